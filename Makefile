@@ -1,0 +1,35 @@
+# Every target builds .venv on first use. `. .venv/bin/activate` gives a shell in which the plain dagster commands work.
+export DAGSTER_MODULE_NAME := ta_assets.definitions
+export DAGSTER_DISABLE_TELEMETRY := yes
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: release test lint dev benchmark clean
+
+release: $(READY)
+	$(BIN)/dagster job execute -j release
+
+test: lint
+	$(BIN)/dagster definitions validate
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+dev: $(READY)
+	$(BIN)/dagster dev --host 127.0.0.1
+
+benchmark: $(READY)
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf .venv .dagster artifacts *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	grep -q DAGSTER_MODULE_NAME $(BIN)/activate || echo 'export DAGSTER_MODULE_NAME=$(DAGSTER_MODULE_NAME)' >> $(BIN)/activate
+	touch $@

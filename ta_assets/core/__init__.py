@@ -1,0 +1,1 @@
+"""The science: labels, spans, pooling, probes, metrics, intervals. No Dagster, no files, no globals; usable alone."""

@@ -1,0 +1,87 @@
+"""Markdown tables from values.
+
+Belongs here: text of tables. Stays out: where a table is put (marker-delimited blocks), files, computing numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+UNDEFINED = "n/a"
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+# An underscore between letters or digits means nothing in Markdown; so names of models stay readable as text.
+_MARKS = re.compile(r"[\\`*\[\]{}|~$!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_AUTOLINK = re.compile(r"(?i)(?<=[a-z]):(?=//)|(?<=www)\.|(?<=mailto):|(?<=xmpp):")
+
+
+def escape(text: str) -> str:
+    """Make text safe inside a table cell: shown as it is, on one line, with no Markdown or HTML meaning."""
+    line = _CONTROL.sub(" ", text).strip()
+    line = _AUTOLINK.sub(lambda match: "\\" + match.group(), _MARKS.sub(lambda match: "\\" + match.group(), line))
+    return re.sub(r"&", "&amp;", line).replace("<", "&lt;").replace(">", "&gt;")
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], decimals: int = 4) -> str:
+    """Render a GitHub Markdown table whose columns are also aligned as plain text; ends with a newline.
+
+    Floats get ``decimals`` places, None and NaN are ``n/a``, booleans yes or no, everything else its escaped text.
+    A column without text is aligned to the right.
+
+    Raises:
+        ValueError: a row has another number of cells than there are headers; no headers.
+    """
+    values = [list(row) for row in rows]
+    if not headers:
+        raise ValueError("a table needs headers")
+    odd = [index for index, row in enumerate(values) if len(row) != len(headers)]
+    if odd:
+        raise ValueError(f"rows {odd} do not have {len(headers)} cells")
+    cells = [[escape(header) for header in headers], *([_cell(value, decimals) for value in row] for row in values)]
+    right = [bool(values) and all(_is_number(row[column]) for row in values) for column in range(len(headers))]
+    widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(headers))]
+    rule = ["-" * (width - 1) + ":" if to_right else "-" * width for width, to_right in zip(widths, right, strict=True)]
+    lines = [_line(cells[0], widths, right), f"| {' | '.join(rule)} |"]
+    return "\n".join(lines + [_line(row, widths, right) for row in cells[1:]]) + "\n"
+
+
+def results_table(aggregated: Mapping[str, Any]) -> str:
+    """Test means over seeds of every model, best first; the std follows where the model depends on the seed."""
+    metrics = [aggregated["primary_metric"], *(m for m in aggregated["metrics"] if m != aggregated["primary_metric"])]
+    rows = [
+        [row["model"], *(_mean_and_std(row, metric) for metric in metrics)] for row in aggregated["summary_by_model"]
+    ]
+    return table(["model", *metrics], rows)
+
+
+def _mean_and_std(row: Mapping[str, Any], metric: str) -> Any:
+    mean, std = row[f"{metric}_mean"], row[f"{metric}_std"]
+    if mean is None or not row["depends_on_seed"]:
+        return mean
+    return f"{mean:.4f} ± {std:.4f}"
+
+
+def _cell(value: Any, decimals: int) -> str:
+    if value is None:
+        return UNDEFINED
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (float, np.floating)):
+        return UNDEFINED if np.isnan(value) else f"{value:.{decimals}f}"
+    return escape(str(value))
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float, np.number)) and not isinstance(value, bool))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    padded = [
+        cell.rjust(width) if to_right else cell.ljust(width)
+        for cell, width, to_right in zip(cells, widths, right, strict=True)
+    ]
+    return f"| {' | '.join(padded)} |"

@@ -1,0 +1,189 @@
+"""The five models of the predecessor, fitted on the train sentences and scoring all of them.
+
+Belongs here: model definitions, their registry, one fit. Stays out: metrics, what a cell reports, permuted labels,
+token-level probes.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from ta_assets.core.features import position_features
+from ta_assets.core.values import ProbeOptions
+
+MAX_TEXT_FEATURES = 10_000
+LOGISTIC_MAX_ITER = 1_000
+MLP_PATIENCE = 20
+MLP_VALIDATION_FRACTION = 0.1
+"""scikit-learn's share of the train rows that early stopping holds back, stratified by class."""
+
+
+@dataclass(frozen=True)
+class ProbeData:
+    """Sentences of one setting, ready to fit on."""
+
+    rows: pd.DataFrame
+    """One row a sentence: label columns, ``token_count``, ``split``."""
+    vectors: np.ndarray | None
+    """[n_rows, d_model] float, aligned to ``rows``; None when no activations are at hand."""
+    train: np.ndarray
+    """[n_rows] bool: the rows to fit on."""
+
+    def __post_init__(self) -> None:
+        n = len(self.rows)
+        if self.train.shape != (n,) or self.train.dtype != bool:
+            raise ValueError(f"train mask is {self.train.shape} {self.train.dtype}, expected ({n},) bool")
+        if self.vectors is not None and (self.vectors.ndim != 2 or len(self.vectors) != n):
+            raise ValueError(f"vectors have shape {self.vectors.shape}, expected ({n}, d_model)")
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, vectors: np.ndarray | None) -> ProbeData:
+        """Take the train rows from the column ``split``."""
+        return cls(rows, vectors, (rows["split"] == "train").to_numpy(dtype=bool))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What one fit gave."""
+
+    scores: np.ndarray
+    """[n_rows] float32: predicted probability of being an anchor, for every row."""
+    converged: bool
+    """Whether the solver stopped by its own criterion and not at its limit."""
+    n_iter: int
+    """Iterations (lbfgs) or epochs (MLP)."""
+    seconds: float
+    """Wall time of fitting and scoring."""
+    warnings: tuple[str, ...]
+    """Every distinct warning of the fit, ``Category: message``."""
+
+    def facts(self) -> dict[str, Any]:
+        """What is worth recording; no time, so that the record of equal fits is equal."""
+        return {"converged": self.converged, "n_iter": self.n_iter, "warnings": list(self.warnings)}
+
+
+@dataclass(frozen=True)
+class _Model:
+    inputs: Callable[[ProbeData], Any]
+    build: Callable[[np.ndarray, ProbeOptions, int], Pipeline]
+
+
+def fit_scores(model: str, data: ProbeData, options: ProbeOptions, seed: int = 0) -> Fit:
+    """Fit one model on the train rows and score all rows, with one BLAS thread.
+
+    One thread, because sums in another order give other digits, and because these fits are too small to share.
+    ``seed`` matters to the models in ``SEEDED`` only.
+
+    Raises:
+        ValueError: unknown model, train rows of one class, activations absent or not finite.
+    """
+    if model not in _MODELS:
+        raise ValueError(f"unknown model {model!r}, expected one of {', '.join(MODELS)}")
+    _require_fittable(model, data)
+    definition = _MODELS[model]
+    labels = data.rows["anchor"].to_numpy()[data.train]
+    started = time.perf_counter()
+    with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        inputs = definition.inputs(data)
+        pipeline: Any = definition.build(labels, options, seed).fit(inputs[data.train], labels)
+        scores = pipeline.predict_proba(inputs)[:, 1].astype(np.float32)
+    return Fit(
+        scores=scores,
+        converged=not any(issubclass(one.category, ConvergenceWarning) for one in caught),
+        n_iter=int(np.max(pipeline[-1].n_iter_)),
+        seconds=time.perf_counter() - started,
+        warnings=tuple(dict.fromkeys(f"{one.category.__name__}: {one.message}" for one in caught)),
+    )
+
+
+def _require_fittable(model: str, data: ProbeData) -> None:
+    counts = np.bincount(data.rows["anchor"].to_numpy(dtype=np.int64)[data.train], minlength=2)
+    if counts[:2].min() == 0:
+        raise ValueError(
+            f"cannot fit {model}: the {counts.sum()} train sentences hold {counts[1]} anchors; both classes are needed"
+        )
+    if model not in NEEDS_ACTIVATIONS:
+        return
+    if data.vectors is None:
+        raise ValueError(f"cannot fit {model}: it needs activations")
+    bad = np.count_nonzero(~np.isfinite(data.vectors).all(axis=1))
+    if bad:
+        raise ValueError(f"cannot fit {model}: {bad} of {len(data.vectors)} vectors hold NaN or infinity")
+
+
+def _logistic() -> LogisticRegression:
+    return LogisticRegression(C=1.0, class_weight="balanced", solver="lbfgs", max_iter=LOGISTIC_MAX_ITER)
+
+
+def _scaled_logistic(labels: np.ndarray, options: ProbeOptions, seed: int) -> Pipeline:
+    return make_pipeline(StandardScaler(), _logistic())
+
+
+def _text_logistic(labels: np.ndarray, options: ProbeOptions, seed: int) -> Pipeline:
+    return make_pipeline(TfidfVectorizer(ngram_range=(1, 2), min_df=1, max_features=MAX_TEXT_FEATURES), _logistic())
+
+
+def _mlp(labels: np.ndarray, options: ProbeOptions, seed: int) -> Pipeline:
+    classifier = MLPClassifier(
+        hidden_layer_sizes=(options.mlp_hidden, options.mlp_hidden),
+        activation="relu",
+        solver="adam",
+        alpha=1e-4,
+        learning_rate_init=1e-3,
+        max_iter=options.mlp_max_iter,
+        early_stopping=_can_hold_back(labels),
+        validation_fraction=MLP_VALIDATION_FRACTION,
+        n_iter_no_change=MLP_PATIENCE,
+        random_state=seed,
+    )
+    return make_pipeline(StandardScaler(), classifier)
+
+
+def _can_hold_back(labels: np.ndarray) -> bool:
+    """Whether a stratified hold-out is possible: two of each class (the predecessor's rule) and two rows held back.
+
+    Without the second condition scikit-learn refuses ten train sentences or fewer, where the predecessor crashed.
+    """
+    held_back = int(np.ceil(MLP_VALIDATION_FRACTION * len(labels)))
+    return bool(np.unique(labels, return_counts=True)[1].min() >= 2 and held_back >= 2)
+
+
+def _activations(data: ProbeData) -> np.ndarray:
+    return np.asarray(data.vectors, dtype=np.float32)
+
+
+def _text(data: ProbeData) -> np.ndarray:
+    return data.rows["chunk_text"].to_numpy(dtype=object)
+
+
+_MODELS: Mapping[str, _Model] = {
+    "position_baseline": _Model(lambda data: position_features(data.rows), _scaled_logistic),
+    "text_only_baseline": _Model(_text, _text_logistic),
+    "linear_probe": _Model(_activations, _scaled_logistic),
+    "mlp_probe": _Model(_activations, _mlp),
+    "activations_plus_position": _Model(
+        lambda data: np.hstack([_activations(data), position_features(data.rows)]), _scaled_logistic
+    ),
+}
+
+MODELS: tuple[str, ...] = tuple(_MODELS)
+SEEDED: tuple[str, ...] = ("mlp_probe",)
+"""Models whose scores depend on the seed: fitted in every cell."""
+SEED_FREE: tuple[str, ...] = tuple(name for name in MODELS if name not in SEEDED)
+"""Models that any seed fits alike: fitted once per setting."""
+NEEDS_ACTIVATIONS: tuple[str, ...] = ("linear_probe", "mlp_probe", "activations_plus_position")

@@ -1,0 +1,59 @@
+"""Everything put together: the one module that Dagster loads.
+
+Stays out: assets, checks, resources and jobs themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from ta_assets import activations, probes, problems, readme, release, summaries, verdicts
+from ta_assets.partitions import Partitions
+from ta_assets.studies import Studies, load_studies
+from ta_checks import factory
+from ta_resources.language_model import LanguageModelResource
+from ta_resources.rollouts import RolloutsResource
+from ta_resources.storage import ArtifactIOManager, ArtifactStore
+
+
+def build_definitions(
+    studies: Studies | None = None, *, resources: Mapping[str, object] | None = None
+) -> dg.Definitions:
+    """The whole graph.
+
+    Args:
+        studies: which studies it holds; by default the shipped ones and the one that ``TA_STUDY`` names.
+        resources: replacements by name (``store``, ``rollouts``, ``language_model``).
+    """
+    partitions = Partitions(studies or load_studies())
+    assets = [
+        *problems.build(partitions),
+        *activations.build(partitions),
+        *probes.build(partitions),
+        *summaries.build(partitions, lambda: definitions),
+        *readme.build(partitions, lambda: definitions),
+        *verdicts.build(partitions, lambda: definitions),
+    ]
+    given = {
+        "store": ArtifactStore(),
+        "rollouts": RolloutsResource(),
+        "language_model": LanguageModelResource(),
+        **(resources or {}),
+    }
+    definitions = dg.Definitions(
+        assets=assets,
+        asset_checks=factory.build(partitions, assets, lambda: definitions),
+        jobs=release.build(partitions, lambda: definitions),
+        resources={
+            **given,
+            "io_manager": ArtifactIOManager(store=given["store"]),
+            release.IN_MEMORY: dg.mem_io_manager,
+        },
+        executor=dg.in_process_executor,
+    )
+    return definitions
+
+
+defs = build_definitions()

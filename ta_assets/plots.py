@@ -1,0 +1,76 @@
+"""Figures and small tables for the metadata of materializations. Nothing is computed here but pixels."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+MAX_ROWS = 40
+"""A table in the metadata is for a person; the artifact holds the rest."""
+
+
+def markdown_table(frame: pd.DataFrame) -> str:
+    """The head of a table as Markdown."""
+    from ta_assets.core.markdown import table
+
+    shown = table(list(frame.columns), frame.head(MAX_ROWS).itertuples(index=False))
+    return shown if len(frame) <= MAX_ROWS else f"{shown}\n\n{len(frame) - MAX_ROWS} more rows in the artifact."
+
+
+def importance_over_position(table: pd.DataFrame) -> dg.MarkdownMetadataValue:
+    """Importance of every sentence against its relative position, anchors marked."""
+
+    def draw(axes: Any) -> None:
+        for anchor, color, label in ((0, "0.6", "other sentence"), (1, "tab:red", "anchor")):
+            rows = table[table["anchor"] == anchor]
+            axes.scatter(rows["relative_position"], rows["importance_signed"], s=8, c=color, label=label)
+        axes.set_xlabel("relative position in the trace")
+        axes.set_ylabel("importance (positive: the sentence lowers accuracy)")
+        axes.legend()
+
+    return figure(draw)
+
+
+def precision_recall(predictions: pd.DataFrame) -> dg.MarkdownMetadataValue:
+    """Precision-recall curves of every probe on the test rows, pooled over problems."""
+
+    def draw(axes: Any) -> None:
+        from sklearn.metrics import precision_recall_curve
+
+        test = predictions[predictions["split"] == "test"]
+        for column in [name for name in test.columns if name.startswith("score_")]:
+            precision, recall, _ = precision_recall_curve(test["anchor"], test[column])
+            axes.step(recall, precision, where="post", label=column.removeprefix("score_"))
+        axes.axhline(test["anchor"].mean(), color="0.6", linestyle="--", label="prevalence")
+        axes.set_xlabel("recall")
+        axes.set_ylabel("precision")
+        axes.legend(fontsize="small")
+
+    return figure(draw)
+
+
+def bars(frame: pd.DataFrame, label: str, mean: str, std: str) -> dg.MarkdownMetadataValue:
+    """Mean with standard deviation, one bar a row."""
+
+    def draw(axes: Any) -> None:
+        axes.barh(frame[label], frame[mean], xerr=frame[std], color="tab:blue")
+        axes.invert_yaxis()
+        axes.set_xlabel(mean.replace("_", " "))
+
+    return figure(draw)
+
+
+def figure(draw: Callable[[Any], None]) -> dg.MarkdownMetadataValue:
+    """A drawing as a PNG inside Markdown, which is what Dagster's pages can show."""
+    from matplotlib.figure import Figure
+
+    canvas = Figure(figsize=(6.4, 4.0), dpi=90, layout="constrained")
+    draw(canvas.add_subplot())
+    buffer = io.BytesIO()
+    canvas.savefig(buffer, format="png")
+    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")

@@ -1,0 +1,88 @@
+"""The probes of a setting: those that no seed changes once, the others and all metrics once a seed."""
+
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from ta_assets import plots
+from ta_assets.core.values import CellResult, SeedFreeScores
+from ta_assets.partitions import Cell, Partitions
+from ta_assets.probe_data import probe_data, split_of
+from ta_assets.provenance import output, study_options
+from ta_resources.storage import Activations, ArtifactStore
+
+
+def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
+    """The assets ``seed_free_scores`` and ``probe_metrics``."""
+    studies = partitions.studies
+
+    @dg.asset(
+        partitions_def=partitions.setting,
+        ins={
+            "sentences": dg.AssetIn(partition_mapping=partitions.corpus_to_setting),
+            "activations": dg.AssetIn(partition_mapping=partitions.corpus_to_setting),
+        },
+        code_version="1",
+        group_name="probes",
+    )
+    def seed_free_scores(
+        context: dg.AssetExecutionContext,
+        sentences: pd.DataFrame,
+        activations: Activations,
+        splits: dict[str, list[int]],
+        store: ArtifactStore,
+    ) -> dg.Output[SeedFreeScores]:
+        """Scores of the baselines and probes that do not depend on the seed, fitted once per setting."""
+        from ta_assets.core.cells import seed_free_scores
+
+        name = context.partition_key
+        data = probe_data(sentences, activations, split_of(splits), store.base)
+        value = seed_free_scores(data, studies.by_setting[name].probe_options)
+        made_from = study_options(studies.by_setting[name], "seed_free_scores")
+        return output(value, made_from, {"rows": len(value.scores), "fits": dg.MetadataValue.json(value.fits)})
+
+    @dg.asset(
+        partitions_def=partitions.cell,
+        ins={
+            "sentences": dg.AssetIn(partition_mapping=partitions.corpus_to_cell),
+            "activations": dg.AssetIn(partition_mapping=partitions.corpus_to_cell),
+        },
+        code_version="1",
+        group_name="probes",
+    )
+    def probe_metrics(
+        context: dg.AssetExecutionContext,
+        sentences: pd.DataFrame,
+        activations: Activations,
+        splits: dict[str, list[int]],
+        seed_free_scores: SeedFreeScores,
+        store: ArtifactStore,
+    ) -> dg.Output[CellResult]:
+        """Metrics of every probe on val and test, position bins, bootstrap intervals, and the predictions."""
+        from ta_assets.core.cells import evaluate_cell
+
+        cell = Cell.from_key(context.partition_key)
+        study = studies.by_setting[cell.setting]
+        data = probe_data(sentences, activations, split_of(splits), store.base)
+        value = evaluate_cell(data, study.probe_options, cell.seed, seed_free_scores)
+        return output(value, study_options(study, "probe_metrics"), _facts(value))
+
+    return [seed_free_scores, probe_metrics]
+
+
+def _facts(value: CellResult) -> dict[str, Any]:
+    rows = [
+        {"probe": model, "part": part, **parts[part]}
+        for model, parts in value.metrics["models"].items()
+        for part in ("val", "test")
+    ]
+    test = {f"test_average_precision_{row['probe']}": row["average_precision"] for row in rows if row["part"] == "test"}
+    return {
+        "seed": value.metrics["seed"],
+        "rows": dg.MetadataValue.json(value.metrics["rows"]),
+        "metrics": dg.MetadataValue.md(plots.markdown_table(pd.DataFrame(rows))),
+        "intervals": dg.MetadataValue.json(value.metrics["confidence_intervals"]),
+        "precision_recall": plots.precision_recall(value.predictions),
+        **{name: number for name, number in test.items() if number is not None},
+    }

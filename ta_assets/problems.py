@@ -1,0 +1,110 @@
+"""Which problems a setting uses, how they are split, and the labelled sentences of a corpus."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import dagster as dg
+import pandas as pd
+from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
+
+from ta_assets import plots
+from ta_assets.partitions import Partitions
+from ta_assets.provenance import World, output, shared_corpora, study_options
+from ta_resources.language_model import LanguageModelResource
+from ta_resources.rollouts import RolloutsResource
+
+SentenceTable = create_dagster_pandas_dataframe_type(
+    name="SentenceTable",
+    description="One row a sentence of a trace, with its labels.",
+    columns=[
+        PandasColumn.integer_column("problem_id", non_nullable=True),
+        PandasColumn.integer_column("chunk_idx", non_nullable=True, min_value=0),
+        PandasColumn.integer_column("num_chunks", non_nullable=True, min_value=1),
+        PandasColumn.string_column("chunk_text", non_nullable=True),
+        PandasColumn.string_column("function_tag", non_nullable=True),
+        PandasColumn.float_column("counterfactual_raw", non_nullable=True),
+        PandasColumn.float_column("importance_signed", non_nullable=True),
+        PandasColumn.float_column("importance_score", non_nullable=True, min_value=0.0),
+        PandasColumn.integer_column("anchor", non_nullable=True, min_value=0, max_value=1),
+        PandasColumn.float_column("relative_position", non_nullable=True, min_value=0.0, max_value=1.0),
+        PandasColumn.integer_column("source_text_len", non_nullable=True, min_value=0),
+    ],
+)
+
+
+def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
+    """The assets ``problem_ids``, ``splits`` and ``sentences``."""
+    studies = partitions.studies
+
+    @dg.asset(partitions_def=partitions.setting, code_version="1", group_name="data")
+    def problem_ids(
+        context: dg.AssetExecutionContext, rollouts: RolloutsResource, language_model: LanguageModelResource
+    ) -> dg.Output[list[int]]:
+        """Ids of a setting's problems, sorted: all of its corpus, a seeded sample, or those that settings share."""
+        from ta_assets.core.splits import sample_problem_ids, shared_problem_ids
+
+        name = context.partition_key
+        study = studies.by_setting[name]
+        setting = study.settings[name]
+        available = rollouts.list_problem_ids(study.source(setting.corpus))
+        shared = shared_corpora(studies, name)
+        if shared:
+            available = shared_problem_ids([rollouts.list_problem_ids(study.source(corpus)) for corpus in shared])
+        ids = sample_problem_ids(available, setting.problems, setting.problems_seed)
+        made_from = World(studies, rollouts, language_model).made_from("problem_ids", name)
+        return output(ids, made_from, {"problems": len(ids), "available": len(available), "ids": str(ids)})
+
+    @dg.asset(partitions_def=partitions.setting, code_version="1", group_name="data")
+    def splits(context: dg.AssetExecutionContext, problem_ids: list[int]) -> dg.Output[dict[str, list[int]]]:
+        """Problem ids of train, val and test: whole problems, seeded shuffle."""
+        from ta_assets.core.splits import single_split
+
+        study = studies.by_setting[context.partition_key]
+        split = single_split(problem_ids, study.split_rule)
+        value = {part: list(ids) for part, ids in dataclasses.asdict(split).items()}
+        return output(value, study_options(study, "splits"), {part: len(ids) for part, ids in value.items()})
+
+    @dg.asset(
+        partitions_def=partitions.corpus,
+        ins={
+            "problem_ids": dg.AssetIn(partition_mapping=partitions.setting_to_corpus, metadata={"collect": True}),
+        },
+        dagster_type=SentenceTable,
+        code_version="1",
+        group_name="data",
+    )
+    def sentences(
+        context: dg.AssetExecutionContext,
+        problem_ids: dict[str, list[int]],
+        rollouts: RolloutsResource,
+        language_model: LanguageModelResource,
+    ) -> dg.Output[pd.DataFrame]:
+        """Labelled sentences of every problem that a setting of this corpus uses."""
+        from ta_assets.core.labels import label_problems
+
+        corpus = context.partition_key
+        study = studies.by_corpus[corpus]
+        problems = rollouts.load_problems(study.source(corpus), union(problem_ids))
+        table = label_problems(problems, study.label_rule)
+        made_from = World(studies, rollouts, language_model).made_from("sentences", corpus)
+        return output(table, made_from, _facts(table))
+
+    return [problem_ids, splits, sentences]
+
+
+def union(problem_ids: Mapping[str, list[int]]) -> list[int]:
+    """Every problem that some setting uses, sorted."""
+    return sorted({problem_id for ids in problem_ids.values() for problem_id in ids})
+
+
+def _facts(table: pd.DataFrame) -> dict[str, object]:
+    counts = table.groupby("problem_id").agg(sentences=("anchor", "size"), anchors=("anchor", "sum")).reset_index()
+    return {
+        "problems": int(table["problem_id"].nunique()),
+        "sentences": len(table),
+        "anchors": int(table["anchor"].sum()),
+        "prevalence": float(table["anchor"].mean()),
+        "zero_importance": float((table["importance_score"] == 0).mean()),
+        "per_problem": dg.MetadataValue.md(plots.markdown_table(counts)),
+        "importance_over_position": plots.importance_over_position(table),
+    }

@@ -1,0 +1,169 @@
+"""The block of results in a README: between two marker lines, byte-identical while the results are."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from ta_assets.core.errors import InputError
+from ta_assets.partitions import Partitions
+from ta_assets.provenance import MADE_FROM, fingerprint, output
+from ta_assets.staleness import Instance
+from ta_assets.study import Study
+from ta_checks import ASSETS
+from ta_checks.collect import collect_rows
+from ta_checks.evidence import Sources
+from ta_resources.atomic import write_file
+from ta_resources.language_model import LanguageModelResource
+from ta_resources.rollouts import RolloutsResource
+from ta_resources.storage import ArtifactStore
+
+
+def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> list[dg.AssetsDefinition]:
+    """The asset ``readme_block``."""
+    studies = partitions.studies
+
+    @dg.asset(
+        partitions_def=partitions.study,
+        deps=["scaling_summary"],
+        code_version="1",
+        group_name="results",
+    )
+    def readme_block(
+        context: dg.AssetExecutionContext,
+        store: ArtifactStore,
+        rollouts: RolloutsResource,
+        language_model: LanguageModelResource,
+    ) -> dg.Output[str]:
+        """The results of a study as Markdown, written between its markers."""
+        study = studies.by_name[context.partition_key]
+        instance = Instance(context.instance, definitions)
+        block = current_block(Sources(studies, store, rollouts, language_model, instance), study.name)
+        path = readme_path(study, store.base)
+        if study.readme is None and not path.exists():
+            write_file(path, f"# Results of {study.name}\n\n{_start(study)}\n{_end(study)}\n".encode())
+        old = _read(path)
+        new = with_block(old, study, block, path)
+        if new != old:
+            write_file(path, new.encode())
+        facts = {"path": dg.MetadataValue.path(path), "changed": new != old, "block": dg.MetadataValue.md(block)}
+        return output(block, block_made_from(block), facts)
+
+    return [readme_block]
+
+
+def block_made_from(block: str) -> dict[str, str]:
+    """What a block was made from is what it says: checks may turn without any upstream asset changing."""
+    return {"block": fingerprint(block)}
+
+
+def readme_path(study: Study, base: Path) -> Path:
+    """The file that holds a study's block."""
+    return base / study.name / "README.md" if study.readme is None else Path(study.readme).resolve()
+
+
+def stored_block(study: Study, base: Path) -> str | None:
+    """The block as it stands in the file; None when there is no file or no block."""
+    path = readme_path(study, base)
+    if not path.is_file():
+        return None
+    try:
+        start, end = _positions(_read(path), study, path)
+    except InputError:
+        return None
+    return _read(path)[start:end].strip("\n")
+
+
+def with_block(text: str, study: Study, block: str, source: Path) -> str:
+    """A text with the block of a study replaced; everything outside its markers stays as it is.
+
+    Raises:
+        InputError: a marker is missing or doubled, or they are in the wrong order.
+    """
+    start, end = _positions(text, study, source)
+    return f"{text[:start]}\n{block.strip()}\n{text[end:]}"
+
+
+def current_block(sources: Sources, name: str) -> str:
+    """The block that the present artifacts and check results of a study give."""
+    from ta_assets.core.markdown import table
+
+    study = sources.studies.by_name[name]
+    summary = sources.store.load("scaling_summary", name)
+    rows = collect_rows(sources, study, [asset for asset in ASSETS if asset != "readme_block"])
+    passed = Counter(row.name for row in rows if row.verdict.status == "passed")
+    total = Counter((row.name, row.severity) for row in rows)
+    numbers = [column for column in summary.columns if column.endswith("_mean")]
+    results = [
+        [row["setting"], row["model"], row["seeds"], *(_plus_minus(row, column) for column in numbers)]
+        for row in summary.to_dict("records")
+    ]
+    left_out = sorted({f"{row['setting']}: {row['left_out']}" for row in summary.to_dict("records") if row["left_out"]})
+    lines = [
+        f"Test metrics of study `{name}`, mean over seeds (± standard deviation where a seed matters):",
+        "",
+        table(["setting", "probe", "seeds", *(column.removesuffix("_mean") for column in numbers)], results),
+        "",
+        *(f"Left out: {line}" for line in left_out),
+        *([""] if left_out else []),
+        table(
+            ["check", "severity", "passed", "of"],
+            [[check, severity, passed[check], count] for (check, severity), count in sorted(total.items())],
+        ),
+        "",
+        *_origins(sources, study),
+    ]
+    return "\n".join(lines)
+
+
+def _origins(sources: Sources, study: Study) -> list[str]:
+    lines = ["Made from:"]
+    for corpus in study.corpora:
+        made = sources.instance.materialization("activations", corpus)
+        if made is None:
+            lines.append(f"- {corpus}: no activations")
+            continue
+        source, model = (made.metadata[MADE_FROM][key] for key in ("source", "language_model"))
+        facts = ", ".join(
+            f"{key} {made.metadata[key]}" for key in ("problems", "sentences", "skipped", "block", "d_model")
+        )
+        lines.append(f"- {corpus}: data {_identity(source)}; language model {_identity(model)}; {facts}")
+    return lines
+
+
+def _identity(record: dict[str, Any]) -> str:
+    return " ".join(f"{key} `{value}`" for key, value in sorted(record.items()))
+
+
+def _plus_minus(row: dict[Any, Any], column: str) -> str:
+    mean, std = row[column], row[column.replace("_mean", "_std")]
+    return f"{mean:.4f}" if std == 0 else f"{mean:.4f} ± {std:.4f}"
+
+
+def _start(study: Study) -> str:
+    return f"<!-- TA_RESULTS_START {study.name} -->"
+
+
+def _end(study: Study) -> str:
+    return f"<!-- TA_RESULTS_END {study.name} -->"
+
+
+def _positions(text: str, study: Study, source: Path) -> tuple[int, int]:
+    for marker in (_start(study), _end(study)):
+        if text.count(marker) != 1:
+            raise InputError(source, marker, f"{text.count(marker)} times", "the marker exactly once")
+    start, end = text.index(_start(study)) + len(_start(study)), text.index(_end(study))
+    if end < start:
+        raise InputError(source, _end(study), "before the start marker", "the end marker after it")
+    return start, end
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            path, "file", type(error).__name__, f"a readable UTF-8 file with the study's markers ({error})"
+        ) from None

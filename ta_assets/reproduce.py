@@ -1,0 +1,217 @@
+"""Reproduce published tables from their artifacts: ``python -m ta_assets.reproduce --help``.
+
+Belongs here: reading the three files, and printing what core computes from them as one JSON object.
+Stays out: Dagster, metrics and models themselves, comparison with published values (that is for tests).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ta_assets.core.cells import SCORED_PARTS, jsonable
+from ta_assets.core.errors import InputError
+from ta_assets.core.features import POSITION_FEATURES, add_split
+from ta_assets.core.metrics import evaluate
+from ta_assets.core.probes import NEEDS_ACTIVATIONS, SEED_FREE, ProbeData, fit_scores
+from ta_assets.core.values import ProbeOptions, Split
+
+EXIT_BAD_INPUT = 2
+REFITTED = tuple(model for model in SEED_FREE if model not in NEEDS_ACTIVATIONS)
+PUBLISHED_METRICS = ("pr_auc", "spearman_mean", "top_5_recall", "top_10_recall")
+K_VALUES = (5, 10)
+SCORE_PREFIX = "score_"
+
+KEY_COLUMNS = ("problem_id", "chunk_idx")
+TARGET_COLUMNS = ("anchor", "importance_score")
+LABEL_NUMBERS = tuple(dict.fromkeys((*KEY_COLUMNS, *TARGET_COLUMNS, *POSITION_FEATURES)))
+WHOLE_NUMBERS = (*KEY_COLUMNS, "seed")
+PREDICTION_NUMBERS = (*KEY_COLUMNS, "seed", *TARGET_COLUMNS)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 when the object was printed, 2 when files (or arguments) are bad."""
+    parser = argparse.ArgumentParser(prog="python -m ta_assets.reproduce", description=_DESCRIPTION)
+    parser.add_argument("--labels", type=Path, required=True, help="sentence table (parquet)")
+    parser.add_argument("--splits", type=Path, required=True, help="problem ids of train, val and test (JSON)")
+    parser.add_argument("--predictions", type=Path, required=True, help="scores of val and test sentences (parquet)")
+    paths = parser.parse_args(arguments)
+    found: dict[str, Any] = {}
+    faults: list[InputError] = []
+    readers: dict[str, Callable[[Path], Any]] = {
+        "labels": read_labels,
+        "splits": read_splits,
+        "predictions": read_predictions,
+    }
+    for name, read in readers.items():
+        try:
+            found[name] = read(getattr(paths, name))
+        except InputError as fault:
+            faults.append(fault)
+    if not faults:
+        try:
+            data = _probe_data(found["labels"], found["splits"], paths)
+            answer = {"refit": refit(data), "recomputed": recompute(found["predictions"])}
+        except InputError as fault:
+            faults.append(fault)
+        else:
+            print(json.dumps(jsonable(answer), indent=1, allow_nan=False))
+            return 0
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return EXIT_BAD_INPUT
+
+
+def refit(data: ProbeData) -> dict[str, dict[str, dict[str, float]]]:
+    """Fit the models that need no activations anew: {model: {val, test: {metric: value}}}."""
+    part = data.rows["split"].to_numpy()
+    fits = {model: fit_scores(model, data, ProbeOptions()).scores for model in REFITTED}
+    return {
+        model: {name: _published(data.rows, scores, part == name) for name in SCORED_PARTS}
+        for model, scores in fits.items()
+    }
+
+
+def recompute(predictions: pd.DataFrame) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    """Measure stored scores anew: {model: {seed: {val, test: {metric: value}}}}."""
+    seeds, part = predictions["seed"].to_numpy(), predictions["split"].to_numpy()
+    return {
+        column.removeprefix(SCORE_PREFIX): {
+            str(seed): {
+                name: _published(
+                    predictions, predictions[column].to_numpy(dtype=np.float32), (seeds == seed) & (part == name)
+                )
+                for name in SCORED_PARTS
+            }
+            for seed in np.unique(seeds).tolist()
+        }
+        for column in predictions.columns
+        if column.startswith(SCORE_PREFIX)
+    }
+
+
+def read_labels(path: Path) -> pd.DataFrame:
+    """Read labelled sentences, sorted by (problem_id, chunk_idx).
+
+    Raises:
+        InputError: unreadable, a column absent, numbers absent or not finite, a sentence listed twice.
+    """
+    table = _read_table(path, LABEL_NUMBERS, ("chunk_text",))
+    _require_anchors(table, path)
+    if not all(isinstance(text, str) for text in table["chunk_text"]):
+        raise InputError(path, "chunk_text", "a value that is no text", "text in every row")
+    return _sorted_once(table, list(KEY_COLUMNS), path)
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Read scores per seed, sorted by (seed, problem_id, chunk_idx): of tied scores the earlier sentence wins.
+
+    Raises:
+        InputError: as ``read_labels``; no score column, or a seed without val or test rows.
+    """
+    table = _read_table(path, PREDICTION_NUMBERS, ("split",))
+    _require_anchors(table, path)
+    scores = [name for name in table.columns if name.startswith(SCORE_PREFIX)]
+    if not scores:
+        raise InputError(path, "columns", list(table.columns), f"at least one {SCORE_PREFIX}<model>")
+    _require_numbers(table, scores, path)
+    for seed, parts in table.groupby("seed")["split"]:
+        if set(parts) != set(SCORED_PARTS):
+            raise InputError(path, f"split of seed {seed}", sorted(map(str, set(parts))), "rows of val and of test")
+    return _sorted_once(table, ["seed", *KEY_COLUMNS], path)
+
+
+def read_splits(path: Path) -> Split:
+    """Read {"train": [ids], "val": [ids], "test": [ids]}.
+
+    Raises:
+        InputError: unreadable, not of this shape, an empty part, or a problem in two parts.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(path, "file", str(error), "a readable JSON file") from error
+    parts: dict[str, tuple[int, ...]] = {}
+    for name in ("train", "val", "test"):
+        ids = content.get(name) if isinstance(content, dict) else None
+        if not isinstance(ids, list) or not ids or not all(type(one) is int for one in ids):
+            raise InputError(path, name, ids, "a list of problem ids (whole numbers), not empty")
+        parts[name] = tuple(sorted(ids))
+    every = [one for ids in parts.values() for one in ids]
+    twice = sorted({one for one in every if every.count(one) > 1})
+    if twice:
+        raise InputError(path, "problem ids", twice, "each problem in one part, once")
+    return Split(**parts)
+
+
+def _probe_data(labels: pd.DataFrame, split: Split, paths: argparse.Namespace) -> ProbeData:
+    absent = sorted(set(split.part_of()) - set(labels["problem_id"].tolist()))
+    if absent:
+        raise InputError(paths.splits, "problem ids", absent, f"problems that have rows in {paths.labels}")
+    data = ProbeData.of(add_split(labels, split), None)
+    classes = sorted(set(data.rows["anchor"].to_numpy()[data.train].tolist()))
+    if classes != [0, 1]:
+        raise InputError(
+            paths.labels, "anchor of the train problems", classes, "both 0 and 1, or nothing can be fitted"
+        )
+    return data
+
+
+def _published(rows: pd.DataFrame, scores: np.ndarray, inside: np.ndarray) -> dict[str, float]:
+    at = np.flatnonzero(inside)
+    measured = evaluate(rows.take(at), scores[at], K_VALUES)
+    return {name: measured[name] for name in PUBLISHED_METRICS}
+
+
+def _read_table(path: Path, numbers: Sequence[str], texts: Sequence[str]) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(path, "file", str(error), "a readable parquet file") from error
+    absent = [name for name in (*numbers, *texts) if name not in table.columns]
+    if absent:
+        raise InputError(path, "columns", list(table.columns), f"also {', '.join(absent)}")
+    if table.empty:
+        raise InputError(path, "rows", 0, "at least one row")
+    _require_numbers(table, numbers, path)
+    return table
+
+
+def _require_numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
+    for name in columns:
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            raise InputError(path, name, str(table[name].dtype), "a column of numbers")
+        if name in WHOLE_NUMBERS and not pd.api.types.is_integer_dtype(table[name]):
+            raise InputError(path, name, str(table[name].dtype), "a column of whole numbers")
+        with np.errstate(over="ignore"):
+            values = table[name].to_numpy(dtype=np.float32, na_value=np.nan)
+        bad = int(np.count_nonzero(~np.isfinite(values)))
+        if bad:
+            raise InputError(path, name, f"{bad} values absent or not finite in float32", "finite numbers in every row")
+
+
+def _require_anchors(table: pd.DataFrame, path: Path) -> None:
+    odd = sorted(set(table["anchor"].tolist()) - {0, 1})
+    if odd:
+        raise InputError(path, "anchor", odd, "only 0 and 1")
+
+
+def _sorted_once(table: pd.DataFrame, keys: list[str], path: Path) -> pd.DataFrame:
+    twice = int(table.duplicated(keys).sum())
+    if twice:
+        raise InputError(path, ", ".join(keys), f"{twice} repeated rows", "each sentence once")
+    return table.sort_values(keys, kind="stable").reset_index(drop=True)
+
+
+_DESCRIPTION = """Fit the position and text baselines anew and measure stored scores anew; prints one JSON object
+{"refit": {model: {val, test}}, "recomputed": {model: {seed: {val, test}}}}. An undefined metric is null."""
+
+if __name__ == "__main__":
+    sys.exit(main())

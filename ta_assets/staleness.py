@@ -1,0 +1,184 @@
+"""Which cells need work and what is known of them: the only module that touches private or preview Dagster APIs.
+
+Tried on Dagster 1.13.27; ``tests/assets/test_staleness.py`` characterizes what is relied on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.loader import LoadingContextForTest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
+
+from ta_assets.provenance import MADE_FROM, mismatches
+
+
+@dataclass(frozen=True)
+class Materialization:
+    """The latest time a partition of an asset was made."""
+
+    storage_id: int
+    run_id: str
+    timestamp: float
+    metadata: Mapping[str, Any]
+    """Plain values by name."""
+    data_version: str | None
+
+
+@dataclass(frozen=True)
+class CheckState:
+    """The latest evaluation of a check in one partition."""
+
+    finished: bool
+    """False when it was planned and never reported, for example because its run was killed."""
+    is_current: bool
+    """It judged the latest materialization."""
+    passed: bool
+    metadata: Mapping[str, Any]
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A Dagster instance seen through one asset graph. Make a new one after anything was materialized."""
+
+    dagster: dg.DagsterInstance
+    definitions: Callable[[], dg.Definitions]
+    """The definitions whose graph it is; a call, since assets and checks exist before the definitions do."""
+
+    @cached_property
+    def _graph(self) -> Any:
+        return self.definitions().resolve_asset_graph()
+
+    @cached_property
+    def _resolver(self) -> CachingStaleStatusResolver:
+        return CachingStaleStatusResolver(self.dagster, self._graph, LoadingContextForTest(self.dagster))
+
+    def parents(self, asset: str, partition: str) -> list[tuple[str, str]]:
+        """Every (asset, partition) that this one is made from."""
+        result = self._graph.get_parents_partitions(dg.AssetKey(asset), partition)
+        return sorted((p.asset_key.to_user_string(), p.partition_key) for p in result.parent_partitions)
+
+    def work(self, asset: str, partition: str, made_from: Mapping[str, Any]) -> str | None:
+        """Why this partition must be made again, in words; None when it is up to date."""
+        key = dg.AssetKey(asset)
+        status = self._resolver.get_status(key, partition)
+        if status == StaleStatus.MISSING:
+            return "never made"
+        if self.last_failure(asset, partition) is not None:
+            return "its last run failed"
+        if status == StaleStatus.STALE:
+            causes = self._resolver.get_stale_causes(key, partition)
+            return "; ".join(sorted({_cause(cause) for cause in causes}))
+        latest = self.materialization(asset, partition)
+        differences = mismatches(latest.metadata.get(MADE_FROM) or {} if latest else {}, made_from)
+        return "; ".join(differences) or None
+
+    def last_failure(self, asset: str, partition: str) -> str | None:
+        """Why the latest attempt to make this partition failed; None when it did not."""
+        key = dg.AssetKey(asset)
+        statuses = self.dagster.get_status_by_partition(key, [partition], self._graph.get(key).partitions_def) or {}
+        status = statuses.get(partition)
+        if status is None or status.value != "FAILED":
+            return None
+        planned = self.dagster.event_log_storage.get_latest_planned_materialization_info(key, partition)
+        return self._failure(planned.run_id, asset) if planned else "its run ended without saying why"
+
+    def materialization(self, asset: str, partition: str) -> Materialization | None:
+        """The latest materialization of a partition."""
+        records = self.dagster.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[partition]), limit=1
+        ).records
+        if not records or records[0].asset_materialization is None:
+            return None
+        record, event = records[0], records[0].asset_materialization
+        return Materialization(
+            storage_id=record.storage_id,
+            run_id=record.event_log_entry.run_id,
+            timestamp=record.timestamp,
+            metadata={name: value.value for name, value in event.metadata.items()},
+            data_version=(event.tags or {}).get("dagster/data_version"),
+        )
+
+    def check(self, asset: str, name: str, partition: str) -> CheckState | None:
+        """The latest evaluation of a check in a partition; None when there is none."""
+        key = dg.AssetCheckKey(dg.AssetKey(asset), name)
+        storage = self.dagster.event_log_storage
+        history = storage.get_asset_check_execution_history(
+            key, limit=1, partition_filter=PartitionKeyFilter(key=partition)
+        )
+        if not history:
+            return None
+        record = history[0]
+        finished = record.status in {CheckStatus.SUCCEEDED, CheckStatus.FAILED}
+        event = record.event.dagster_event if finished and record.event else None
+        evaluation = event.event_specific_data if event else None
+        if not isinstance(evaluation, dg.AssetCheckEvaluation):
+            return CheckState(finished=False, is_current=False, passed=False, metadata={}, run_id=record.run_id)
+        latest = self.materialization(asset, partition)
+        target = evaluation.target_materialization_data
+        return CheckState(
+            finished=True,
+            is_current=latest is not None and target is not None and target.storage_id == latest.storage_id,
+            passed=evaluation.passed,
+            metadata={name: value.value for name, value in evaluation.metadata.items()},
+            run_id=record.run_id,
+        )
+
+    def report_check(self, context: dg.OpExecutionContext, partition: str, result: dg.AssetCheckResult) -> None:
+        """Record an evaluation made outside a check's own step as part of the run of ``context``.
+
+        Dagster's public call for this works once per check and partition only (its rows are unique per run, and an
+        evaluation without a run counts as one run).
+        """
+        if result.asset_key is None or result.check_name is None:
+            raise ValueError("the result names no check")
+        latest = self.materialization(result.asset_key.to_user_string(), partition)
+        target = None
+        if latest is not None:
+            target = AssetCheckEvaluationTargetMaterializationData(
+                storage_id=latest.storage_id, run_id=latest.run_id, timestamp=latest.timestamp
+            )
+        evaluation = dg.AssetCheckEvaluation(
+            asset_key=result.asset_key,
+            check_name=result.check_name,
+            passed=result.passed,
+            metadata=result.metadata,
+            target_materialization_data=target,
+            severity=result.severity,
+            partition=partition,
+        )
+        event = DagsterEvent(
+            DagsterEventType.ASSET_CHECK_EVALUATION.value,
+            job_name=context.job_name,
+            step_key=context.op.name,
+            event_specific_data=evaluation,
+        )
+        self.dagster.report_dagster_event(event, run_id=context.run_id)
+
+    def _failure(self, run_id: str, asset: str) -> str:
+        for entry in self.dagster.all_logs(run_id, of_type=DagsterEventType.STEP_FAILURE):
+            event = entry.dagster_event
+            if event is not None and event.step_key == asset:
+                return _root_cause(event.step_failure_data.error)
+        return f"run {run_id} ended without saying why"
+
+
+def _root_cause(error: Any) -> str:
+    """Class and message of the innermost cause of a serialized error, on one line."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return "" if error is None else " ".join(error.message.split())
+
+
+def _cause(cause: Any) -> str:
+    where = cause.key.to_user_string() if hasattr(cause.key, "to_user_string") else str(cause.key)
+    return f"{where}: {cause.reason}"

@@ -1,0 +1,106 @@
+"""What a setting says over its seeds, and a study over its settings."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
+
+from ta_assets import plots
+from ta_assets.core.values import CellResult
+from ta_assets.partitions import Partitions, cells_of
+from ta_assets.provenance import output, study_options
+from ta_assets.staleness import Instance
+from ta_checks import gate
+
+ScalingTable = create_dagster_pandas_dataframe_type(
+    name="ScalingTable",
+    description="One row a probe of a setting: mean and standard deviation over seeds of every test metric.",
+    columns=[
+        PandasColumn.string_column("setting", non_nullable=True),
+        PandasColumn.string_column("model", non_nullable=True),
+        PandasColumn.boolean_column("best", non_nullable=True),
+        PandasColumn.integer_column("seeds", non_nullable=True, min_value=1),
+        PandasColumn.string_column("left_out", non_nullable=True),
+    ],
+)
+
+
+def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> list[dg.AssetsDefinition]:
+    """The assets ``aggregate_metrics`` and ``scaling_summary``."""
+    studies = partitions.studies
+
+    @dg.asset(
+        partitions_def=partitions.setting,
+        ins={"probe_metrics": dg.AssetIn(metadata={"collect": True})},
+        code_version="1",
+        group_name="results",
+    )
+    def aggregate_metrics(
+        context: dg.AssetExecutionContext, probe_metrics: dict[str, CellResult]
+    ) -> dg.Output[dict[str, Any]]:
+        """Mean and standard deviation over the seeds of a setting, of the cells that may be believed."""
+        from ta_assets.core.aggregate import aggregate, summary_table
+
+        name = context.partition_key
+        study = studies.by_setting[name]
+        instance = Instance(context.instance, definitions)
+        left_out = {
+            str(cell.seed): reason
+            for cell in cells_of(name)
+            if (reason := gate.closed(instance, "probe_metrics", cell.key)) is not None
+        }
+        cells = {
+            cell.seed: probe_metrics[cell.key].metrics
+            for cell in cells_of(name)
+            if str(cell.seed) not in left_out and cell.key in probe_metrics
+        }
+        if not cells:
+            raise dg.Failure(f"no cell of {name} may be aggregated: {left_out}", allow_retries=False)
+        value = {**aggregate(cells, best_of_k=study.probes.best_of_k), "left_out": left_out}
+        table = summary_table(value)
+        facts = {
+            "seeds": len(cells),
+            "left_out": dg.MetadataValue.json(left_out),
+            "best_model": value["best_model"],
+            "best_seed": dg.MetadataValue.json(value["best_seed"]),
+            "table": dg.MetadataValue.md(plots.markdown_table(table)),
+            "intervals": dg.MetadataValue.json(value["ci_summary"]),
+            "average_precision": plots.bars(table, "model", "average_precision_mean", "average_precision_std"),
+        }
+        return output(value, study_options(study, "aggregate_metrics"), facts)
+
+    @dg.asset(
+        partitions_def=partitions.study,
+        ins={
+            "aggregate_metrics": dg.AssetIn(partition_mapping=partitions.setting_to_study, metadata={"collect": True}),
+        },
+        dagster_type=ScalingTable,
+        code_version="1",
+        group_name="results",
+    )
+    def scaling_summary(
+        context: dg.AssetExecutionContext, aggregate_metrics: dict[str, dict[str, Any]]
+    ) -> dg.Output[pd.DataFrame]:
+        """Every probe of every setting in one table."""
+        from ta_assets.core.aggregate import summary_table
+
+        frames = []
+        for setting, value in aggregate_metrics.items():
+            left_out = "; ".join(f"seed {seed}: {reason}" for seed, reason in sorted(value["left_out"].items()))
+            table = summary_table(value).drop(columns="depends_on_seed")
+            table.insert(0, "setting", setting)
+            table.insert(2, "best", table["model"] == value["best_model"])
+            table.insert(3, "seeds", len(value["seeds"]))
+            frames.append(table.assign(left_out=left_out))
+        table = pd.concat(frames, ignore_index=True)
+        missing = sorted(set(studies.by_name[context.partition_key].settings) - set(aggregate_metrics))
+        facts = {
+            "settings": len(aggregate_metrics),
+            "missing_settings": ", ".join(missing) or "none",
+            "table": dg.MetadataValue.md(plots.markdown_table(table)),
+        }
+        return output(table, {}, facts)
+
+    return [aggregate_metrics, scaling_summary]

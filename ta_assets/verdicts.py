@@ -1,0 +1,134 @@
+"""The asset ``release_verdict``: what every check of every cell says, and the files that a release leaves behind."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+from ta_checks.environment import snapshot
+from ta_checks.report import CheckRow, ReleaseReport
+from ta_checks.verdict import Verdict
+
+from ta_assets.partitions import Partitions, partitions_of
+from ta_assets.provenance import output
+from ta_assets.staleness import Instance
+from ta_checks import ASSETS
+from ta_checks.collect import MADE, collect_rows
+from ta_checks.evidence import Sources
+from ta_resources.atomic import write_file
+from ta_resources.language_model import LanguageModelResource
+from ta_resources.rollouts import RolloutsResource
+from ta_resources.storage import ArtifactStore
+
+RELEASE = "release"
+"""Folder of a study's verdict, and name of the check that a release itself ran to its end."""
+
+
+class VerdictConfig(dg.Config):
+    """What happened while the release ran; empty when the verdict is materialized by hand."""
+
+    incidents: list[str] = Field(default=[], description="What went wrong outside any check; makes it NOT OK.")
+    cells: dict[str, str] = Field(default={}, description="What the release did with each cell.")
+
+
+def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> list[dg.AssetsDefinition]:
+    """The asset ``release_verdict`` with one rolled-up check for every invariant."""
+    studies = partitions.studies
+
+    @dg.asset(
+        partitions_def=partitions.study,
+        deps=["readme_block"],
+        check_specs=[
+            dg.AssetCheckSpec(name, asset="release_verdict", description=f"{name}, rolled up over all cells.")
+            for name in rolled_up()
+        ],
+        code_version="1",
+        group_name="results",
+    )
+    def release_verdict(
+        context: dg.AssetExecutionContext,
+        config: VerdictConfig,
+        store: ArtifactStore,
+        rollouts: RolloutsResource,
+        language_model: LanguageModelResource,
+    ) -> Iterator[Any]:
+        """OK only when every ERROR check passed in every cell of the study."""
+        instance = Instance(context.instance, definitions)
+        sources = Sources(studies, store, rollouts, language_model, instance)
+        report = make_report(sources, context.partition_key, config)
+        write_report(report, store.base)
+        counts = defaultdict(int)
+        for row in report.rows:
+            counts[row.verdict.status] += 1
+        facts = {
+            "verdict": report.verdict,
+            **counts,
+            "table": dg.MetadataValue.md(report.to_markdown()),
+        }
+        yield output(report.to_json(), {}, facts)
+        yield from _rolled_up_results(report)
+
+    return [release_verdict]
+
+
+def rolled_up() -> tuple[str, ...]:
+    """Names of the rolled-up checks."""
+    from ta_checks import INVARIANTS
+
+    return tuple(dict.fromkeys([MADE, RELEASE, *(invariant.name for invariant in INVARIANTS)]))
+
+
+def make_report(sources: Sources, study_name: str, config: VerdictConfig) -> ReleaseReport:
+    """Every check of every cell, and one row for each incident."""
+    study = sources.studies.by_name[study_name]
+    rows = collect_rows(sources, study, ASSETS)
+    incidents = config.incidents
+    verdict = Verdict.judge(
+        len(incidents), "==", 0, unit="incidents", n=1, offenders=incidents, message="; ".join(incidents)
+    )
+    rows.append(CheckRow(RELEASE, "release_verdict", study_name, "ERROR", verdict))
+    cells = {
+        f"{asset}[{partition}]": config.cells.get(f"{asset}[{partition}]", "not part of a release")
+        for asset in ASSETS
+        for partition in partitions_of(asset, study)
+    }
+    return ReleaseReport(study=study_name, rows=tuple(rows), cells=cells, environment=snapshot())
+
+
+def release_folder(study: str, base: Path) -> Path:
+    """Where a release leaves its files."""
+    return base / study / RELEASE
+
+
+def write_report(report: ReleaseReport, base: Path) -> None:
+    """Write ``verdict.json``, ``verdict.md``, ``junit.xml`` and ``environment.json``."""
+    folder = release_folder(report.study, base)
+    for name, content in (
+        ("verdict.json", json.dumps(report.to_json(), indent=1, allow_nan=False)),
+        ("verdict.md", report.to_markdown()),
+        ("junit.xml", report.to_junit_xml()),
+        ("environment.json", json.dumps(report.environment, indent=1, allow_nan=False)),
+    ):
+        write_file(folder / name, content.encode())
+
+
+def _rolled_up_results(report: ReleaseReport) -> Iterator[dg.AssetCheckResult]:
+    by_name: dict[str, list[CheckRow]] = {name: [] for name in rolled_up()}
+    for row in report.rows:
+        by_name[row.name].append(row)
+    for name, rows in by_name.items():
+        red = [row for row in rows if row.verdict.status != "passed"]
+        warn_only = all(row.severity == "WARN" for row in rows)
+        yield dg.AssetCheckResult(
+            check_name=name,
+            passed=not red,
+            severity=dg.AssetCheckSeverity.WARN if warn_only else dg.AssetCheckSeverity.ERROR,
+            metadata={
+                "observed": len(rows) - len(red),
+                "threshold": len(rows),
+                "offending_cells": dg.MetadataValue.json([f"{row.asset}[{row.partition}]" for row in red]),
+            },
+        )

@@ -1,0 +1,150 @@
+"""What must be true before a release: the one table of invariants.
+
+Names are stable and never carry a bound. A red ERROR check, or one that could not be evaluated, makes the verdict
+NOT OK; a WARN check never does. A blocking check keeps what is built on its cell from being computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from ta_checks import evaluations
+from ta_checks.evidence import Evidence
+from ta_checks.verdict import Verdict
+
+Severity = Literal["ERROR", "WARN"]
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """One row of the table."""
+
+    name: str
+    asset: str
+    evaluate: Callable[[Evidence], Verdict]
+    description: str
+    """What a red one means and what to do; shown on the check's page."""
+    severity: Severity = "ERROR"
+    blocking: bool = False
+    every_release: bool = False
+    """Evaluated at each release, also when nothing was computed."""
+    uses_model: bool = False
+    """Loads the language model, so it must not run beside another that does."""
+
+
+ASSETS = (
+    "problem_ids",
+    "splits",
+    "sentences",
+    "activations",
+    "seed_free_scores",
+    "probe_metrics",
+    "aggregate_metrics",
+    "scaling_summary",
+    "readme_block",
+)
+"""The assets of a study in the order in which they are made; ``release_verdict`` judges them and comes last."""
+
+INVARIANTS: tuple[Invariant, ...] = (
+    *(
+        Invariant(
+            "artifacts_intact",
+            asset,
+            evaluations.artifacts_intact,
+            "A stored file is missing or is not the one that was recorded when the cell was made: it was changed "
+            "outside Dagster. Nothing made from it can be believed. Find out why, then materialize the cell.",
+            blocking=True,
+            every_release=True,
+        )
+        for asset in ASSETS
+    ),
+    Invariant(
+        "split_is_disjoint",
+        "splits",
+        evaluations.split_is_disjoint,
+        "A problem is in two parts of the split, in none, or a part is empty: test scores would be training scores. "
+        "Materialize splits again; if it stays red, the split rule is wrong.",
+        blocking=True,
+    ),
+    Invariant(
+        "zero_skipped_problems",
+        "activations",
+        evaluations.zero_skipped_problems,
+        "Some problems have no activations, so results are about fewer problems than the study says. The offenders "
+        "carry the reasons: a longer context, more memory or a repaired text helps; or leave them out of the study.",
+    ),
+    Invariant(
+        "activations_match_text",
+        "activations",
+        evaluations.activations_match_text,
+        "Vectors computed afresh differ from the stored ones: rows shuffled, another problem, another block or another "
+        "model. Materialize activations with reuse turned off.",
+        blocking=True,
+        uses_model=True,
+    ),
+    Invariant(
+        "span_integrity",
+        "activations",
+        evaluations.span_integrity,
+        "The tokens of a sentence do not decode to its text, so its vector is about something else. Look at the "
+        "offenders' texts and at the tokenizer's offsets.",
+    ),
+    Invariant(
+        "finite_metrics",
+        "probe_metrics",
+        evaluations.finite_probe_metrics,
+        "A metric is NaN or infinite, mostly because a part of the split has one class only. Use more problems or "
+        "another split seed.",
+        blocking=True,
+    ),
+    Invariant(
+        "random_label",
+        "probe_metrics",
+        evaluations.random_label,
+        "Probes fitted on shuffled labels score better or worse than chance on the test problems: labels leak into "
+        "the test, or were not shuffled. No score of this cell can be believed.",
+    ),
+    Invariant(
+        "overfit_memorization",
+        "probe_metrics",
+        evaluations.overfit_memorization,
+        "Even an unpenalized probe cannot memorize one training problem: vectors are constant, collapsed or "
+        "duplicated with conflicting labels. Look at the extraction.",
+    ),
+    Invariant(
+        "beats_shuffled_labels",
+        "probe_metrics",
+        evaluations.beats_shuffled_labels,
+        "No probe is distinguishable from probes fitted on shuffled labels. Not an error of the pipeline: there is "
+        "too little signal, or there are too few problems, to claim anything.",
+        severity="WARN",
+    ),
+    Invariant(
+        "all_seeds_aggregated",
+        "aggregate_metrics",
+        evaluations.all_seeds_aggregated,
+        "The mean is over fewer seeds than the study has; the offenders say which cells were left out and why. "
+        "Repair those cells and release again.",
+    ),
+    Invariant(
+        "finite_metrics",
+        "aggregate_metrics",
+        evaluations.finite_aggregate_metrics,
+        "A mean or standard deviation is NaN or infinite. Look at finite_metrics of the cells.",
+    ),
+    Invariant(
+        "readme_is_current",
+        "readme_block",
+        evaluations.readme_is_current,
+        "The block in the file is not what the present results would print: it was edited by hand or is of an older "
+        "run. Materialize readme_block.",
+        every_release=True,
+    ),
+)
+
+
+def invariants_of(asset: str) -> tuple[Invariant, ...]:
+    """The rows of the table that are about one asset."""
+    return tuple(invariant for invariant in INVARIANTS if invariant.asset == asset)

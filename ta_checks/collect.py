@@ -1,0 +1,56 @@
+"""Every check of every cell of a study, as the instance knows them now: nothing is left out, nothing is assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ta_assets.partitions import partitions_of
+from ta_assets.staleness import CheckState, Instance
+from ta_assets.study import Study
+from ta_checks import Invariant, invariants_of
+from ta_checks.evidence import Sources
+from ta_checks.report import CheckRow
+from ta_checks.verdict import Verdict
+
+VERDICT = "verdict"
+"""Name of the metadata entry in which an evaluation keeps its whole verdict."""
+MADE = "made"
+"""The check that a cell exists and that its last attempt succeeded."""
+
+
+def collect_rows(sources: Sources, study: Study, assets: Iterable[str]) -> list[CheckRow]:
+    """One row a check and cell, in the order of the assets."""
+    rows: list[CheckRow] = []
+    for asset in assets:
+        for partition in partitions_of(asset, study):
+            rows.append(made_row(sources.instance, asset, partition))
+            rows += [_row(invariant, partition, sources.instance) for invariant in invariants_of(asset)]
+    return rows
+
+
+def made_row(instance: Instance, asset: str, partition: str) -> CheckRow:
+    """Whether a cell was made, and why not."""
+    latest = instance.materialization(asset, partition)
+    failure = instance.last_failure(asset, partition)
+    if failure is not None:
+        verdict = Verdict.judge("failed", "==", "made", unit="run", n=1, offenders=[partition], message=failure)
+    elif latest is None:
+        verdict = Verdict.skipped("it was never made")
+    else:
+        verdict = Verdict.judge("made", "==", "made", unit="run", n=1, message="")
+    return CheckRow(MADE, asset, partition, "ERROR", verdict)
+
+
+def _row(invariant: Invariant, partition: str, instance: Instance) -> CheckRow:
+    state = instance.check(invariant.asset, invariant.name, partition)
+    return CheckRow(invariant.name, invariant.asset, partition, invariant.severity, _verdict(state))
+
+
+def _verdict(state: CheckState | None) -> Verdict:
+    if state is None:
+        return Verdict.skipped("not evaluated: its cell was not made")
+    if not state.finished or VERDICT not in state.metadata:
+        return Verdict.skipped(f"not evaluated: run {state.run_id} ended before it reported")
+    if not state.is_current:
+        return Verdict.skipped("not evaluated: its cell was made again since")
+    return Verdict.from_json(state.metadata[VERDICT])

@@ -1,0 +1,217 @@
+"""From evidence to a rule's arguments: for every invariant, what its rule is given.
+
+Belongs here: choosing and reading evidence. Stays out: any judgement, which is the rule's.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ta_assets.core.values import Skip
+from ta_assets.probe_data import split_of
+from ta_assets.study import SEEDS
+from ta_checks.evidence import Evidence
+from ta_checks.verdict import Verdict
+from ta_resources.shards import read_shard
+from ta_resources.storage import Activations
+
+if TYPE_CHECKING:
+    from ta_checks.labelled_vectors import LabelledVectors
+
+SAMPLED_PROBLEMS = 2
+"""Problems that are extracted again besides the shortest one."""
+SAMPLED_SENTENCES = 20
+"""As many as the predecessor's span check looked at."""
+SAMPLE_SEED = 0
+
+
+def artifacts_intact(evidence: Evidence) -> Verdict:
+    """Every recorded file against the one on disk."""
+    from ta_checks.artifacts_intact import artifacts_intact
+
+    latest = evidence.sources.instance.materialization(evidence.asset, evidence.partition)
+    recorded = latest.metadata.get("files") if latest else None
+    found = evidence.sources.store.hashes(evidence.asset, evidence.partition)
+    return artifacts_intact(recorded, {**dict.fromkeys(recorded or {}), **found})
+
+
+def split_is_disjoint(evidence: Evidence) -> Verdict:
+    """The stored split against the setting's problems."""
+    from ta_checks.split_is_disjoint import split_is_disjoint
+
+    problem_ids = evidence.sources.store.load("problem_ids", evidence.partition)
+    return split_is_disjoint(split_of(evidence.value), problem_ids)
+
+
+def zero_skipped_problems(evidence: Evidence) -> Verdict:
+    """The skips that the extraction recorded, and problems that it lost without a word."""
+    from ta_checks.skipped_problems import zero_skipped_problems
+
+    activations: Activations = evidence.value
+    skipped = [Skip(**skip) for skip in activations.record["skipped"]]
+    store = evidence.sources.store
+    wanted = {
+        problem_id
+        for setting in evidence.study.settings_of(evidence.partition)
+        if store.exists("problem_ids", setting)
+        for problem_id in store.load("problem_ids", setting)
+    }
+    lost = sorted(wanted - set(activations.shards) - {skip.problem_id for skip in skipped})
+    skipped += [Skip(problem_id, "lost", "neither extracted nor recorded as skipped") for problem_id in lost]
+    return zero_skipped_problems(skipped, len(wanted))
+
+
+def activations_match_text(evidence: Evidence) -> Verdict:
+    """Stored vectors against fresh ones, of the shortest problem and of a seeded sample of sentences."""
+    from ta_checks.activations_match_text import activations_match_text
+
+    activations: Activations = evidence.value
+    base, study = evidence.sources.store.base, evidence.study
+    tokens = {int(problem_id): n for problem_id, n in activations.record["tokens"].items()}
+    if not tokens:
+        return Verdict.skipped("no problem was extracted")
+    shortest = min(tokens, key=lambda problem_id: (tokens[problem_id], problem_id))
+    others = sorted(set(tokens) - {shortest})
+    chooser = random.Random(SAMPLE_SEED)
+    chosen = [shortest, *chooser.sample(others, min(SAMPLED_PROBLEMS, len(others)))]
+    spec = study.extraction_spec(evidence.partition)
+    source = study.source(evidence.partition)
+    problems = list(evidence.sources.rollouts.load_problems(source, chosen))
+    stored, fresh, keys = [], [], []
+    with evidence.sources.language_model.open(spec) as extractor:
+        texts = [(problem.problem_id, problem.trace_text, problem.sentences) for problem in problems]
+        for result in extractor.extract(texts, log=lambda _: None):
+            if isinstance(result, Skip):
+                return Verdict.judge(
+                    result.kind, "==", "extracted", unit="outcome", n=1, offenders=[str(result.problem_id)],
+                    message=f"problem {result.problem_id} was stored but cannot be extracted now: {result.reason}",
+                )  # fmt: skip
+            vectors = read_shard(base, activations.shards[result.problem_id]).vectors
+            if vectors.shape != result.vectors.shape:
+                return Verdict.judge(
+                    str(vectors.shape), "==", str(result.vectors.shape), unit="shape", n=1,
+                    offenders=[str(result.problem_id)], message="stored and fresh vectors have other shapes",
+                )  # fmt: skip
+            rows = range(len(vectors))
+            if result.problem_id != shortest:
+                rows = sorted(chooser.sample(rows, min(SAMPLED_SENTENCES, len(vectors))))
+            stored.append(vectors[list(rows)])
+            fresh.append(result.vectors[list(rows)])
+            keys += [(result.problem_id, row) for row in rows]
+    return activations_match_text(np.concatenate(stored), np.concatenate(fresh), keys, storage_dtype=spec.storage_dtype)
+
+
+def span_integrity(evidence: Evidence) -> Verdict:
+    """Every sentence against the text that its stored token span decodes to."""
+    from ta_checks.span_integrity import span_integrity
+
+    activations: Activations = evidence.value
+    base, study = evidence.sources.store.base, evidence.study
+    source = study.source(evidence.partition)
+    tokenizer = evidence.sources.language_model.tokenizer(study.extraction_spec(evidence.partition))
+    decoded: list[str] = []
+    sentences: list[str] = []
+    keys: list[tuple[int, int]] = []
+    for problem in evidence.sources.rollouts.load_problems(source, sorted(activations.shards)):
+        pooled = read_shard(base, activations.shards[problem.problem_id])
+        spans = activations.spans[activations.spans["problem_id"] == problem.problem_id]
+        decoded += tokenizer.decode_spans(pooled.text, spans[["token_start", "token_end"]].to_numpy())
+        sentences += problem.sentences
+        keys += [(problem.problem_id, index) for index in range(len(problem.sentences))]
+    return span_integrity(decoded, sentences, keys)
+
+
+def random_label(evidence: Evidence) -> Verdict:
+    """The cell's own vectors, labels and split; its seed shuffles."""
+    from ta_checks.random_label import random_label
+
+    permutations = evidence.study.statistics.permutations
+    return random_label(_labelled(evidence), seed=evidence.cell.seed, permutations=permutations)
+
+
+def overfit_memorization(evidence: Evidence) -> Verdict:
+    """The cell's own vectors and labels."""
+    from ta_checks.overfit_memorization import overfit_memorization
+
+    return overfit_memorization(_labelled(evidence))
+
+
+def beats_shuffled_labels(evidence: Evidence) -> Verdict:
+    """The cell's stored test scores against probes fitted on shuffled labels."""
+    from ta_checks.beats_shuffled_labels import beats_shuffled_labels
+
+    data = evidence.probe_data
+    predictions = evidence.value.predictions
+    aligned = data.rows[["problem_id", "chunk_idx"]].merge(predictions, on=["problem_id", "chunk_idx"], how="left")
+    scores = {
+        name.removeprefix("score_"): aligned[name].to_numpy(np.float64)
+        for name in predictions.columns
+        if name.startswith("score_")
+    }
+    permutations = evidence.study.statistics.permutations
+    return beats_shuffled_labels(_labelled(evidence), scores, seed=evidence.cell.seed, permutations=permutations)
+
+
+def finite_probe_metrics(evidence: Evidence) -> Verdict:
+    """Every metric of every probe on val and test."""
+    from ta_checks.finite_metrics import finite_metrics
+
+    models = evidence.value.metrics["models"]
+    return finite_metrics(
+        {
+            f"{model}.{part}.{metric}": number
+            for model, parts in models.items()
+            for part in ("val", "test")
+            for metric, number in parts[part].items()
+        }
+    )
+
+
+def finite_aggregate_metrics(evidence: Evidence) -> Verdict:
+    """Every mean and standard deviation of every probe."""
+    from ta_checks.finite_metrics import finite_metrics
+
+    return finite_metrics(
+        {
+            f"{row['model']}.{name}": number
+            for row in evidence.value["summary_by_model"]
+            for name, number in row.items()
+            if name != "model"
+        }
+    )
+
+
+def all_seeds_aggregated(evidence: Evidence) -> Verdict:
+    """The seeds of the aggregate against those of the study."""
+    value = evidence.value
+    left_out = [f"seed {seed}: {reason}" for seed, reason in sorted(value["left_out"].items())]
+    return Verdict.judge(
+        len(value["seeds"]), "==", SEEDS, unit="seeds", n=SEEDS, offenders=left_out,
+        message=f"{len(value['seeds'])} of {SEEDS} seeds are in the mean",
+    )  # fmt: skip
+
+
+def readme_is_current(evidence: Evidence) -> Verdict:
+    """The block as it would be written now against the one in the file."""
+    from ta_assets.readme import current_block, stored_block
+    from ta_checks.readme_is_current import readme_is_current
+
+    sources = evidence.sources
+    expected = current_block(sources, evidence.partition)
+    return readme_is_current(expected, stored_block(sources.studies.by_name[evidence.partition], sources.store.base))
+
+
+def _labelled(evidence: Evidence) -> LabelledVectors:
+    from ta_checks.labelled_vectors import LabelledVectors
+
+    data: Any = evidence.probe_data
+    return LabelledVectors(
+        vectors=data.vectors,
+        anchors=data.rows["anchor"].to_numpy(),
+        problems=data.rows["problem_id"].to_numpy(),
+        train=(data.rows["split"] == "train").to_numpy(),
+        test=(data.rows["split"] == "test").to_numpy(),
+    )

@@ -1,0 +1,70 @@
+"""What a check may look at: the stored artifacts of its own cell and, through the store, of any other.
+
+Belongs here: reading. Stays out: judging (one rule a file) and Dagster's check machinery (``factory.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ta_assets.partitions import Cell
+from ta_assets.probe_data import probe_data, split_of
+from ta_assets.staleness import Instance
+from ta_assets.studies import Studies
+from ta_assets.study import Study
+from ta_resources.language_model import LanguageModelResource
+from ta_resources.rollouts import RolloutsResource
+from ta_resources.storage import Activations, ArtifactStore
+
+if TYPE_CHECKING:
+    from ta_assets.core.probes import ProbeData
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where evidence comes from; the same for every cell."""
+
+    studies: Studies
+    store: ArtifactStore
+    rollouts: RolloutsResource
+    language_model: LanguageModelResource
+    instance: Instance
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One partition of one asset, and what belongs to it."""
+
+    asset: str
+    partition: str
+    sources: Sources
+
+    @cached_property
+    def value(self) -> Any:
+        """The stored artifact itself; raises InputError when it is missing or damaged."""
+        return self.sources.store.load(self.asset, self.partition)
+
+    @property
+    def cell(self) -> Cell:
+        """The setting and the seed of a cell's partition."""
+        return Cell.from_key(self.partition)
+
+    @cached_property
+    def study(self) -> Study:
+        """The study that the partition belongs to."""
+        name, studies = self.partition.rpartition("|")[2], self.sources.studies
+        for owners in (studies.by_setting, studies.by_corpus, studies.by_name):
+            if name in owners:
+                return owners[name]
+        raise KeyError(name)
+
+    @cached_property
+    def probe_data(self) -> ProbeData:
+        """Rows and vectors of the cell's setting, put together from sentences, activations and splits."""
+        store, setting = self.sources.store, self.cell.setting
+        corpus = self.study.settings[setting].corpus
+        activations: Activations = store.load("activations", corpus)
+        split = split_of(store.load("splits", setting))
+        return probe_data(store.load("sentences", corpus), activations, split, store.base)

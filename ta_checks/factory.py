@@ -1,0 +1,73 @@
+"""From a row of the table to an asset check; an exception in a rule becomes an ``errored`` verdict, never a gap."""
+
+import traceback
+import warnings
+from collections.abc import Callable
+
+import dagster as dg
+
+from ta_assets.activations import GPU_POOL
+from ta_assets.partitions import Partitions
+from ta_assets.staleness import Instance
+from ta_checks import INVARIANTS, Invariant
+from ta_checks.collect import VERDICT
+from ta_checks.evidence import Evidence, Sources
+from ta_checks.verdict import Verdict
+from ta_resources.language_model import LanguageModelResource
+from ta_resources.rollouts import RolloutsResource
+from ta_resources.storage import ArtifactStore
+
+
+def judge(invariant: Invariant, evidence: Evidence) -> Verdict:
+    """Evaluate an invariant; whatever goes wrong is part of the verdict."""
+    try:
+        return invariant.evaluate(evidence)
+    except Exception as error:  # a rule that raises must still report
+        traceback.print_exc()
+        return Verdict.errored(error)
+
+
+def result_of(invariant: Invariant, verdict: Verdict) -> dg.AssetCheckResult:
+    """A verdict as Dagster records it."""
+    severity = dg.AssetCheckSeverity.ERROR if invariant.severity == "ERROR" else dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey(invariant.asset),
+        check_name=invariant.name,
+        passed=verdict.status == "passed",
+        severity=severity,
+        description=verdict.message or None,
+        metadata={**verdict.to_metadata(), VERDICT: dg.MetadataValue.json(verdict.to_json())},
+    )
+
+
+def build(
+    partitions: Partitions, assets: list[dg.AssetsDefinition], definitions: Callable[[], dg.Definitions]
+) -> list[dg.AssetChecksDefinition]:
+    """One asset check for every row of the table, partitioned like its asset."""
+    owners = {asset.key.to_user_string(): asset for asset in assets}
+
+    def check_of(invariant: Invariant) -> dg.AssetChecksDefinition:
+        @dg.asset_check(
+            asset=owners[invariant.asset],
+            name=invariant.name,
+            description=invariant.description,
+            blocking=invariant.blocking,
+            partitions_def=owners[invariant.asset].partitions_def,
+            pool=GPU_POOL if invariant.uses_model else None,
+        )
+        def check(
+            context: dg.AssetCheckExecutionContext,
+            store: ArtifactStore,
+            rollouts: RolloutsResource,
+            language_model: LanguageModelResource,
+        ) -> dg.AssetCheckResult:
+            instance = Instance(context.instance, definitions)
+            sources = Sources(partitions.studies, store, rollouts, language_model, instance)
+            return result_of(invariant, judge(invariant, Evidence(invariant.asset, context.partition_key, sources)))
+
+        return check
+
+    with warnings.catch_warnings():
+        # partitioned checks are in preview in Dagster 1.13; tests/assets/test_staleness.py holds what is relied on
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return [check_of(invariant) for invariant in INVARIANTS]

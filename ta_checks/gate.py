@@ -1,0 +1,24 @@
+"""Whether a cell may be built upon: it was made, and every blocking check of it was evaluated and passed.
+
+Dagster's own blocking holds inside one run only; a release is many runs.
+"""
+
+from __future__ import annotations
+
+from ta_assets.staleness import Instance
+from ta_checks import invariants_of
+
+
+def closed(instance: Instance, asset: str, partition: str) -> str | None:
+    """Why nothing may be built on this partition; None when it may."""
+    if instance.materialization(asset, partition) is None:
+        return f"{asset}[{partition}] was not made"
+    for invariant in invariants_of(asset):
+        if not invariant.blocking:
+            continue
+        state = instance.check(asset, invariant.name, partition)
+        if state is None or not state.finished:
+            return f"{invariant.name} of {asset}[{partition}] was not evaluated"
+        if not state.passed:
+            return f"{invariant.name} of {asset}[{partition}] did not pass"
+    return None

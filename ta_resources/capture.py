@@ -1,0 +1,103 @@
+"""Reading the residual stream of chosen blocks while a language model runs, and no further than needed.
+
+Belongs here: where an architecture keeps its blocks, which block a study means, the hooks. Stays out: loading,
+tokenizing, pooling. torch is imported inside functions, so that the graph loads without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from ta_assets.core.errors import InputError
+
+BLOCK_LISTS = ("layers", "h", "decoder.layers")
+"""Seen from the base model: model.layers (Llama, Qwen2) and gpt_neox.layers, transformer.h (GPT-2), decoder.layers (OPT)
+in the words of the whole model."""
+
+
+class _DeepestBlockDone(Exception):  # noqa: N818 - a signal between a hook and its manager, not a fault
+    """Raised by the deepest hook: what follows in the forward would be thrown away."""
+
+
+def block_list(model: Any) -> Any:
+    """The ``ModuleList`` of the model's blocks, with or without a language-modelling head on top.
+
+    Raises:
+        InputError: an architecture that keeps its blocks elsewhere.
+    """
+    import torch
+
+    base = model.base_model
+    for path in BLOCK_LISTS:
+        found: Any = base
+        for name in path.split("."):
+            found = getattr(found, name, None)
+        if isinstance(found, torch.nn.ModuleList):
+            return found
+    children = [name for name, _ in base.named_children()]
+    raise InputError(type(model).__name__, "blocks", children, "a decoder with a list " + ", ".join(BLOCK_LISTS))
+
+
+def resolve_block(layer: str | int, n_blocks: int, source: str) -> int:
+    """0-based index of the block that ``layer`` means: ``mid`` is n_blocks // 2 (16 of 32, 24 of 48).
+
+    Raises:
+        InputError: another word, or an index outside [0, n_blocks).
+    """
+    if layer == "mid":
+        return n_blocks // 2
+    if isinstance(layer, bool) or not isinstance(layer, int) or not 0 <= layer < n_blocks:
+        raise InputError(source, "extraction.layer", layer, f"mid, or a block index from 0 to {n_blocks - 1}")
+    return layer
+
+
+@contextmanager
+def capture_blocks(model: Any, blocks: Sequence[int]) -> Iterator[Callable[..., dict[int, Any]]]:
+    """Hook the blocks; yields ``run(**inputs)``, which returns ``{block: [batch, n_tokens, d_model] tensor}``.
+
+    The output of block k is the residual stream after it: ``hidden_states[k + 1]`` of transformers' own
+    ``output_hidden_states=True``, except for the last block, where transformers replaces that entry by the output of
+    the final norm, and this manager gives the stream before the norm.
+
+    The forward ends inside the deepest hook, so neither the blocks above it, nor the final norm, nor a head are
+    computed; that holds for any architecture, because nothing of the model is changed but the hooks. That upper
+    blocks are not *held* is the loader's part, which never creates them. Every handle is removed on the way out,
+    whatever happened.
+
+    Raises:
+        InputError: no block list is found, or a block is out of range.
+    """
+    modules = block_list(model)
+    wanted = sorted({resolve_block(block, len(modules), type(model).__name__) for block in blocks})
+    if not wanted:
+        raise InputError(type(model).__name__, "blocks", list(blocks), "at least one block")
+    outputs: dict[int, Any] = {}
+
+    def hook(block: int) -> Callable[..., None]:
+        def keep(_module: Any, _inputs: Any, output: Any) -> None:
+            # Some architectures return (hidden, cache, ...), others the tensor alone.
+            outputs[block] = output[0] if isinstance(output, tuple) else output
+            if block == wanted[-1]:
+                raise _DeepestBlockDone
+
+        return keep
+
+    def run(**inputs: Any) -> dict[int, Any]:
+        outputs.clear()
+        with suppress(_DeepestBlockDone):
+            model(**inputs)
+        found = dict(outputs)
+        outputs.clear()
+        return found
+
+    handles = []
+    try:
+        for block in wanted:
+            handles.append(modules[block].register_forward_hook(hook(block)))
+        yield run
+    finally:
+        for handle in handles:
+            handle.remove()
+        outputs.clear()

@@ -1,0 +1,145 @@
+"""The arithmetic language of the embedded model: problems on a 12-hour clock, chains of thought, answers, tags.
+
+Belongs here: pure Python on strings. Stays out: tokens, models, files.
+
+A step *wraps* when its plain result leaves 1..12. Only wrapping steps go wrong in the training text, by one hour, so
+that a trace has steps that are safe and steps that decide; both are written alike, hence nothing but doing the
+arithmetic tells them apart. Alternatives to a sentence are either frequent or absent: importances that rest on one
+or two dissimilar rollouts are noise.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+
+HOURS = 12
+SYMBOLS = {"forward": "+", "back": "-", "times": "x"}
+FACTORS = (2, 3, 5)
+
+SLIP_RATE = 0.25
+"""Share of wrapping steps that come out one hour wrong."""
+CHECK_AFTER_SLIP = 0.45
+CHECK_AFTER_WRAP = 0.12
+"""Share of right wrapping steps that are checked; steps that do not wrap never are."""
+NOTICE_RATE = 0.88
+"""Share of checked slips that are corrected; the rest is confirmed."""
+
+PLANS = ("Let me take the steps one by one.", "I will go through the steps in order.", "I work from the first step on.")
+HALFWAY = ("Half of the steps are done.", "So far this is easy.", "That was the first half.")
+LAST_STEP = ("Now the last step.", "One step is left.", "Only one more to go.")
+DONE = ("All steps are done.", "That was everything.", "Now I know the end.")
+CHECK = "Wait, let me check that step."
+
+_ANSWER = re.compile(r"So the answer is (\d+)\.")
+_SENTENCE = re.compile(r"[^.?]*[.?]|[^.?]+$")
+_TAGS = (
+    (re.compile(r"\d+\) \w+ \d+: .*"), "active_computation"),
+    (re.compile(r"The clock shows \d+ at first\."), "problem_setup"),
+    (re.compile(r"Wait, .*"), "uncertainty_management"),
+    (re.compile(r"(Yes|No), .*"), "self_checking"),
+    (re.compile(r"So the answer is \d+\."), "final_answer_emission"),
+    (re.compile("|".join(map(re.escape, (*PLANS, *LAST_STEP)))), "plan_generation"),
+    (re.compile("|".join(map(re.escape, (*HALFWAY, *DONE)))), "result_consolidation"),
+)
+
+
+@dataclass(frozen=True)
+class ClockProblem:
+    """Where the clock starts (1..12) and what is done to it, in order."""
+
+    start: int
+    steps: tuple[tuple[str, int], ...]
+    """(operation, operand): a key of ``SYMBOLS`` and a positive number."""
+
+    @property
+    def statement(self) -> str:
+        """The problem as the model reads it."""
+        steps = " ".join(f"{number}) {name} {operand}." for number, (name, operand) in enumerate(self.steps, start=1))
+        return f"A clock of {HOURS} hours shows {self.start}. {steps} What does it show?"
+
+    @property
+    def prompt(self) -> str:
+        """Statement and the word that opens the chain of thought; sentences follow, each after one space."""
+        return f"Problem: {self.statement} Solution:"
+
+    @property
+    def answer(self) -> str:
+        """The right answer."""
+        return str(self._right()[-1][-1])
+
+    @property
+    def solution(self) -> str:
+        """The steps with their right results, one sentence each."""
+        return " ".join(f"{left} {SYMBOLS[name]} {operand} = {right}." for name, operand, left, right in self._right())
+
+    def _right(self) -> list[tuple[str, int, int, int]]:
+        rows, value = [], self.start
+        for name, operand in self.steps:
+            result = apply(name, value, operand)[0]
+            rows.append((name, operand, value, result))
+            value = result
+        return rows
+
+
+def apply(name: str, value: int, operand: int) -> tuple[int, bool]:
+    """Result on the clock, 1..12, and whether the plain result left that range."""
+    plain = {"forward": value + operand, "back": value - operand, "times": value * operand}[name]
+    result = (plain - 1) % HOURS + 1
+    return result, result != plain
+
+
+def draw_problem(rng: random.Random, n_steps: int) -> ClockProblem:
+    """A random problem: about a fifth of the steps multiply, the others are split between both directions."""
+    names = rng.choices(("forward", "back", "times"), weights=(2, 2, 1), k=n_steps)
+    operands = (rng.choice(FACTORS) if name == "times" else rng.randrange(1, HOURS) for name in names)
+    return ClockProblem(rng.randint(1, HOURS), tuple(zip(names, operands, strict=True)))
+
+
+def write_trace(problem: ClockProblem, rng: random.Random) -> list[str]:
+    """A chain of thought as the model is to learn it: with slips, checks, corrections and fillers; its sentences."""
+    sentences = [rng.choice(PLANS), f"The clock shows {problem.start} at first."]
+    value, n_steps = problem.start, len(problem.steps)
+    for number, (name, operand) in enumerate(problem.steps, start=1):
+        if number == n_steps:
+            sentences.append(rng.choice(LAST_STEP))
+        right, wraps = apply(name, value, operand)
+        slips = wraps and rng.random() < SLIP_RATE
+        result = (right - 1 + rng.choice((-1, 1))) % HOURS + 1 if slips else right
+        sum_text = f"{value} {SYMBOLS[name]} {operand} = "
+        sentences.append(f"{number}) {name} {operand}: {sum_text}{result}.")
+        if wraps and rng.random() < (CHECK_AFTER_SLIP if slips else CHECK_AFTER_WRAP):
+            notices = slips and rng.random() < NOTICE_RATE
+            result = right if notices else result
+            sentences += [CHECK, f"{'No' if notices else 'Yes'}, {sum_text}{result}."]
+        value = result
+        if number == n_steps // 2:
+            sentences.append(rng.choice(HALFWAY))
+    return [*sentences, rng.choice(DONE), f"So the answer is {value}."]
+
+
+def split_sentences(text: str) -> list[str]:
+    """Sentences of a chain of thought without the spaces around them; an unfinished end counts as one."""
+    return [sentence.strip() for sentence in _SENTENCE.findall(text) if sentence.strip()]
+
+
+def extract_answer(text: str) -> str:
+    """The last stated answer, or the empty string when there is none."""
+    found = _ANSWER.findall(text)
+    return found[-1] if found else ""
+
+
+def function_tags(sentence: str) -> list[str]:
+    """What a sentence does, in the dataset's own words; empty for a sentence outside the language."""
+    return [tag for pattern, tag in _TAGS if pattern.fullmatch(sentence)][:1]
+
+
+def vocabulary() -> list[str]:
+    """Every word, number and sign of the language, each once, sorted."""
+    letters = " ".join((*PLANS, *HALFWAY, *LAST_STEP, *DONE, CHECK, *SYMBOLS, *SYMBOLS.values()))
+    problem = ClockProblem(1, (("forward", 1),))
+    rng = random.Random(0)
+    letters += f" {problem.prompt} Yes, No, " + " ".join(write_trace(problem, rng))
+    words = set(re.findall(r"[A-Za-z]+|[^A-Za-z0-9\s]", letters)) | {str(number) for number in range(HOURS + 1)}
+    return sorted(words)

@@ -1,0 +1,166 @@
+"""The language model as a resource: what identifies it, its tokenizer, and an extractor while it is open.
+
+Belongs here: configuration, loading, freeing. Stays out: what happens to a trace (``extractor.py``), files
+(``model_folder.py``). torch and transformers are imported inside functions, so that the graph loads without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field
+
+from ta_assets.core.errors import InputError
+from ta_assets.core.values import ExtractionSpec
+from ta_resources.capture import block_list, resolve_block
+from ta_resources.devices import STORAGE_DTYPES, free_device_memory, resolve_device, resolve_dtype, torch_dtype
+from ta_resources.extractor import Extractor, LoadedModel
+from ta_resources.model_folder import CONFIG, HubAccess, ModelFolder, open_folder, weight_files
+from ta_resources.tokenizing import TraceTokenizer
+
+if TYPE_CHECKING:
+    import torch
+
+UNLIMITED_TOKENS = 10**30
+"""What transformers writes where a length has no limit."""
+
+
+class LanguageModelResource(dg.ConfigurableResource):
+    """Text and sentences -> pooled activations of one block, on a GPU, on MPS or on a cpu."""
+
+    device: str = Field(default="auto", description="auto (cuda, else mps, else cpu), cpu, mps, cuda or cuda:<number>.")
+    tokens_per_forward: int = Field(
+        default=16384,
+        ge=16,
+        description="Longer texts are read in pieces of so many tokens, joined by a key-value cache; "
+        "halved for a text that does not fit into memory.",
+    )
+    progress_seconds: float = Field(default=5.0, ge=0, description="Seconds between two lines of progress.")
+    offline: bool = Field(default=False, description="Use only models that were downloaded before.")
+    endpoint: str | None = Field(default=None, description="Address of a Hub other than the public one.")
+    cache_dir: str | None = Field(default=None, description="Folder of downloads other than huggingface_hub's own.")
+
+    def identity(self, spec: ExtractionSpec) -> dict[str, str]:
+        """What decides the weights and the tokens, for a fingerprint; no path, no device.
+
+        A Hub id gives ``{"kind": "hub", "language_model", "commit"}`` (one small request; the cached commit when the
+        Hub cannot be reached). A folder gives ``{"kind": "folder", "sha256"}`` over the content of its config,
+        tokenizer and safetensors files, read once in a process (about 1 s per GB) while size and time stay.
+
+        Raises:
+            InputError: the model cannot be found, or is one that is never loaded (pickles, code of its author).
+        """
+        return self._folder(spec).identity()
+
+    def tokenizer(self, spec: ExtractionSpec) -> TraceTokenizer:
+        """The tokenizer alone: no weights, no torch.
+
+        Raises:
+            InputError: as ``identity``, or no ``tokenizer.json``.
+        """
+        return TraceTokenizer.from_folder(self._folder(spec))
+
+    @contextmanager
+    def open(self, spec: ExtractionSpec) -> Iterator[Extractor]:
+        """Load the model up to the wanted block, and free it on the way out.
+
+        Raises:
+            InputError: as ``identity``; or a layer, dtype, pooling or device that is not there.
+        """
+        if spec.pooling != "mean":
+            raise InputError(spec.language_model, "extraction.pooling", spec.pooling, "mean")
+        device = resolve_device(self.device)
+        storage_dtype = torch_dtype("extraction.storage_dtype", spec.storage_dtype, STORAGE_DTYPES)
+        folder = self._folder(spec)
+        tokenizer = TraceTokenizer.from_folder(folder)
+        model, n_blocks = load_base_model(folder, spec.layer, device, resolve_dtype(spec.dtype, device))
+        model_limit = getattr(model.config, "max_position_embeddings", None) or UNLIMITED_TOKENS
+        extractor = Extractor(
+            LoadedModel(
+                model=model,
+                tokenizer=tokenizer,
+                identity=folder.identity(),
+                block=len(block_list(model)) - 1,
+                n_blocks=n_blocks,
+                context_length=min(model_limit, tokenizer.max_tokens or UNLIMITED_TOKENS),
+                storage_dtype=storage_dtype,
+                tokens_per_forward=self.tokens_per_forward,
+                progress_seconds=self.progress_seconds,
+            )
+        )
+        del model  # else this frame would hold the weights beyond close()
+        try:
+            yield extractor
+        finally:
+            extractor.close()
+
+    def _folder(self, spec: ExtractionSpec) -> ModelFolder:
+        access = HubAccess(offline=self.offline, endpoint=self.endpoint, cache_dir=self.cache_dir)
+        return open_folder(spec.language_model, spec.revision, access)
+
+
+def load_base_model(folder: ModelFolder, layer: str | int, device: torch.device, dtype: torch.dtype) -> tuple[Any, int]:
+    """The base model (no head) in eval mode with the blocks up to ``layer`` and no others.
+
+    The configuration that is loaded names only so many blocks, so the upper ones are never created: neither the host
+    nor the device holds them, and their tensors are not read. A block does not know how many others there are, which
+    the parity tests hold for each supported family. Safetensors only, no code of the model's author, the default
+    attention implementation.
+
+    Returns:
+        The model, and the number of blocks of the whole model.
+
+    Raises:
+        InputError: an unknown architecture, a layer out of range, or weights that do not fill the model.
+    """
+    from transformers import AutoConfig, AutoModel
+
+    weights = weight_files(folder)
+    path = weights[0].parent
+    try:
+        config: Any = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+        n_blocks = int(config.num_hidden_layers)
+    except (ValueError, KeyError, AttributeError, OSError) as error:
+        expected = "a decoder that this version of transformers knows by itself"
+        raise InputError(folder.source, CONFIG, str(error).split("\n")[0], expected) from error
+    block = resolve_block(layer, n_blocks, folder.source)
+    config.num_hidden_layers = block + 1
+    with _quiet_transformers():
+        model, report = AutoModel.from_pretrained(
+            path,
+            config=config,
+            dtype=dtype,
+            trust_remote_code=False,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    absent = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
+    if absent:
+        raise InputError(folder.source, weights[0].name, absent[:5], "weights for every tensor of the architecture")
+    if len(block_list(model)) != block + 1:
+        raise InputError(
+            folder.source, CONFIG, config.model_type, "an architecture whose blocks num_hidden_layers counts"
+        )
+    model = model.eval().requires_grad_(False).to(device)
+    free_device_memory(device)
+    return model, n_blocks
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No progress bars (a raw stream of them can freeze Dagster's UI) and no report of the blocks that are left out."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,64 @@
+"""Problems from a folder on this machine that has the dataset's layout (also the sample that ships with the package).
+
+Belongs here: reading and hashing files. Stays out: what the files mean (``problem_files``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from ta_assets.core.errors import InputError
+from ta_assets.core.values import CorpusSource
+from ta_resources.problem_files import FILE_NAMES, RawProblem, check_prefix, folder_name, problem_id_of
+
+
+class LocalFolder:
+    """One corpus below ``{source.folder}/{source.prefix}``; nothing is kept between calls."""
+
+    def __init__(self, source: CorpusSource) -> None:
+        check_prefix(source.prefix)
+        self._prefix = source.prefix
+        self._root = Path(source.folder or "") / source.prefix
+
+    def list_problem_ids(self, *, refresh: bool = False) -> list[int]:
+        """Sorted ids of the ``problem_N`` folders; ``refresh`` changes nothing, a folder is always read anew.
+
+        Raises:
+            InputError: no such folder, or no problem in it.
+        """
+        if not self._root.is_dir():
+            raise InputError(self._root, "folder", "absent", "a folder with problem_N folders: check dataset.folder")
+        names = [path.name for path in self._root.iterdir() if path.is_dir()]
+        found = (problem_id_of(str(self._root), name) for name in names)
+        ids = sorted(problem_id for problem_id in found if problem_id is not None)
+        if not ids:
+            raise InputError(self._root, "folder", sorted(names)[:5], "at least one problem_N folder")
+        return ids
+
+    def read(self, problem_id: int) -> RawProblem:
+        """The three files of a problem.
+
+        Raises:
+            InputError: a file is absent or cannot be read.
+        """
+        folder = self._root / folder_name(problem_id)
+        return RawProblem(problem_id, str(folder), {name: _content(folder / name) for name in FILE_NAMES})
+
+    def identity(self) -> dict[str, str]:
+        """``prefix`` and ``sha256`` over all problems' file names and contents; wherever the folder lies."""
+        digest = hashlib.sha256()
+        names = (f"{folder_name(problem_id)}/{name}" for problem_id in self.list_problem_ids() for name in FILE_NAMES)
+        for name in sorted(names):
+            content_hash = hashlib.sha256(_content(self._root / name)).hexdigest()
+            digest.update(f"{name}\n{content_hash}\n".encode())
+        return {"prefix": self._prefix, "sha256": digest.hexdigest()}
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(path, "file", "absent", "each problem has " + ", ".join(FILE_NAMES)) from error
+    except OSError as error:
+        raise InputError(path, "file", error.strerror, "a file that can be read") from error

@@ -1,0 +1,143 @@
+"""Bytes of a problem's three files -> ``Problem``; the one place where the dataset's format is checked.
+
+Belongs here: names, parsing and validation. Stays out: where the bytes come from (``local_folder``, ``hub_dataset``)
+and what the fields mean (``ta_assets.core``). Fields that nobody reads are not looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ta_assets.core.errors import InputError
+from ta_assets.core.values import Problem
+
+STATEMENT = "problem.json"
+BASE_SOLUTION = "base_solution.json"
+CHUNKS = "chunks_labeled.json"
+FILE_NAMES = (STATEMENT, BASE_SOLUTION, CHUNKS)
+
+_PROBLEM_FOLDER = re.compile(r"problem_([0-9]+)")
+
+
+@dataclass(frozen=True)
+class RawProblem:
+    """The three files of a problem as they were found."""
+
+    problem_id: int
+    source: str
+    """Folder or address of the files, for messages."""
+    contents: Mapping[str, bytes]
+    """File name -> content, for each of ``FILE_NAMES``."""
+
+
+def folder_name(problem_id: int) -> str:
+    """``problem_330``."""
+    return f"problem_{problem_id}"
+
+
+def problem_id_of(source: str, name: str) -> int | None:
+    """The id in a folder's name, or None where the name is not a problem's (FEATURES D4).
+
+    Raises:
+        InputError: a number with leading zeros, which would stand for the same problem as another folder.
+    """
+    match = _PROBLEM_FOLDER.fullmatch(name)
+    if match is None:
+        return None
+    if folder_name(int(match[1])) != name:
+        raise InputError(source, name, name, f"{folder_name(int(match[1]))}, a number without leading zeros")
+    return int(match[1])
+
+
+def check_prefix(prefix: str) -> None:
+    """Refuse a prefix that is empty or points anywhere but below its root.
+
+    Raises:
+        InputError: with what a prefix looks like.
+    """
+    parts = prefix.split("/")
+    if "\\" in prefix or "\0" in prefix or any(part in ("", ".", "..") for part in parts):
+        raise InputError("dataset", "prefix", prefix, "{model}/{temperature}/{solutions}: folder names joined by /")
+
+
+def parse_problem(raw: RawProblem) -> Problem:
+    """Validate and join the three files.
+
+    Raises:
+        InputError: not UTF-8 or not JSON; not an object (problem, base solution); not a non-empty list of objects with
+            a string ``chunk``, a ``chunk_idx`` (if any) equal to its position and finite importances (chunks).
+    """
+    statement, base_solution, chunks = (_read_json(raw, name) for name in FILE_NAMES)
+    for name, value, texts in (
+        (STATEMENT, statement, ("solution",)),
+        (BASE_SOLUTION, base_solution, ("full_cot", "solution")),
+    ):
+        source = f"{raw.source}/{name}"
+        if not isinstance(value, dict):
+            raise InputError(source, "(whole file)", value, "an object")
+        for key in texts:
+            _check_text(source, key, value.get(key))
+    _check_chunks(f"{raw.source}/{CHUNKS}", chunks)
+    return Problem(raw.problem_id, raw.source, statement, base_solution, tuple(chunks))
+
+
+def _read_json(raw: RawProblem, name: str) -> Any:
+    source, content = f"{raw.source}/{name}", raw.contents[name]
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(source, f"byte {error.start}", content[error.start : error.end], "UTF-8 text") from error
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise InputError(source, place, text[error.pos : error.pos + 40], f"JSON ({error.msg})") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; thousands of nested brackets
+        raise InputError(source, "(whole file)", text[:40], f"JSON of ordinary size ({error})") from error
+
+
+def _check_chunks(source: str, chunks: Any) -> None:
+    if not isinstance(chunks, list) or not chunks:
+        raise InputError(source, "(whole file)", chunks, "a list of at least one sentence")
+    for position, chunk in enumerate(chunks):
+        if not isinstance(chunk, dict):
+            raise InputError(source, f"[{position}]", chunk, "an object")
+        if not isinstance(chunk.get("chunk"), str):
+            raise InputError(source, f"[{position}].chunk", chunk.get("chunk"), "the sentence's text")
+        _check_text(source, f"[{position}].chunk", chunk["chunk"])
+        index = chunk.get("chunk_idx", position)
+        if type(index) is not int or index != position:
+            raise InputError(source, f"[{position}].chunk_idx", index, f"{position}, its position in the list")
+        for key, value in chunk.items():
+            if _is_importance(key) and value is not None and not _is_finite_number(value):
+                raise InputError(source, f"[{position}].{key}", value, "a finite number or null")
+
+
+def _check_text(source: str, field: str, text: Any) -> None:
+    """Half of a surrogate pair is legal JSON but cannot be tokenized, hashed or stored."""
+    if not isinstance(text, str):
+        return
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        found = text[max(error.start - 10, 0) : error.start + 10]
+        raise InputError(source, field, found, "text without lone surrogates") from error
+
+
+def _is_importance(key: str) -> bool:
+    # A divergence of an empty or one-sided group has no value; where it is the label, the label rule judges it.
+    return "importance" in key and not key.endswith("_kl")
+
+
+def _is_finite_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

@@ -1,0 +1,124 @@
+"""Pooled activations on disk, one safetensors file a problem, addressed by what they were made from.
+
+A file's place says which extraction and which text it holds, so a killed extraction goes on at the next problem, and
+corpora, settings and studies that need the same vectors share them. Stays out: which problems a corpus has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ta_assets.core.errors import InputError
+from ta_assets.core.values import PooledProblem
+from ta_resources.atomic import sha256_of, write_file
+
+FOLDER = "shards"
+KEY_CHARACTERS = 16
+"""64 bits of SHA-256: a collision within one store stays out of reach."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A stored problem: its file relative to the store's base, and the SHA-256 of its bytes."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ShardStore:
+    """The shards of one extraction (one model, block, pooling and dtype)."""
+
+    base: Path
+    """Folder of all artifacts."""
+    extraction: str
+    """Fingerprint of the extraction."""
+
+    def name(self, problem_id: int, text: str, sentences: Sequence[str]) -> str:
+        """File of a problem, relative to the base; another text or another cut into sentences is another file."""
+        digest = hashlib.sha256(json.dumps([text, list(sentences)]).encode()).hexdigest()[:KEY_CHARACTERS]
+        return f"{FOLDER}/{self.extraction[:KEY_CHARACTERS]}/problem_{problem_id}-{digest}.safetensors"
+
+    def find(self, name: str) -> tuple[Shard, PooledProblem] | None:
+        """The stored problem of that name when its file is whole: the content has the hash that it carries."""
+        path = self.base / name
+        if not path.is_file():
+            return None
+        shard = Shard(name, sha256_of(path))
+        try:
+            return shard, read_shard(self.base, shard)
+        except InputError:
+            return None
+
+    def write(self, name: str, pooled: PooledProblem) -> Shard:
+        """Store what the language model gave for one problem."""
+        from safetensors.numpy import save
+
+        arrays = {
+            "vectors": np.ascontiguousarray(pooled.vectors),
+            "token_spans": np.ascontiguousarray(pooled.token_spans),
+        }
+        facts = {
+            "problem_id": pooled.problem_id,
+            "block": pooled.block,
+            "n_tokens": pooled.n_tokens,
+            "text": pooled.text,
+            "extraction": self.extraction,
+            "content_sha256": _digest(arrays),
+        }
+        # one key: safetensors keeps metadata in hash order, and equal extractions must be equal bytes
+        content = save(arrays, metadata={"facts": json.dumps(facts, sort_keys=True)})
+        write_file(self.base / name, content)
+        return Shard(name, hashlib.sha256(content).hexdigest())
+
+
+def read_shard(base: Path, shard: Shard) -> PooledProblem:
+    """Load one problem.
+
+    Raises:
+        InputError: the file is not there, is not the one that was recorded, or is damaged.
+    """
+    path = base / shard.file
+    if not path.is_file():
+        raise InputError(path, "file", None, "the shard that its activations name; materialize activations again")
+    found = sha256_of(path)
+    if found != shard.sha256:
+        raise InputError(path, "sha256", found, f"{shard.sha256}, as recorded; materialize activations again")
+    arrays, facts = _read(path)
+    return PooledProblem(
+        problem_id=facts["problem_id"],
+        block=facts["block"],
+        vectors=arrays["vectors"],
+        token_spans=arrays["token_spans"],
+        n_tokens=facts["n_tokens"],
+        text=facts["text"],
+    )
+
+
+def _read(path: Path) -> tuple[Mapping[str, np.ndarray], dict]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = json.loads((file.metadata() or {})["facts"])
+            arrays = {name: file.get_tensor(name) for name in ("vectors", "token_spans")}
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise InputError(path, "content", str(error), "a shard of pooled activations") from None
+    if _digest(arrays) != facts.get("content_sha256"):
+        raise InputError(path, "content_sha256", facts.get("content_sha256"), "the hash of the arrays in the file")
+    return arrays, facts
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

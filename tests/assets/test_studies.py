@@ -1,0 +1,128 @@
+"""Study files: what is accepted, and that every fault is named at once."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ta_assets.core.errors import InputError
+from ta_assets.studies import Studies, load_studies, read_study
+
+HEALTHY: dict[str, Any] = {
+    "name": "mine",
+    "dataset": {"folder": "data"},
+    "models": {"small": {"folder": "small-model", "language_model": "./model"}},
+    "settings": {"small_correct": {"model": "small", "solutions": "correct"}},
+}
+
+
+JSON_LIKE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+)
+
+
+def write(folder: Path, content: object, name: str = "mine.yaml") -> Path:
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def changed(**sections: object) -> dict[str, Any]:
+    return {**copy.deepcopy(HEALTHY), **sections}
+
+
+def test_a_minimal_study_gets_the_predecessors_defaults(tmp_path: Path) -> None:
+    study = read_study(write(tmp_path, HEALTHY))
+    assert (study.splits.train, study.labels.anchor_percentile, study.extraction.layer) == (0.7, 90.0, "mid")
+    assert study.corpora == ("small_correct",)
+    assert study.source("small_correct").prefix == "small-model/temperature_0.6_top_p_0.95/correct_base_solution"
+
+
+def test_paths_are_resolved_against_the_study_file(tmp_path: Path) -> None:
+    study = read_study(write(tmp_path, HEALTHY))
+    assert study.source("small_correct").folder == str(tmp_path / "data")
+    assert study.extraction_spec("small_correct").language_model == str(tmp_path / "model")
+
+
+def test_a_hub_id_is_not_taken_for_a_folder(tmp_path: Path) -> None:
+    models = {"small": {"folder": "small-model", "language_model": "owner/model"}}
+    study = read_study(write(tmp_path, changed(models=models)))
+    assert study.extraction_spec("small_correct").language_model == "owner/model"
+
+
+@pytest.mark.parametrize(
+    ("sections", "where", "words"),
+    [
+        ({"settings": {"pilot": {"model": "small", "solutions": "correct", "problems": 2}}}, "settings.pilot.problems", "at least 3"),
+        ({"splits": {"train": 0.9}}, "splits", "must sum to 1"),
+        ({"dataset": {"folder": "a", "repo_id": "b/c"}}, "dataset", "exactly one"),
+        ({"dataset": {}}, "dataset", "exactly one"),
+        ({"models": {"small": {"folder": "../up", "language_model": "x/y"}}}, "models.small.folder", "without '..'"),
+        ({"models": {"small": {"folder": "/etc", "language_model": "x/y"}}}, "models.small.folder", "relative"),
+        ({"models": {"Bad-Name": {"folder": "a", "language_model": "x/y"}}}, "models", "pattern"),
+        ({"labels": {"anchor_percentile": 100}}, "labels.anchor_percentile", "less than 100"),
+        ({"labels": {"anchor_percentile": True, "typo": 1}}, "labels.typo", "no such key"),
+        ({"extraction": {"layer": -1}}, "extraction.layer", "at least 0"),
+        ({"extraction": {"layer": True}}, "extraction.layer", "not a yes or no"),
+        ({"seeds": 3}, "seeds", "5"),
+        ({"settings": {"a": {"model": "unknown", "solutions": "correct"}}}, "settings.a.model", "one of models"),
+        ({"readme": "../../etc/passwd"}, "readme", "without '..'"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_named_with_its_path(tmp_path: Path, sections: dict[str, Any], where: str, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_study(write(tmp_path, changed(**sections)))
+    assert where in str(caught.value)
+    assert words in str(caught.value)
+    assert str(tmp_path / "mine.yaml") in str(caught.value)
+
+
+def test_all_faults_of_a_file_are_listed_at_once(tmp_path: Path) -> None:
+    broken = changed(seeds=3, splits={"seed": -1}, settings={"a": {"model": "small", "solutions": "maybe"}})
+    with pytest.raises(InputError) as caught:
+        read_study(write(tmp_path, broken))
+    for where in ("seeds", "splits.seed", "settings.a.solutions"):
+        assert where in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "a: [", "name: x\nname: y", "!!python/object/apply:os.getcwd []", "\x00"])
+def test_what_is_no_study_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError):
+        read_study(write(tmp_path, text))
+
+
+def test_a_missing_study_names_the_known_ones() -> None:
+    with pytest.raises(InputError, match="one of embedded, paper"):
+        load_studies("nowhere.yaml")
+
+
+def test_the_shipped_studies_load_side_by_side() -> None:
+    studies = load_studies("paper")
+    assert studies.selected.name == "paper"
+    assert set(studies.by_corpus) >= {"embedded_correct", "llama_correct", "qwen_incorrect"}
+    assert studies.by_name["paper"].settings_of("llama_correct") == ("pilot", "full", "llama_correct")
+
+
+def test_two_studies_may_not_share_a_name(tmp_path: Path) -> None:
+    first = read_study(write(tmp_path, HEALTHY))
+    second = read_study(write(tmp_path, {**HEALTHY, "name": "other"}, "other.yaml"))
+    with pytest.raises(InputError, match="does not use already"):
+        Studies((first, second), current="mine")
+
+
+@settings(max_examples=60, deadline=None)
+@given(value=JSON_LIKE)
+def test_any_value_in_any_section_is_accepted_or_named(value: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("studies")
+    for section in ("dataset", "models", "labels", "splits", "extraction", "settings", "seeds", "readme", "name"):
+        try:
+            read_study(write(folder, yaml.safe_dump(changed(**{section: value}), allow_unicode=True)))
+        except InputError as error:
+            assert str(folder) in str(error)

@@ -1,0 +1,119 @@
+"""Artifacts on disk: whole or absent, verified when read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ta_assets.core.errors import InputError
+from ta_resources import atomic
+from ta_resources.storage import MANIFEST, Activations, ArtifactStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(base_dir=str(tmp_path))
+
+
+def test_a_table_comes_back_as_it_was(store: ArtifactStore) -> None:
+    table = pd.DataFrame({"problem_id": [1, 2], "score": [0.5, 1.0], "text": ["a|b", "ü"]})
+    store.save("sentences", "corpus", table)
+    pd.testing.assert_frame_equal(store.load("sentences", "corpus"), table)
+
+
+def test_json_comes_back_as_it_was(store: ArtifactStore) -> None:
+    store.save("splits", "setting", {"train": [1, 2], "val": [3]})
+    assert store.load("splits", "setting") == {"train": [1, 2], "val": [3]}
+
+
+def test_a_record_comes_back_as_its_class(store: ArtifactStore) -> None:
+    value = Activations(pd.DataFrame({"problem_id": [1]}), {"shards": {}, "skipped": []})
+    store.save("activations", "corpus", value)
+    loaded = store.load("activations", "corpus")
+    assert isinstance(loaded, Activations)
+    assert loaded.record == value.record
+
+
+def test_equal_values_are_equal_bytes(store: ArtifactStore) -> None:
+    table = pd.DataFrame({"a": [1.5, 2.5]})
+    store.save("x", "1", table)
+    first = store.hashes("x", "1")
+    store.save("x", "1", table)
+    assert store.hashes("x", "1") == first
+
+
+def test_a_cell_lies_below_its_setting(store: ArtifactStore) -> None:
+    assert store.folder("probe_metrics", "3|full").relative_to(store.base).as_posix() == "probe_metrics/full/3"
+
+
+def test_nan_is_refused_rather_than_written(store: ArtifactStore) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        store.save("x", "1", {"a": float("nan")})
+    assert not store.exists("x", "1")
+
+
+def test_what_was_never_made_says_what_to_do(store: ArtifactStore) -> None:
+    with pytest.raises(InputError, match="materialize splits first"):
+        store.load("splits", "setting")
+
+
+def test_a_changed_file_is_not_trusted(store: ArtifactStore) -> None:
+    store.save("splits", "setting", {"train": [1]})
+    (store.folder("splits", "setting") / "value.json").write_text('{"train": [2]}', encoding="utf-8")
+    with pytest.raises(InputError, match="materialize splits again"):
+        store.load("splits", "setting")
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    ["", "[]", "{}", '{"kind": "Popen", "files": {}}', '{"kind": "value", "files": {"../../secret.json": "0"}}'],
+)
+def test_a_forged_manifest_is_refused(store: ArtifactStore, manifest: str) -> None:
+    store.save("splits", "setting", {"train": [1]})
+    (store.folder("splits", "setting") / MANIFEST).write_text(manifest, encoding="utf-8")
+    with pytest.raises(InputError):
+        store.load("splits", "setting")
+
+
+def test_an_interrupted_write_leaves_the_old_artifact(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.save("splits", "setting", {"train": [1]})
+    calls = []
+
+    def dies_between_the_renames(self: Path, target: Path) -> Path:
+        calls.append(target)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", dies_between_the_renames)
+    with pytest.raises(KeyboardInterrupt):
+        store.save("splits", "setting", {"train": [2]})
+    monkeypatch.undo()
+    assert store.load("splits", "setting") == {"train": [1]}
+
+
+def test_a_kill_between_the_renames_is_undone_by_the_next_reader(store: ArtifactStore) -> None:
+    store.save("splits", "setting", {"train": [1]})
+    folder = store.folder("splits", "setting")
+    folder.rename(folder.with_name(f"{folder.name}{atomic.REPLACED}abc"))
+    assert store.load("splits", "setting") == {"train": [1]}
+
+
+def test_unfinished_folders_are_never_read(store: ArtifactStore) -> None:
+    folder = store.folder("splits", "setting")
+    unfinished = folder.with_name(f"{folder.name}{atomic.UNFINISHED}abc")
+    unfinished.mkdir(parents=True)
+    (unfinished / MANIFEST).write_text(json.dumps({"kind": "value", "files": {}}), encoding="utf-8")
+    assert not store.exists("splits", "setting")
+
+
+def test_hashes_tell_missing_from_changed(store: ArtifactStore) -> None:
+    store.save("splits", "setting", {"train": [1]})
+    before = store.hashes("splits", "setting")
+    (store.folder("splits", "setting") / "value.json").unlink()
+    after = store.hashes("splits", "setting")
+    assert set(before) - set(after) == {"splits/setting/value.json"}
