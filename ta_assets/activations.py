@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from ta_assets import runs
 from ta_assets.core.values import PooledProblem, Problem, Skip
 from ta_assets.partitions import Partitions
 from ta_assets.plots import markdown_table
@@ -64,6 +65,8 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         spec = study.extraction_spec(corpus)
         made_from = World(studies, rollouts, language_model).made_from("activations", corpus)
         problems = rollouts.load_problems(study.source(corpus), union(problem_ids))
+        # a killed process must not keep the pool's one slot for ever
+        context.instance.add_run_tags(context.run_id, runs.owner_tags())
         with language_model.open(spec) as extractor:
             # resolved, not requested: "auto" means another dtype on another device
             resolved = {
@@ -162,7 +165,7 @@ def _span_rows(problem_id: int, token_spans: np.ndarray) -> pd.DataFrame:
 
 
 def _facts(value: Activations) -> dict[str, object]:
-    skips = pd.DataFrame(value.record["skipped"], columns=["problem_id", "kind", "reason"])
+    skips = pd.DataFrame(value.record["skipped"], columns=pd.Index(["problem_id", "kind", "reason"]))
     return {
         "problems": len(value.record["shards"]),
         "sentences": len(value.spans),

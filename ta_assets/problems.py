@@ -5,31 +5,13 @@ from collections.abc import Mapping
 
 import dagster as dg
 import pandas as pd
-from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
 
 from ta_assets import plots
 from ta_assets.partitions import Partitions
 from ta_assets.provenance import World, output, shared_corpora, study_options
+from ta_assets.tables import SentenceTable
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
-
-SentenceTable = create_dagster_pandas_dataframe_type(
-    name="SentenceTable",
-    description="One row a sentence of a trace, with its labels.",
-    columns=[
-        PandasColumn.integer_column("problem_id", non_nullable=True),
-        PandasColumn.integer_column("chunk_idx", non_nullable=True, min_value=0),
-        PandasColumn.integer_column("num_chunks", non_nullable=True, min_value=1),
-        PandasColumn.string_column("chunk_text", non_nullable=True),
-        PandasColumn.string_column("function_tag", non_nullable=True),
-        PandasColumn.float_column("counterfactual_raw", non_nullable=True),
-        PandasColumn.float_column("importance_signed", non_nullable=True),
-        PandasColumn.float_column("importance_score", non_nullable=True, min_value=0.0),
-        PandasColumn.integer_column("anchor", non_nullable=True, min_value=0, max_value=1),
-        PandasColumn.float_column("relative_position", non_nullable=True, min_value=0.0, max_value=1.0),
-        PandasColumn.integer_column("source_text_len", non_nullable=True, min_value=0),
-    ],
-)
 
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -103,17 +104,21 @@ def mismatches(stored: Mapping[str, Any], expected: Mapping[str, Any], prefix: s
 
 def output(value: Any, made_from: Mapping[str, Any], metadata: Mapping[str, Any]) -> dg.Output[Any]:
     """What an asset body returns: the value, its data version (a hash of the content), and what it was made from."""
-    return dg.Output(
-        value,
-        data_version=dg.DataVersion(fingerprint(value)),
-        metadata={**metadata, MADE_FROM: dg.MetadataValue.json(_plain(made_from))},
-    )
+    with warnings.catch_warnings():
+        # data_version is marked as beta in Dagster 1.13
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.Output(
+            value,
+            data_version=dg.DataVersion(fingerprint(value)),
+            metadata={**metadata, MADE_FROM: dg.MetadataValue.json(_plain(made_from))},
+        )
 
 
 def _feed(digest: Any, value: object) -> None:
     if isinstance(value, pd.DataFrame):
         _feed(digest, {str(name): str(dtype) for name, dtype in value.dtypes.items()})
-        digest.update(pd.util.hash_pandas_object(value, index=False).to_numpy().tobytes())
+        hashes = pd.util.hash_pandas_object(value, index=False)  # pyright: ignore[reportAttributeAccessIssue]
+        digest.update(hashes.to_numpy().tobytes())
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
             digest.update(field.name.encode())

@@ -105,14 +105,12 @@ def current_block(sources: Sources, name: str) -> str:
         f"Test metrics of study `{name}`, mean over seeds (± standard deviation where a seed matters):",
         "",
         table(["setting", "probe", "seeds", *(column.removesuffix("_mean") for column in numbers)], results),
-        "",
         *(f"Left out: {line}" for line in left_out),
         *([""] if left_out else []),
         table(
             ["check", "severity", "passed", "of"],
             [[check, severity, passed[check], count] for (check, severity), count in sorted(total.items())],
         ),
-        "",
         *_origins(sources, study),
     ]
     return "\n".join(lines)
@@ -138,8 +136,8 @@ def _identity(record: dict[str, Any]) -> str:
 
 
 def _plus_minus(row: dict[Any, Any], column: str) -> str:
-    mean, std = row[column], row[column.replace("_mean", "_std")]
-    return f"{mean:.4f}" if std == 0 else f"{mean:.4f} ± {std:.4f}"
+    mean, std = row[column], row[f"{column.removesuffix('_mean')}_std"]
+    return f"{mean:.4f} ± {std:.4f}" if row["depends_on_seed"] else f"{mean:.4f}"
 
 
 def _start(study: Study) -> str:

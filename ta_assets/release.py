@@ -4,6 +4,7 @@ No single asset job can do it, since assets have different partitions; so an op 
 cells that need it in runs of their own, and the last op asks for the verdict and decides the exit code.
 """
 
+import atexit
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from ta_assets.partitions import Partitions, partitions_of
 from ta_assets.provenance import World
 from ta_assets.readme import block_made_from, current_block
 from ta_assets.staleness import Instance
-from ta_assets.verdicts import VerdictConfig, make_report, write_report
+from ta_assets.verdicts import VerdictConfig, broken_report, make_report, write_report
 from ta_checks import ASSETS, gate, invariants_of
 from ta_checks.evidence import Evidence, Sources
 from ta_checks.factory import judge, result_of
@@ -116,9 +117,15 @@ def _release_job(partitions: Partitions, definitions: Callable[[], dg.Definition
             config.incidents.append(f"{VERDICT_ASSET}[{study}] failed in run {result.run_id}")
         # made here again: exit code and printed table must not depend on that run
         instance = Instance(context.instance, definitions)
-        report = make_report(Sources(partitions.studies, store, rollouts, language_model, instance), study, config)
+        sources = Sources(partitions.studies, store, rollouts, language_model, instance)
+        try:
+            report = make_report(sources, study, config)
+        except Exception as error:
+            context.log.exception("the verdict itself failed")
+            report = broken_report(study, config, error)
         write_report(report, store.base)
-        print(report.to_text(), flush=True)
+        # at the very end: Dagster still has a page of events to print after a failing step
+        atexit.register(print, report.to_text(), flush=True)
         if report.verdict != "OK":
             raise dg.Failure(f"the verdict of study {study} is {report.verdict}", allow_retries=False)
 
@@ -209,10 +216,10 @@ class Stage:
             return
         for invariant in invariants_of(self.asset):
             state = sources.instance.check(self.asset, invariant.name, partition)
-            valid = state is not None and state.finished and state.is_current
-            errored = state is not None and state.metadata.get("status") == "errored"
-            if valid and not (always and (invariant.every_release or errored)):
-                continue
+            if state is not None and state.finished and state.is_current:
+                owed = invariant.every_release or state.metadata.get("status") == "errored"
+                if not (always and owed):
+                    continue
             evidence = Evidence(self.asset, partition, sources)
             sources.instance.report_check(self.context, partition, result_of(invariant, judge(invariant, evidence)))
 

@@ -39,7 +39,7 @@ def make(
         raise_on_error=False,
         tags={"dagster/partition": partition, **owner_tags()},
         run_config={
-            "loggers": {"console": {"config": {"log_level": "WARNING"}}},
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
             **({"ops": {asset: {"config": dict(config)}}} if config else {}),
         },
     )

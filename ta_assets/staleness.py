@@ -17,6 +17,7 @@ from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
+from dagster._utils.cached_method import cached_method
 
 from ta_assets.provenance import MADE_FROM, mismatches
 
@@ -46,7 +47,7 @@ class CheckState:
     run_id: str
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: it keeps what it has read
 class Instance:
     """A Dagster instance seen through one asset graph. Make a new one after anything was materialized."""
 
@@ -82,16 +83,22 @@ class Instance:
         differences = mismatches(latest.metadata.get(MADE_FROM) or {} if latest else {}, made_from)
         return "; ".join(differences) or None
 
+    @cached_method
+    def _statuses(self, asset: str) -> Mapping[str, Any]:
+        definition = self._graph.get(dg.AssetKey(asset)).partitions_def
+        keys = definition.get_partition_keys()
+        return self.dagster.get_status_by_partition(dg.AssetKey(asset), keys, definition) or {}
+
     def last_failure(self, asset: str, partition: str) -> str | None:
         """Why the latest attempt to make this partition failed; None when it did not."""
         key = dg.AssetKey(asset)
-        statuses = self.dagster.get_status_by_partition(key, [partition], self._graph.get(key).partitions_def) or {}
-        status = statuses.get(partition)
+        status = self._statuses(asset).get(partition)
         if status is None or status.value != "FAILED":
             return None
         planned = self.dagster.event_log_storage.get_latest_planned_materialization_info(key, partition)
         return self._failure(planned.run_id, asset) if planned else "its run ended without saying why"
 
+    @cached_method
     def materialization(self, asset: str, partition: str) -> Materialization | None:
         """The latest materialization of a partition."""
         records = self.dagster.fetch_materializations(
@@ -108,6 +115,7 @@ class Instance:
             data_version=(event.tags or {}).get("dagster/data_version"),
         )
 
+    @cached_method
     def check(self, asset: str, name: str, partition: str) -> CheckState | None:
         """The latest evaluation of a check in a partition; None when there is none."""
         key = dg.AssetCheckKey(dg.AssetKey(asset), name)

@@ -5,26 +5,14 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
-from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
 
 from ta_assets import plots
 from ta_assets.core.values import CellResult
 from ta_assets.partitions import Partitions, cells_of
 from ta_assets.provenance import output, study_options
 from ta_assets.staleness import Instance
+from ta_assets.tables import ScalingTable
 from ta_checks import gate
-
-ScalingTable = create_dagster_pandas_dataframe_type(
-    name="ScalingTable",
-    description="One row a probe of a setting: mean and standard deviation over seeds of every test metric.",
-    columns=[
-        PandasColumn.string_column("setting", non_nullable=True),
-        PandasColumn.string_column("model", non_nullable=True),
-        PandasColumn.boolean_column("best", non_nullable=True),
-        PandasColumn.integer_column("seeds", non_nullable=True, min_value=1),
-        PandasColumn.string_column("left_out", non_nullable=True),
-    ],
-)
 
 
 def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> list[dg.AssetsDefinition]:
@@ -89,7 +77,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
         frames = []
         for setting, value in aggregate_metrics.items():
             left_out = "; ".join(f"seed {seed}: {reason}" for seed, reason in sorted(value["left_out"].items()))
-            table = summary_table(value).drop(columns="depends_on_seed")
+            table = summary_table(value)
             table.insert(0, "setting", setting)
             table.insert(2, "best", table["model"] == value["best_model"])
             table.insert(3, "seeds", len(value["seeds"]))

@@ -8,16 +8,16 @@ from typing import Any
 
 import dagster as dg
 from pydantic import Field
-from ta_checks.environment import snapshot
-from ta_checks.report import CheckRow, ReleaseReport
-from ta_checks.verdict import Verdict
 
 from ta_assets.partitions import Partitions, partitions_of
 from ta_assets.provenance import output
 from ta_assets.staleness import Instance
 from ta_checks import ASSETS
 from ta_checks.collect import MADE, collect_rows
+from ta_checks.environment import snapshot
 from ta_checks.evidence import Sources
+from ta_checks.report import CheckRow, ReleaseReport
+from ta_checks.verdict import Verdict
 from ta_resources.atomic import write_file
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
@@ -84,7 +84,7 @@ def rolled_up() -> tuple[str, ...]:
 def make_report(sources: Sources, study_name: str, config: VerdictConfig) -> ReleaseReport:
     """Every check of every cell, and one row for each incident."""
     study = sources.studies.by_name[study_name]
-    rows = collect_rows(sources, study, ASSETS)
+    rows = collect_rows(sources, study, ASSETS, config.cells)
     incidents = config.incidents
     verdict = Verdict.judge(
         len(incidents), "==", 0, unit="incidents", n=1, offenders=incidents, message="; ".join(incidents)
@@ -96,6 +96,12 @@ def make_report(sources: Sources, study_name: str, config: VerdictConfig) -> Rel
         for partition in partitions_of(asset, study)
     }
     return ReleaseReport(study=study_name, rows=tuple(rows), cells=cells, environment=snapshot())
+
+
+def broken_report(study_name: str, config: VerdictConfig, error: Exception) -> ReleaseReport:
+    """What is left to say when not even the checks could be collected: NOT OK, and why."""
+    row = CheckRow(RELEASE, "release_verdict", study_name, "ERROR", Verdict.errored(error))
+    return ReleaseReport(study=study_name, rows=(row,), cells=config.cells, environment=snapshot())
 
 
 def release_folder(study: str, base: Path) -> Path:

@@ -73,7 +73,7 @@ def activations_match_text(
 
 
 def relative_differences(stored: np.ndarray, fresh: np.ndarray) -> np.ndarray:
-    """[n_sentences] float64: distance of each pair of rows in units of the fresh row's norm; infinite where undefined."""
+    """[n_sentences] float64: distance of each pair of rows over the fresh row's norm; infinite if undefined."""
     a, b = stored.astype(np.float64), fresh.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         distance = np.linalg.norm(a - b, axis=1)

@@ -33,6 +33,4 @@ def artifacts_intact(recorded: Mapping[str, str] | None, found: Mapping[str, str
     message = f"{len(offenders)} differences between the disk and the {len(recorded)} recorded files"
     if offenders:
         message += ": changed behind Dagster's back, materialize the cell again"
-    return Verdict.judge(
-        len(offenders), "<=", 0, unit="files", n=len(recorded), offenders=offenders, message=message
-    )
+    return Verdict.judge(len(offenders), "<=", 0, unit="files", n=len(recorded), offenders=offenders, message=message)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Mapping
 
 from ta_assets.partitions import partitions_of
 from ta_assets.staleness import CheckState, Instance
@@ -12,30 +13,39 @@ from ta_checks.evidence import Sources
 from ta_checks.report import CheckRow
 from ta_checks.verdict import Verdict
 
-VERDICT = "verdict"
-"""Name of the metadata entry in which an evaluation keeps its whole verdict."""
+FIELDS = tuple(field.name for field in dataclasses.fields(Verdict))
 MADE = "made"
 """The check that a cell exists and that its last attempt succeeded."""
 
 
-def collect_rows(sources: Sources, study: Study, assets: Iterable[str]) -> list[CheckRow]:
-    """One row a check and cell, in the order of the assets."""
+def collect_rows(
+    sources: Sources, study: Study, assets: Iterable[str], reasons: Mapping[str, str] | None = None
+) -> list[CheckRow]:
+    """One row a check and cell, in the order of the assets.
+
+    Args:
+        sources: where the instance is.
+        study: whose cells.
+        assets: which assets.
+        reasons: why a cell such as ``splits[full]`` was not made, where somebody knows.
+    """
     rows: list[CheckRow] = []
     for asset in assets:
         for partition in partitions_of(asset, study):
-            rows.append(made_row(sources.instance, asset, partition))
+            reason = (reasons or {}).get(f"{asset}[{partition}]", "it was never made")
+            rows.append(made_row(sources.instance, asset, partition, reason))
             rows += [_row(invariant, partition, sources.instance) for invariant in invariants_of(asset)]
     return rows
 
 
-def made_row(instance: Instance, asset: str, partition: str) -> CheckRow:
+def made_row(instance: Instance, asset: str, partition: str, reason: str) -> CheckRow:
     """Whether a cell was made, and why not."""
     latest = instance.materialization(asset, partition)
     failure = instance.last_failure(asset, partition)
     if failure is not None:
         verdict = Verdict.judge("failed", "==", "made", unit="run", n=1, offenders=[partition], message=failure)
     elif latest is None:
-        verdict = Verdict.skipped("it was never made")
+        verdict = Verdict.skipped(reason)
     else:
         verdict = Verdict.judge("made", "==", "made", unit="run", n=1, message="")
     return CheckRow(MADE, asset, partition, "ERROR", verdict)
@@ -49,8 +59,8 @@ def _row(invariant: Invariant, partition: str, instance: Instance) -> CheckRow:
 def _verdict(state: CheckState | None) -> Verdict:
     if state is None:
         return Verdict.skipped("not evaluated: its cell was not made")
-    if not state.finished or VERDICT not in state.metadata:
+    if not state.finished or "status" not in state.metadata:
         return Verdict.skipped(f"not evaluated: run {state.run_id} ended before it reported")
     if not state.is_current:
         return Verdict.skipped("not evaluated: its cell was made again since")
-    return Verdict.from_json(state.metadata[VERDICT])
+    return Verdict.from_json({name: state.metadata[name] for name in FIELDS if name in state.metadata})

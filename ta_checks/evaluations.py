@@ -26,6 +26,7 @@ SAMPLED_PROBLEMS = 2
 SAMPLED_SENTENCES = 20
 """As many as the predecessor's span check looked at."""
 SAMPLE_SEED = 0
+SPAN_COLUMNS = ["token_start", "token_end"]
 
 
 def artifacts_intact(evidence: Evidence) -> Verdict:
@@ -101,7 +102,8 @@ def activations_match_text(evidence: Evidence) -> Verdict:
             stored.append(vectors[list(rows)])
             fresh.append(result.vectors[list(rows)])
             keys += [(result.problem_id, row) for row in rows]
-    return activations_match_text(np.concatenate(stored), np.concatenate(fresh), keys, storage_dtype=spec.storage_dtype)
+    dtypes = {"storage_dtype": spec.storage_dtype, "compute_dtype": activations.record["extraction"]["dtype"]}
+    return activations_match_text(np.concatenate(stored), np.concatenate(fresh), keys, **dtypes)
 
 
 def span_integrity(evidence: Evidence) -> Verdict:
@@ -117,8 +119,8 @@ def span_integrity(evidence: Evidence) -> Verdict:
     keys: list[tuple[int, int]] = []
     for problem in evidence.sources.rollouts.load_problems(source, sorted(activations.shards)):
         pooled = read_shard(base, activations.shards[problem.problem_id])
-        spans = activations.spans[activations.spans["problem_id"] == problem.problem_id]
-        decoded += tokenizer.decode_spans(pooled.text, spans[["token_start", "token_end"]].to_numpy())
+        spans = activations.spans.loc[activations.spans["problem_id"] == problem.problem_id, SPAN_COLUMNS]
+        decoded += tokenizer.decode_spans(pooled.text, np.asarray(spans))
         sentences += problem.sentences
         keys += [(problem.problem_id, index) for index in range(len(problem.sentences))]
     return span_integrity(decoded, sentences, keys)
@@ -179,7 +181,7 @@ def finite_aggregate_metrics(evidence: Evidence) -> Verdict:
             f"{row['model']}.{name}": number
             for row in evidence.value["summary_by_model"]
             for name, number in row.items()
-            if name != "model"
+            if name.endswith(("_mean", "_std"))
         }
     )
 

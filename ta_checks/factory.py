@@ -3,6 +3,7 @@
 import traceback
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import dagster as dg
 
@@ -10,7 +11,6 @@ from ta_assets.activations import GPU_POOL
 from ta_assets.partitions import Partitions
 from ta_assets.staleness import Instance
 from ta_checks import INVARIANTS, Invariant
-from ta_checks.collect import VERDICT
 from ta_checks.evidence import Evidence, Sources
 from ta_checks.verdict import Verdict
 from ta_resources.language_model import LanguageModelResource
@@ -21,10 +21,10 @@ from ta_resources.storage import ArtifactStore
 def judge(invariant: Invariant, evidence: Evidence) -> Verdict:
     """Evaluate an invariant; whatever goes wrong is part of the verdict."""
     try:
-        return invariant.evaluate(evidence)
+        verdict = invariant.evaluate(evidence)
     except Exception as error:  # a rule that raises must still report
-        traceback.print_exc()
-        return Verdict.errored(error)
+        verdict = replace(Verdict.errored(error), details={"traceback": traceback.format_exc()})
+    return verdict.as_warning() if invariant.severity == "WARN" else verdict
 
 
 def result_of(invariant: Invariant, verdict: Verdict) -> dg.AssetCheckResult:
@@ -33,10 +33,10 @@ def result_of(invariant: Invariant, verdict: Verdict) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(invariant.asset),
         check_name=invariant.name,
-        passed=verdict.status == "passed",
+        passed=verdict.passed,
         severity=severity,
         description=verdict.message or None,
-        metadata={**verdict.to_metadata(), VERDICT: dg.MetadataValue.json(verdict.to_json())},
+        metadata=verdict.to_metadata(),
     )
 
 

@@ -17,7 +17,7 @@ def finite_metrics(metrics: Mapping[str, float | None]) -> Verdict:
     """Fail on None, NaN, infinity or anything that is no number; a table without metrics fails too.
 
     Args:
-        metrics: value of every primary metric by a name that a person understands, such as ``linear_probe.test.pr_auc``.
+        metrics: value of every primary metric by a telling name, such as ``linear_probe.test.pr_auc``.
     """
     if not metrics:
         return Verdict.failed("there are no metrics: nothing was evaluated")
@@ -25,9 +25,7 @@ def finite_metrics(metrics: Mapping[str, float | None]) -> Verdict:
     message = f"{len(offenders)} of {len(metrics)} metrics are not finite"
     if offenders:
         message += ": a part of the split has one class or no rows, or a fit diverged"
-    return Verdict.judge(
-        len(offenders), "<=", 0, unit="metrics", n=len(metrics), offenders=offenders, message=message
-    )
+    return Verdict.judge(len(offenders), "<=", 0, unit="metrics", n=len(metrics), offenders=offenders, message=message)
 
 
 def _is_finite(value: object) -> bool:

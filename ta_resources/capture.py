@@ -13,8 +13,8 @@ from typing import Any
 from ta_assets.core.errors import InputError
 
 BLOCK_LISTS = ("layers", "h", "decoder.layers")
-"""Seen from the base model: model.layers (Llama, Qwen2) and gpt_neox.layers, transformer.h (GPT-2), decoder.layers (OPT)
-in the words of the whole model."""
+"""Seen from the base model. In the words of the whole one: model.layers (Llama, Qwen2), gpt_neox.layers, transformer.h
+(GPT-2), model.decoder.layers (OPT)."""
 
 
 class _DeepestBlockDone(Exception):  # noqa: N818 - a signal between a hook and its manager, not a fault

@@ -89,11 +89,8 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 def free_device_memory(device: torch.device) -> None:
     """Give memory that no tensor uses any more back to the device."""
-    import gc
-
     import torch
 
-    gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":

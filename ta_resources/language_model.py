@@ -16,7 +16,7 @@ from pydantic import Field
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import ExtractionSpec
 from ta_resources.capture import block_list, resolve_block
-from ta_resources.devices import STORAGE_DTYPES, free_device_memory, resolve_device, resolve_dtype, torch_dtype
+from ta_resources.devices import STORAGE_DTYPES, resolve_device, resolve_dtype, torch_dtype
 from ta_resources.extractor import Extractor, LoadedModel
 from ta_resources.model_folder import CONFIG, HubAccess, ModelFolder, open_folder, weight_files
 from ta_resources.tokenizing import TraceTokenizer
@@ -146,7 +146,6 @@ def load_base_model(folder: ModelFolder, layer: str | int, device: torch.device,
             folder.source, CONFIG, config.model_type, "an architecture whose blocks num_hidden_layers counts"
         )
     model = model.eval().requires_grad_(False).to(device)
-    free_device_memory(device)
     return model, n_blocks
 
 

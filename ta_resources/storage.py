@@ -92,7 +92,7 @@ class ArtifactStore(dg.ConfigurableResource):
             found = sha256_of(path) if path.is_file() else None
             if found != expected:
                 raise InputError(path, "sha256", found, f"{expected}, as stored; materialize {asset} again")
-        parts = {Path(name).stem: _decoded(folder / name) for name in manifest["files"]}
+        parts: dict[str, Any] = {Path(name).stem: _decoded(folder / name) for name in manifest["files"]}
         if manifest["kind"] == VALUE:
             return parts[VALUE]
         return RECORDS[manifest["kind"]](**parts)

@@ -19,7 +19,7 @@ from ta_resources.embedded.task import ClockProblem, draw_problem, extract_answe
 from ta_resources.embedded.training import N_STEPS
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
+    from transformers import Qwen2ForCausalLM, Qwen2Tokenizer
 
 SENTENCES = range(8, 21)
 ACCURACIES = (0.25, 0.9)
@@ -58,7 +58,7 @@ class Sampler:
     """A model with its tokenizer, speaking text."""
 
     model: Qwen2ForCausalLM
-    tokenizer: PreTrainedTokenizerFast
+    tokenizer: Qwen2Tokenizer
 
     def continuations(self, text: str, prefixes: list[str], seed: int) -> list[str]:
         """One continuation per prefix of ``text``; a prefix must end where a token ends."""

@@ -136,10 +136,10 @@ def function_tags(sentence: str) -> list[str]:
 
 
 def vocabulary() -> list[str]:
-    """Every word, number and sign of the language, each once, sorted."""
-    letters = " ".join((*PLANS, *HALFWAY, *LAST_STEP, *DONE, CHECK, *SYMBOLS, *SYMBOLS.values()))
+    """Every word, number, step number (``2)``) and sign of the language, each once, sorted."""
     problem = ClockProblem(1, (("forward", 1),))
-    rng = random.Random(0)
-    letters += f" {problem.prompt} Yes, No, " + " ".join(write_trace(problem, rng))
-    words = set(re.findall(r"[A-Za-z]+|[^A-Za-z0-9\s]", letters)) | {str(number) for number in range(HOURS + 1)}
-    return sorted(words)
+    fixed = " ".join((*PLANS, *HALFWAY, *LAST_STEP, *DONE, CHECK, *SYMBOLS, *SYMBOLS.values(), problem.prompt))
+    texts = f"{fixed} Yes, No, The clock shows 1 at first. 1) forward 1: So the answer is 1."
+    words = set(re.findall(r"[A-Za-z]+|[^A-Za-z0-9\s)]", texts))
+    numbers = range(1, HOURS + 1)
+    return sorted(words | {str(number) for number in numbers} | {f"{number})" for number in numbers})

@@ -11,15 +11,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ta_resources.embedded.task import draw_problem, vocabulary, write_trace
+from ta_resources.embedded.task import SYMBOLS, draw_problem, vocabulary, write_trace
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
+    from transformers import Qwen2ForCausalLM, Qwen2Tokenizer
 
-END, PAD, UNKNOWN = "<|end|>", "<|pad|>", "<|unknown|>"
+END, PAD = "<|end|>", "<|pad|>"
 MAX_POSITIONS = 512
-N_STEPS = (5, 6, 7)
+N_STEPS = (5, 6)
 """How many steps a problem has, in training and in the shipped corpora."""
 
 _log = logging.getLogger(__name__)
@@ -38,29 +38,35 @@ class TrainingOptions:
     """Last steps, with a linearly falling learning rate: the facts are there, the noise of the weights goes."""
     result_weight: float = 6.0
     """Loss weight of the token after an equals sign."""
+    copy_weight: float = 3.0
+    """Loss weight of the operand that a step repeats from the problem."""
     opening_weight: float = 2.0
     """Loss weight of the first token of a sentence: it decides whether a step is checked."""
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Words, whole numbers and signs as tokens, each with its leading space; decoding restores the text."""
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
+def build_tokenizer() -> Qwen2Tokenizer:
+    """Words, whole numbers and signs as tokens, each with its leading space; any other text falls into its bytes.
 
-    words = vocabulary()
-    tokens = [END, PAD, UNKNOWN, " ", *words, *(f" {word}" for word in words)]
-    tokenizer = Tokenizer(models.WordLevel({token: i for i, token in enumerate(tokens)}, unk_token=UNKNOWN))
-    pattern = Regex(r" ?[A-Za-z]+| ?[0-9]+| ?[^A-Za-z0-9\s]|\s")
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(pattern, behavior="isolated")
-    tokenizer.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+    They are added tokens of a Qwen2 tokenizer without merges, because transformers gives every ``qwen2`` folder this
+    class with its own splitting rule, whatever ``tokenizer.json`` holds; added tokens are found before that rule.
+    """
+    from tokenizers import AddedToken, pre_tokenizers
+    from transformers import Qwen2Tokenizer
+
+    characters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Qwen2Tokenizer(
+        vocab={token: index for index, token in enumerate([END, PAD, *characters])},
+        merges=[],
         eos_token=END,
         pad_token=PAD,
-        unk_token=UNKNOWN,
+        unk_token=END,
         model_max_length=MAX_POSITIONS,
         clean_up_tokenization_spaces=False,
     )
+    words = [spaced for word in vocabulary() for spaced in (word, f" {word}") if spaced not in characters]
+    added: list[str | AddedToken] = [AddedToken(word, normalized=False, special=False) for word in words]
+    tokenizer.add_tokens(added)
+    return tokenizer
 
 
 def build_model(n_tokens: int) -> Qwen2ForCausalLM:
@@ -83,7 +89,7 @@ def build_model(n_tokens: int) -> Qwen2ForCausalLM:
     return Qwen2ForCausalLM(config).float()
 
 
-def train(options: TrainingOptions) -> tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast]:
+def train(options: TrainingOptions) -> tuple[Qwen2ForCausalLM, Qwen2Tokenizer]:
     """A model trained on fresh problems in every batch; the same options and thread count give the same weights."""
     import torch
 
@@ -114,7 +120,7 @@ def train(options: TrainingOptions) -> tuple[Qwen2ForCausalLM, PreTrainedTokeniz
 
 
 def _batch(
-    tokenizer: PreTrainedTokenizerFast, options: TrainingOptions, rng: random.Random
+    tokenizer: Qwen2Tokenizer, options: TrainingOptions, rng: random.Random
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Tokens [batch, length] and weights [batch, length - 1] of the tokens to predict; prompts and padding weigh 0."""
     import torch
@@ -128,6 +134,8 @@ def _batch(
     before, after = tokens[:, :-1], tokens[:, 1:]
     weights = torch.ones(after.shape)
     weights[before == tokenizer.convert_tokens_to_ids(" =")] = options.result_weight
+    for operation in SYMBOLS:
+        weights[before == tokenizer.convert_tokens_to_ids(f" {operation}")] = options.copy_weight
     weights[before == tokenizer.convert_tokens_to_ids(".")] = options.opening_weight
     weights[after == tokenizer.pad_token_id] = 0.0
     for row, n_prompt in enumerate(prompts):

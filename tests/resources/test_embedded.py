@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -145,9 +146,9 @@ def test_text_of_the_language_survives_its_tokens_sentence_by_sentence() -> None
         sentences = task.write_trace(problem, rng)
         text = " ".join((problem.prompt, *sentences))
         encoded = tokenizer(text, return_offsets_mapping=True)
-        assert tokenizer.unk_token_id not in encoded["input_ids"]
+        pieces = [text[start:end] for start, end in encoded["offset_mapping"]]
+        assert pieces == re.findall(r" ?(?:\d+\)|\w+|[^\w\s])", text)
         assert tokenizer.decode(encoded["input_ids"]) == text
-        assert all(text[start:end] for start, end in encoded["offset_mapping"])
         assert all(tokenizer.decode(tokenizer(sentence)["input_ids"]) == sentence for sentence in sentences)
         assert task.split_sentences(text[len(problem.prompt) :]) == sentences
         assert all(task.function_tags(sentence) for sentence in sentences)
@@ -182,6 +183,14 @@ def test_sampling_with_rows_that_join_equals_plain_continuation(monkeypatch: pyt
                 text.pop()
                 break
         assert continuation == text[start:]
+
+
+def test_the_shipped_tokenizer_is_the_built_one_and_takes_any_text(shipped: tuple[Any, Any]) -> None:
+    tokenizer, built = shipped[1], build_tokenizer()
+    assert tokenizer.get_vocab() == built.get_vocab()
+    for text in ("Zebra, 13) é\nof 112 clocks", task.ClockProblem(12, (("times", 3),)).prompt):
+        assert tokenizer(text)["input_ids"] == built(text)["input_ids"]
+        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 
 def test_the_shipped_model_continues_a_prompt_in_its_language(shipped: tuple[Any, Any]) -> None:

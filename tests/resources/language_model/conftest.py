@@ -15,7 +15,7 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 N_BLOCKS, CONTEXT = 5, 256
-SHAPE = {"vocab_size": 300, "hidden_size": 32, "num_hidden_layers": N_BLOCKS, "num_attention_heads": 4}
+SHAPE: dict[str, Any] = {"vocab_size": 300, "hidden_size": 32, "num_hidden_layers": N_BLOCKS, "num_attention_heads": 4}
 CONFIGS: dict[str, Callable[[], Any]] = {
     "llama": lambda: transformers.LlamaConfig(
         **SHAPE, intermediate_size=64, num_key_value_heads=2, max_position_embeddings=CONTEXT

@@ -67,7 +67,7 @@ def test_an_explicit_dtype_is_taken_as_it_is(name):
 
 @pytest.mark.parametrize("name", ["float64", "int8", "half", "", "__doc__"])
 def test_an_unknown_dtype_is_refused(name):
-    with pytest.raises(InputError, match="extraction.dtype"):
+    with pytest.raises(InputError, match=r"extraction\.dtype"):
         resolve_dtype(name, torch.device("cpu"))
 
 

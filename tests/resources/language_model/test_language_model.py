@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import subprocess
 import sys
 import weakref
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,11 @@ def spec(folder, **settings):
     return ExtractionSpec(str(folder), **({"storage_dtype": "float32"} | settings))
 
 
-def extract(folder, traces, resource=RESOURCE, **settings):
+def model_of(extractor) -> Any:
+    return extractor._loaded.model
+
+
+def extract(folder, traces, resource=RESOURCE, **settings) -> list[Any]:
     with resource.open(spec(folder, **settings)) as extractor:
         return list(extractor.extract(traces, log=lambda _: None))
 
@@ -89,7 +94,7 @@ def test_the_context_is_the_smaller_of_the_limits_of_model_and_tokenizer(copied_
 
 def test_blocks_above_the_wanted_one_and_the_head_are_not_held(saved_model):
     with RESOURCE.open(spec(saved_model("llama"), layer=1)) as extractor:
-        model = extractor._loaded.model
+        model = model_of(extractor)
         assert len(model.layers) == 2
         assert not hasattr(model, "lm_head")
         assert not any(parameter.requires_grad for parameter in model.parameters())
@@ -97,19 +102,16 @@ def test_blocks_above_the_wanted_one_and_the_head_are_not_held(saved_model):
 
 
 def test_weights_are_freed_on_exit_also_after_an_exception_and_the_extractor_says_so(saved_model, trace):
-    for fault in (None, KeyError):
-        try:
-            with RESOURCE.open(spec(saved_model("llama"))) as extractor:
-                list(extractor.extract([trace()], log=lambda _: None))
-                weights = weakref.ref(extractor._loaded.model)
-                if fault:
-                    raise fault
-        except KeyError:
-            pass
-        gc.collect()
-        assert weights() is None
+    kept: list[Any] = []
+    for fault in (None, KeyError()):
+        with suppress(KeyError), RESOURCE.open(spec(saved_model("llama"))) as extractor:
+            list(extractor.extract([trace()], log=lambda _: None))
+            kept += [extractor, weakref.ref(model_of(extractor))]
+            if fault:
+                raise fault
+        assert kept[-1]() is None
         with pytest.raises(RuntimeError, match="closed"):
-            next(extractor.extract([trace()], log=lambda _: None))
+            next(kept[-2].extract([trace()], log=lambda _: None))
 
 
 def test_no_global_switch_is_left_changed(saved_model, trace):
@@ -140,7 +142,7 @@ def test_the_tokenizer_alone_needs_neither_torch_nor_transformers(saved_model):
     )
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.splitlines() == ["['One adds.', ' Two adds.'] folder", "[]"]
+    assert done.stdout.splitlines() == ["['One adds.', 'Two adds.'] folder", "[]"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,87 @@
+"""What a release ran on.
+
+Belongs here: reading versions, commit and hardware of this process. Stays out: environment variables, user names,
+host names and absolute paths, none of which a result depends on and all of which may be private; judging any of it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+COMMAND_SECONDS = 20
+
+
+def snapshot() -> dict[str, Any]:
+    """Describe this process; what cannot be found out is None.
+
+    Returns:
+        python, platform, packages {name: version}, git {commit, clean}, device, driver, cpu_count, memory_bytes;
+        strict JSON values only.
+    """
+    device, driver = _device_and_driver()
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": _packages(),
+        "git": git_state(Path(__file__).resolve().parent),
+        "device": device,
+        "driver": driver,
+        "cpu_count": os.cpu_count(),
+        "memory_bytes": _memory_bytes(),
+    }
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Commit of the checkout that holds ``folder``, and whether its tree had no changes and no untracked files.
+
+    Returns:
+        {"commit": 40 hex digits, "clean": bool}; both None without git, outside a checkout, before the first commit, or
+        when the checkout tracks nothing in the folder (an installed package below somebody else's repository).
+    """
+    commit = _output("git", "-C", str(folder), "rev-parse", "HEAD")
+    if not commit or not _output("git", "-C", str(folder), "ls-files", "--", "."):
+        return {"commit": None, "clean": None}
+    changes = _output("git", "-C", str(folder), "status", "--porcelain")
+    return {"commit": commit, "clean": None if changes is None else not changes}
+
+
+def _packages() -> dict[str, str]:
+    found = {str(one.metadata["Name"]).lower(): str(one.version) for one in distributions() if one.metadata["Name"]}
+    return dict(sorted(found.items()))
+
+
+def _device_and_driver() -> tuple[str | None, str | None]:
+    """What torch would compute on, and the version of NVIDIA's driver."""
+    try:
+        import torch
+    except ImportError:
+        return None, None
+    if torch.cuda.is_available():
+        names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+        driver = _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+        return f"cuda: {names}", f"{driver.splitlines()[0]}, CUDA {torch.version.cuda}" if driver else None
+    return ("mps" if torch.backends.mps.is_available() else "cpu"), None
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _output(*command: str) -> str | None:
+    """Standard output of a command; None when it is absent, fails or hangs."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True)
+    except (subprocess.SubprocessError, OSError, UnicodeDecodeError):
+        return None
+    return done.stdout.strip()

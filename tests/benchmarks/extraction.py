@@ -1,0 +1,241 @@
+"""How much cheaper extraction is than a plain full forward, and that its memory does not grow with the corpus.
+
+    TA_SMOLLM2=FOLDER python -m tests.benchmarks.extraction
+
+Belongs here: measurements of ``ta_resources.language_model``. Stays out: its correctness (tests/resources), other claims.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ta_assets.core.values import ExtractionSpec, PooledProblem
+from ta_resources.language_model import LanguageModelResource
+
+SPEED_BAR, MEMORY_BAR = 2.2, 1.1
+TEXT_TOKENS = (500, 900, 1400)
+ROUNDS = 3
+"""Pairs per text; with three texts nine ratios, about 70 s of CPU on SmolLM2."""
+MEMORY_PROBLEMS = (10, 100)
+MEMORY_TOKENS = 400
+SMOLLM2_SHAPE = {
+    "vocab_size": 49152,
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "max_position_embeddings": 8192,
+    "tie_word_embeddings": True,
+}
+Trace = tuple[int, str, list[str]]
+
+
+def run(model_folder: Path | None) -> list[dict[str, Any]]:
+    """Both claims as records ``{"claim", "value", "comparison", "bar", "n", "detail"}``.
+
+    Args:
+        model_folder: SmolLM2-135M, or None for a random-weight Llama of its shape.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = model_folder or random_llama(Path(scratch) / "model", SMOLLM2_SHAPE)
+        name = "SmolLM2-135M" if model_folder else "random-weight Llama of SmolLM2's shape"
+        small = random_llama(Path(scratch) / "small", SMOLLM2_SHAPE | {"vocab_size": 300, "num_hidden_layers": 4})
+        return [speed(folder, name), memory(small)]
+
+
+def speed(folder: Path, name: str) -> dict[str, Any]:
+    """CPU seconds of a plain full forward over ours at the middle layer: one thread, interleaved, median of pairs."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(limits=1):
+            pairs, error = _timed_pairs(folder)
+    finally:
+        torch.set_num_threads(threads)
+    ratios = [plain / ours for plain, ours, _ in pairs]
+    return {
+        "claim": "extraction at the middle layer against a full forward with output_hidden_states at batch 1, CPU time",
+        "value": statistics.median(ratios),
+        "comparison": ">=",
+        "bar": SPEED_BAR,
+        "n": len(ratios),
+        "detail": {
+            "model": name,
+            "ratios": [round(ratio, 3) for ratio in ratios],
+            "tokens_per_cpu_second": round(sum(n for _, _, n in pairs) / sum(ours for _, ours, _ in pairs), 1),
+            "tokens_per_cpu_second_plain": round(sum(n for *_, n in pairs) / sum(plain for plain, *_ in pairs), 1),
+            "largest_relative_difference": error,
+            "threads": 1,
+        },
+    }
+
+
+def memory(folder: Path) -> dict[str, Any]:
+    """How far peak memory rises above the imports at 10 and at 100 problems of equal length, in fresh processes."""
+    few, many = (_peak_in_subprocess(folder, count) for count in MEMORY_PROBLEMS)
+    return {
+        "claim": f"peak memory of extracting {MEMORY_PROBLEMS[1]} problems against {MEMORY_PROBLEMS[0]}",
+        "value": many["growth"] / few["growth"],
+        "comparison": "<=",
+        "bar": MEMORY_BAR,
+        "n": len(MEMORY_PROBLEMS),
+        "detail": {"unit": "bytes above the imports", "few": few, "many": many, "tokens_per_problem": MEMORY_TOKENS},
+    }
+
+
+def _timed_pairs(folder: Path) -> tuple[list[tuple[float, float, int]], float]:
+    """(plain CPU seconds, our CPU seconds, tokens) per pair, and the largest relative difference of the vectors."""
+    spec = ExtractionSpec(str(folder), dtype="float32", storage_dtype="float32")
+    pairs, error = [], 0.0
+    with LanguageModelResource(device="cpu").open(spec) as extractor:
+        plain = plain_extraction(folder, extractor.block)
+        traces = [made_trace(n_tokens, extractor.tokenizer.encode) for n_tokens in TEXT_TOKENS]
+
+        def ours(trace: Trace) -> PooledProblem:
+            (pooled,) = extractor.extract([trace], log=lambda _: None)
+            assert isinstance(pooled, PooledProblem), pooled
+            return pooled
+
+        for trace in [traces[0], *(traces * ROUNDS)]:
+            seconds, vectors = _cpu_seconds(plain, trace)
+            our_seconds, pooled = _cpu_seconds(ours, trace)
+            pairs.append((seconds, our_seconds, pooled.n_tokens))
+            difference = np.linalg.norm(pooled.vectors - vectors, axis=1) / np.linalg.norm(vectors, axis=1)
+            error = max(error, float(difference.max()))
+    return pairs[1:], error  # the first pair warms up
+
+
+def plain_extraction(folder: Path, block: int) -> Callable[[Trace], np.ndarray]:
+    """What one writes without this project: the whole model, all hidden states, logits, then means per sentence."""
+    import torch
+    import transformers
+
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+    def extract(trace: Trace) -> np.ndarray:
+        _, text, sentences = trace
+        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        offsets: Any = encoded["offset_mapping"]
+        with torch.no_grad():
+            states = model(torch.tensor([encoded["input_ids"]]), output_hidden_states=True).hidden_states
+        rows, cursor = [], 0
+        for sentence in sentences:
+            start = text.index(sentence, cursor)
+            cursor = start + len(sentence)
+            inside = [i for i, (first, last) in enumerate(offsets) if last > start and first < cursor]
+            rows.append(states[block + 1][0, inside[0] : inside[-1] + 1].float().mean(0))
+        return torch.stack(rows).numpy()
+
+    return extract
+
+
+def _cpu_seconds(function: Callable[[Trace], Any], trace: Trace) -> tuple[float, Any]:
+    start = time.process_time()
+    result = function(trace)
+    return time.process_time() - start, result
+
+
+def made_trace(n_tokens: int, encode: Callable[[str], tuple[np.ndarray, Any]], problem_id: int = 0) -> Trace:
+    """A trace of whole sentences with at least ``n_tokens`` tokens."""
+    sentences: list[str] = []
+    for sentence in _sentences(problem_id):
+        sentences.append(sentence)
+        if len(encode(" ".join(sentences))[0]) >= n_tokens:
+            break
+    return problem_id, " ".join(sentences), sentences
+
+
+def _sentences(problem_id: int) -> Iterator[str]:
+    number, step = problem_id % 7 + 3, 0
+    while True:
+        step, number = step + 1, number * 3 % 97 + 1
+        yield f"Step {step}: the sum is now {number}, so we add {step % 9} and keep the rest for later."
+        yield f"Wait, let me check that {number} plus {step % 9} is {number + step % 9}."
+
+
+def random_llama(folder: Path, shape: dict[str, Any]) -> Path:
+    """Save a Llama with random weights and a byte-level tokenizer."""
+    import torch
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    torch.manual_seed(0)
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape))
+    model.save_pretrained(folder)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    sentences = _sentences(0)
+    tokenizer.train_from_iterator([next(sentences) for _ in range(40)], trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def _peak_in_subprocess(folder: Path, n_problems: int) -> dict[str, int]:
+    repository = Path(__file__).resolve().parents[2]
+    environment = os.environ | {"PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, __file__, "--memory", str(folder), str(n_problems)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _measure_memory(folder: Path, n_problems: int) -> dict[str, int]:
+    """Runs in its own process: resident bytes after the imports, and how far the peak rises above them."""
+    import psutil
+    import torch
+    import transformers
+
+    torch.set_num_threads(1)
+    assert transformers.AutoModel, transformers.DynamicCache  # lazy imports belong to the start, not to the growth
+    start = psutil.Process().memory_info().rss
+    spec = ExtractionSpec(str(folder))
+    with LanguageModelResource(device="cpu").open(spec) as extractor:
+        encode = extractor.tokenizer.encode
+        traces = (made_trace(MEMORY_TOKENS, encode, problem_id) for problem_id in range(n_problems))
+        count = sum(isinstance(result, PooledProblem) for result in extractor.extract(traces, log=lambda _: None))
+    assert count == n_problems
+    peak = _peak_resident_bytes()
+    return {"problems": n_problems, "start": start, "peak": peak, "growth": peak - start}
+
+
+def _peak_resident_bytes() -> int:
+    """Peak of this process. Linux's ``ru_maxrss`` would start at the parent's peak, which a child inherits."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the records as JSON; ``--memory FOLDER N`` is the subprocess of the memory claim."""
+    if arguments and arguments[0] == "--memory":
+        print(json.dumps(_measure_memory(Path(arguments[1]), int(arguments[2]))))
+        return
+    folder = os.environ.get("TA_SMOLLM2")
+    print(json.dumps(run(Path(folder) if folder else None), indent=2))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
