@@ -9,7 +9,7 @@ import logging
 import random
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ta_resources.embedded.task import SYMBOLS, draw_problem, vocabulary, write_trace
 
@@ -64,8 +64,8 @@ def build_tokenizer() -> Qwen2Tokenizer:
         clean_up_tokenization_spaces=False,
     )
     words = [spaced for word in vocabulary() for spaced in (word, f" {word}") if spaced not in characters]
-    added: list[str | AddedToken] = [AddedToken(word, normalized=False, special=False) for word in words]
-    tokenizer.add_tokens(added)
+    added = [AddedToken(word, normalized=False, special=False) for word in words]
+    tokenizer.add_tokens(cast("list[str | AddedToken]", added))
     return tokenizer
 
 

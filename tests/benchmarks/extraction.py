@@ -2,7 +2,7 @@
 
     TA_SMOLLM2=FOLDER python -m tests.benchmarks.extraction
 
-Belongs here: measurements of ``ta_resources.language_model``. Stays out: its correctness (tests/resources), other claims.
+Belongs here: measurements of ``ta_resources.language_model``. Stays out: correctness (tests/resources), other claims.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 N_BLOCKS, CONTEXT = 5, 256
 SHAPE: dict[str, Any] = {"vocab_size": 300, "hidden_size": 32, "num_hidden_layers": N_BLOCKS, "num_attention_heads": 4}
@@ -32,7 +32,7 @@ CONFIGS: dict[str, Callable[[], Any]] = {
 
 
 def write_tokenizer(folder: Path) -> None:
-    """A byte-level BPE tokenizer, trained on a sentence, with the special tokens that real ones have."""
+    """A byte-level BPE tokenizer, trained on a sentence, whose file asks for a BOS, truncation and padding."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -41,6 +41,10 @@ def write_tokenizer(folder: Path) -> None:
         vocab_size=300, special_tokens=["<bos>"], initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(["Step one adds two to the sum. Wait, let me check that step again."] * 5, trainer)
+    bos = [("<bos>", tokenizer.token_to_id("<bos>"))]
+    tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=bos)
+    tokenizer.enable_truncation(8)
+    tokenizer.enable_padding(length=512)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 10**30, "bos_token": "<bos>"}))
 
@@ -77,7 +81,9 @@ def plain_states() -> Callable[[Path, str], tuple[tuple[torch.Tensor, ...], list
 
     def run(folder: Path, text: str) -> tuple[tuple[torch.Tensor, ...], list[tuple[int, int]]]:
         tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
-        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        encoded = tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, truncation=False, padding=False
+        )
         model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         with torch.no_grad():
             states = model(torch.tensor([encoded["input_ids"]]), output_hidden_states=True).hidden_states

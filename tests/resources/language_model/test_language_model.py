@@ -126,9 +126,16 @@ def test_no_global_switch_is_left_changed(saved_model, trace):
             torch.get_num_threads(),
         )
 
-    before = switches()
-    extract(saved_model("llama"), [trace()], dtype="bfloat16")
-    assert switches() == before
+    logging.enable_progress_bar()
+    for verbosity in (logging.INFO, logging.get_verbosity()):
+        logging.set_verbosity(verbosity)
+        before = switches()
+        extract(saved_model("llama"), [trace()], dtype="bfloat16")
+        assert switches() == before
+    logging.disable_progress_bar()
+    extract(saved_model("llama"), [trace()])
+    assert not logging.is_progress_bar_enabled()
+    logging.enable_progress_bar()
 
 
 def test_the_tokenizer_alone_needs_neither_torch_nor_transformers(saved_model):

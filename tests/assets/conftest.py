@@ -1,0 +1,168 @@
+"""A tiny study of two corpora: synthetic traces, a random Llama, and the real commands run on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+N_PROBLEMS, N_SENTENCES = 6, 12
+WORDS = ("the", "sum", "of", "two", "is", "five", "so", "we", "add", "one", "wait", "check", "again", "no", "yes")
+
+
+def write_problem(folder: Path, rng: random.Random) -> None:
+    """One problem in the dataset's layout, with importances that have no ties at the threshold."""
+    sentences = [" ".join(rng.choices(WORDS, k=rng.randint(4, 9))).capitalize() + f" {i}." for i in range(N_SENTENCES)]
+    chunks = [
+        {
+            "chunk": sentence,
+            "chunk_idx": index,
+            "function_tags": ["active_computation"],
+            "counterfactual_importance_accuracy": round(rng.uniform(-1, 1), 4),
+        }
+        for index, sentence in enumerate(sentences)
+    ]
+    solution = " ".join(sentences)
+    folder.mkdir(parents=True)
+    for name, content in (
+        ("problem", {"problem": "How much?", "gt_answer": "5"}),
+        ("base_solution", {"prompt": "How much? ", "solution": solution, "full_cot": f"How much? {solution}"}),
+        ("chunks_labeled", chunks),
+    ):
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def write_model(folder: Path) -> None:
+    """A random Llama of four blocks with a byte-level tokenizer."""
+    import torch
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=300,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+    )
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator([" ".join(WORDS)] * 5, trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 2048}), encoding="utf-8")
+
+
+@dataclass
+class TinyWorld:
+    """A working directory with a study, its data and its model, in which dagster's own commands run."""
+
+    folder: Path
+
+    def problem(self, solutions: str, problem_id: int) -> Path:
+        """Folder of a problem's files."""
+        return self.folder / f"data/tiny/temperature_0.6_top_p_0.95/{solutions}_base_solution/problem_{problem_id}"
+
+    @property
+    def study(self) -> Path:
+        return self.folder / "tiny.yaml"
+
+    def change_study(self, **sections: Any) -> None:
+        """Replace top-level sections of the study file."""
+        content = yaml.safe_load(self.study.read_text(encoding="utf-8"))
+        self.study.write_text(yaml.safe_dump({**content, **sections}), encoding="utf-8")
+
+    def run(self, *command: str, fault: str = "") -> subprocess.CompletedProcess[str]:
+        """Run ``dagster ...`` as a user would, with the study selected; ``fault`` names a planted one."""
+        module = "planted" if fault else "ta_assets.definitions"
+        environment = {
+            **os.environ,
+            "TA_STUDY": str(self.study),
+            "TA_PLANTED_FAULT": fault,
+            "DAGSTER_MODULE_NAME": module,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
+            "OMP_NUM_THREADS": "1",
+        }
+        environment.pop("DAGSTER_HOME", None)
+        executable = Path(sys.executable).with_name("dagster")
+        return subprocess.run(
+            [str(executable), *command], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600
+        )
+
+    def release(self, fault: str = "") -> subprocess.CompletedProcess[str]:
+        """The exact command of the README."""
+        return self.run("job", "execute", "-j", "release", fault=fault)
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        """The verdict that the last release left behind."""
+        return json.loads((self.folder / "artifacts/tiny/release/verdict.json").read_text(encoding="utf-8"))
+
+    def rows(self, **where: str) -> list[dict[str, Any]]:
+        """Rows of the verdict with these fields."""
+        return [row for row in self.verdict["checks"] if all(row[key] == value for key, value in where.items())]
+
+    def red(self) -> set[tuple[str, str, str]]:
+        """(name, asset, partition) of every ERROR row that did not pass."""
+        return {
+            (row["name"], row["asset"], row["partition"])
+            for row in self.verdict["checks"]
+            if row["severity"] == "ERROR" and row["status"] != "passed"
+        }
+
+    def computed(self) -> set[str]:
+        """Cells that the last release computed."""
+        return {cell for cell, what in self.verdict["cells"].items() if what.startswith("computed")}
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    write_model(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_world(tmp_path: Path, tiny_model: Path) -> TinyWorld:
+    """A fresh world whose release is healthy."""
+    return make_world(tmp_path, tiny_model)
+
+
+def make_world(folder: Path, model: Path) -> TinyWorld:
+    world = TinyWorld(folder)
+    rng = random.Random(0)
+    for solutions in ("correct", "incorrect"):
+        for problem_id in range(1, N_PROBLEMS + 1):
+            write_problem(world.problem(solutions, problem_id), rng)
+    study = {
+        "name": "tiny",
+        "dataset": {"folder": "data"},
+        "models": {"tiny": {"folder": "tiny", "language_model": str(model)}},
+        "extraction": {"storage_dtype": "float32"},
+        "statistics": {"bootstrap": 100},
+        "probes": {"mlp_hidden": 8, "mlp_max_iter": 30},
+        "settings": {
+            "tiny_correct": {"model": "tiny", "solutions": "correct"},
+            "tiny_incorrect": {"model": "tiny", "solutions": "incorrect"},
+        },
+    }
+    world.study.write_text(yaml.safe_dump(study), encoding="utf-8")
+    for name in ("dagster.yaml", "workspace.yaml"):
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+    return world

@@ -1,0 +1,121 @@
+"""The command ``dagster job execute -j release``, as users and CI run it, on healthy and on faulty worlds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from ta_assets.study import SEEDS
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not {"release", "release_verdict"} & set(path.parts)
+    }
+
+
+def test_a_healthy_study_is_released_kept_and_repaired(tiny_world) -> None:
+    first = tiny_world.release()
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert tiny_world.verdict["verdict"] == "OK"
+    assert not tiny_world.red()
+    assert len(tiny_world.rows(name="random_label")) == 2 * SEEDS
+    assert first.stdout.rstrip().splitlines()[-1].startswith("tiny: OK")
+    release = tiny_world.folder / "artifacts/tiny/release"
+    cases = ElementTree.parse(release / "junit.xml").getroot().iter("testcase")
+    assert len(list(cases)) == len(tiny_world.verdict["checks"])
+    assert {"verdict.json", "verdict.md", "junit.xml", "environment.json"} <= {path.name for path in release.iterdir()}
+    readme = tiny_world.folder / "artifacts/tiny/README.md"
+    before, artifacts = readme.read_bytes(), hashes(tiny_world.folder / "artifacts")
+
+    second = tiny_world.release()
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert tiny_world.computed() == set()
+    assert "nothing changed" in second.stderr
+    assert readme.read_bytes() == before
+
+    metrics = tiny_world.folder / "artifacts/probe_metrics/tiny_correct/3/metrics.json"
+    metrics.write_text(metrics.read_text(encoding="utf-8").replace("0.", "1."), encoding="utf-8")
+    third = tiny_world.release()
+    assert third.returncode == 1
+    assert tiny_world.red() >= {("artifacts_intact", "probe_metrics", "3|tiny_correct")}
+    assert {red[1] for red in tiny_world.red()} <= {"probe_metrics", "aggregate_metrics", "readme_block"}
+
+    backfill = tiny_world.run("asset", "materialize", "--select", "probe_metrics", "--partition", "3|tiny_correct")
+    assert backfill.returncode == 0, backfill.stderr
+    fourth = tiny_world.release()
+    assert fourth.returncode == 0, fourth.stdout + fourth.stderr
+    assert tiny_world.computed() <= {"aggregate_metrics[tiny_correct]", "scaling_summary[tiny]", "readme_block[tiny]"}
+    assert hashes(tiny_world.folder / "artifacts") == artifacts
+
+    tiny_world.change_study(labels={"anchor_percentile": 80})
+    fifth = tiny_world.release()
+    assert fifth.returncode == 0, fifth.stdout + fifth.stderr
+    computed = {cell.partition("[")[0] for cell in tiny_world.computed()}
+    assert "sentences" in computed
+    assert "probe_metrics" in computed
+    assert "activations" not in computed, "a changed label rule must repeat no forward pass"
+    assert "labels.anchor_percentile: 90.0 -> 80" in tiny_world.verdict["cells"]["sentences[tiny_correct]"]
+
+
+def test_an_asset_that_raises_in_one_cell_leaves_the_other_setting_complete(tiny_world) -> None:
+    result = tiny_world.release(fault="asset")
+    assert result.returncode == 1
+    (row,) = tiny_world.rows(name="made", asset="sentences", partition="tiny_incorrect")
+    assert row["status"] == "failed"
+    assert "planted: the incorrect corpus cannot be read" in row["message"]
+    assert all(partition.endswith(("incorrect", "tiny")) for _, _, partition in tiny_world.red())
+    assert len(tiny_world.rows(name="random_label", status="passed")) == SEEDS
+    assert len(tiny_world.rows(name="random_label", status="skipped")) == SEEDS
+
+
+def test_a_check_that_raises_is_errored_and_all_others_report(tiny_world) -> None:
+    result = tiny_world.release(fault="check")
+    assert result.returncode == 1
+    assert {row["status"] for row in tiny_world.rows(name="span_integrity")} == {"errored"}
+    assert {name for name, _, _ in tiny_world.red()} == {"span_integrity"}
+    healed = tiny_world.release()
+    assert healed.returncode == 0, "an errored check is evaluated again by the next release"
+
+
+def test_failing_roots_still_end_in_a_verdict(tiny_world) -> None:
+    result = tiny_world.release(fault="roots")
+    assert result.returncode == 1
+    assert {row["status"] for row in tiny_world.rows(name="made")} == {"failed", "skipped"}
+    assert {row["status"] for row in tiny_world.rows(name="random_label")} == {"skipped"}
+    assert "planted: no listing" in json.dumps(tiny_world.rows(name="made", asset="problem_ids"))
+
+
+def test_a_crash_while_planning_is_a_row(tiny_world) -> None:
+    result = tiny_world.release(fault="plan")
+    assert result.returncode == 1
+    (row,) = tiny_world.rows(name="release")
+    assert row["status"] == "failed"
+    assert "planted: the model cannot be identified" in json.dumps(row)
+
+
+def test_two_faults_in_different_settings_are_both_reported(tiny_world) -> None:
+    chunks = tiny_world.problem("correct", 2) / "chunks_labeled.json"
+    content = json.loads(chunks.read_text(encoding="utf-8"))
+    content[3]["chunk"] = "This sentence is not in the trace."
+    chunks.write_text(json.dumps(content), encoding="utf-8")
+    result = tiny_world.release(fault="asset")
+    assert result.returncode == 1
+    (skipped,) = tiny_world.rows(name="zero_skipped_problems", partition="tiny_correct")
+    assert skipped["status"] == "failed"
+    assert "2" in skipped["offenders"][0]
+    (made,) = tiny_world.rows(name="made", asset="sentences", partition="tiny_incorrect")
+    assert made["status"] == "failed"
+    assert result.stdout.rstrip().splitlines()[-1].startswith("tiny: NOT OK")
+
+
+def test_a_broken_study_is_named_before_anything_runs(tiny_world) -> None:
+    tiny_world.change_study(seeds=3)
+    result = tiny_world.release()
+    assert result.returncode != 0
+    assert "seeds: found 3" in result.stderr
+    assert not (tiny_world.folder / "artifacts").exists()

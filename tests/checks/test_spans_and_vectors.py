@@ -1,0 +1,114 @@
+"""Rules that compare what is stored with the texts it was made from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ta_checks.activations_match_text import activations_match_text
+from ta_checks.span_integrity import span_integrity
+from ta_checks.verdict import Verdict
+
+SENTENCES = ["So the answer is 4.", "Wait,\n let me check.", "x = 1"]
+KEYS = [(330, 0), (330, 1), (1591, 0)]
+
+
+def test_spans_that_decode_to_their_sentences_pass() -> None:
+    decoded = [" So the answer is 4.", "Wait, let  me check.\n", ". X = 1)"]
+    verdict = span_integrity(decoded, SENTENCES, KEYS)
+    assert (verdict.status, verdict.observed, verdict.n) == ("passed", 1.0, 3)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("S", id="one letter of it"),
+        pytest.param("the answer is 4.", id="first token lost"),
+        pytest.param(SENTENCES[1], id="another sentence"),
+        pytest.param(" ".join(SENTENCES), id="the whole trace"),
+    ],
+)
+def test_a_span_that_decodes_to_something_else_fails(wrong: str) -> None:
+    verdict = span_integrity([wrong, *SENTENCES[1:]], SENTENCES, KEYS)
+    assert (verdict.status, verdict.observed) == ("failed", pytest.approx(2 / 3))
+    assert verdict.offenders[0].startswith("problem 330, sentence 0")
+
+
+def test_no_sentences_or_rows_that_do_not_fit_fail() -> None:
+    assert span_integrity([], [], []).status == "failed"
+    assert span_integrity(SENTENCES, SENTENCES, KEYS[:2]).status == "failed"
+
+
+def test_a_lower_minimum_is_the_callers_choice() -> None:
+    assert span_integrity(["", *SENTENCES[1:]], SENTENCES, KEYS, minimum=0.5).passed
+
+
+def vectors(n: int = 40, d: int = 64, seed: int = 0) -> np.ndarray:
+    """[n, d] float64 rows with much in common, as in a residual stream: their relative difference is about 0.4."""
+    rng = np.random.default_rng(seed)
+    return 3.5 * np.random.default_rng(99).normal(size=d) + rng.normal(size=(n, d))
+
+
+def compare(stored: np.ndarray, fresh: np.ndarray, dtype: str = "float16", compute: str = "auto") -> Verdict:
+    keys = [(330, row) for row in range(len(stored))]
+    return activations_match_text(stored, fresh, keys, storage_dtype=dtype, compute_dtype=compute)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("compute", ["auto", "float32"])
+def test_the_same_vectors_match_after_rounding(dtype: str, compute: str) -> None:
+    fresh = vectors()
+    verdict = compare(fresh.astype(dtype), fresh.astype(np.float32), dtype, compute)
+    assert (verdict.status, verdict.n) == ("passed", 40)
+
+
+def test_drift_of_another_device_matches() -> None:
+    fresh = vectors()
+    noise = np.random.default_rng(1).normal(size=fresh.shape) * np.linalg.norm(fresh, axis=1, keepdims=True)
+    assert compare((fresh + 0.008 * noise / 8).astype(np.float16), fresh).passed
+
+
+def swap(stored: np.ndarray) -> np.ndarray:
+    stored[[3, 4]] = stored[[4, 3]]
+    return stored
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        pytest.param(lambda stored: np.random.default_rng(0).permutation(stored), id="shuffled rows"),
+        pytest.param(swap, id="two rows swapped"),
+        pytest.param(lambda stored: vectors(seed=5), id="another problem"),
+        pytest.param(lambda stored: np.roll(stored, 1, axis=0), id="off by one"),
+        pytest.param(lambda stored: 1.05 * stored, id="scaled by a norm"),
+        pytest.param(lambda stored: stored + 0.2 * vectors(seed=7), id="another block"),
+        pytest.param(lambda stored: np.where(np.arange(40)[:, None] == 2, np.nan, stored), id="NaN in a row"),
+        pytest.param(np.zeros_like, id="zeros"),
+    ],
+)
+def test_vectors_that_are_not_those_of_their_text_fail(plant) -> None:
+    verdict = compare(plant(vectors()), vectors())
+    assert verdict.status == "failed"
+    assert verdict.offenders
+
+
+def test_the_offenders_are_the_rows_worst_first() -> None:
+    stored = vectors()
+    stored[7] *= 1.5
+    stored[2] *= 1.2
+    verdict = compare(stored, vectors())
+    assert verdict.offenders == ("problem 330, sentence 7: 0.5", "problem 330, sentence 2: 0.2")
+
+
+def test_another_shape_or_nothing_to_compare_fails() -> None:
+    assert compare(vectors(d=32), vectors()).status == "failed"
+    assert compare(vectors(n=39), vectors()).status == "failed"
+    assert compare(np.zeros((0, 4)), np.zeros((0, 4))).status == "failed"
+    short = activations_match_text(vectors(), vectors(), [(1, 0)], storage_dtype="float32")
+    assert short.status == "failed"
+
+
+def test_an_unknown_dtype_is_an_error() -> None:
+    with pytest.raises(ValueError, match="int8"):
+        compare(vectors(), vectors(), "int8")
