@@ -17,7 +17,7 @@ from ta_assets.partitions import Partitions, partitions_of
 from ta_assets.provenance import World
 from ta_assets.readme import block_made_from, current_block
 from ta_assets.staleness import Instance
-from ta_assets.verdicts import VerdictConfig, broken_report, make_report, write_report
+from ta_assets.verdicts import VerdictConfig, broken_report, make_report, read_release, write_report
 from ta_checks import ASSETS, gate, invariants_of
 from ta_checks.evidence import Evidence, Sources
 from ta_checks.factory import judge, result_of
@@ -113,21 +113,21 @@ def _release_job(partitions: Partitions, definitions: Callable[[], dg.Definition
             cells={o.cell: f"{o.what}: {o.why}" if o.why else o.what for o in outcomes},
         )
         result = runs.make(definitions(), context.instance, VERDICT_ASSET, study, config.model_dump())
-        if not any(event.is_step_success and event.step_key == VERDICT_ASSET for event in result.all_events):
+        if not runs.made(result, VERDICT_ASSET):
             config.incidents.append(f"{VERDICT_ASSET}[{study}] failed in run {result.run_id}")
-        # made here again: exit code and printed table must not depend on that run
-        instance = Instance(context.instance, definitions)
-        sources = Sources(partitions.studies, store, rollouts, language_model, instance)
-        try:
-            report = make_report(sources, study, config)
-        except Exception as error:
-            context.log.exception("the verdict itself failed")
-            report = broken_report(study, config, error)
-        write_report(report, store.base)
+            instance = Instance(context.instance, definitions)
+            sources = Sources(partitions.studies, store, rollouts, language_model, instance)
+            try:
+                report = make_report(sources, study, config)
+            except Exception as error:
+                context.log.exception("the verdict itself failed")
+                report = broken_report(study, config, error)
+            write_report(report, store.base)
+        decision, table = read_release(study, store.base)
         # at the very end: Dagster still has a page of events to print after a failing step
-        atexit.register(print, report.to_text(), flush=True)
-        if report.verdict != "OK":
-            raise dg.Failure(f"the verdict of study {study} is {report.verdict}", allow_retries=False)
+        atexit.register(print, table, flush=True)
+        if decision != "OK":
+            raise dg.Failure(f"the verdict of study {study} is {decision}", allow_retries=False)
 
     @dg.job(
         name="release",
@@ -189,7 +189,7 @@ class Stage:
         if reason is None:
             return Outcome(cell, "fresh", "")
         result = runs.make(self.definitions(), self.context.instance, self.asset, partition)
-        if any(event.is_step_success and event.step_key == self.asset for event in result.all_events):
+        if runs.made(result, self.asset):
             return Outcome(cell, "computed", reason)
         why = Instance(self.context.instance, self.definitions).last_failure(self.asset, partition)
         return Outcome(cell, "failed", why or f"run {result.run_id} made nothing")

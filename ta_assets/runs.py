@@ -45,6 +45,11 @@ def make(
     )
 
 
+def made(result: dg.ExecuteInProcessResult, asset: str) -> bool:
+    """Whether a run materialized the asset, whatever its checks said."""
+    return any(event.is_step_success and event.step_key == asset for event in result.all_events)
+
+
 def job_of(asset: str) -> str:
     """Name of the job that materializes an asset."""
     return f"make_{asset}"

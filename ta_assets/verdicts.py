@@ -110,15 +110,23 @@ def release_folder(study: str, base: Path) -> Path:
 
 
 def write_report(report: ReleaseReport, base: Path) -> None:
-    """Write ``verdict.json``, ``verdict.md``, ``junit.xml`` and ``environment.json``."""
+    """Write ``verdict.json``, ``verdict.md``, ``verdict.txt``, ``junit.xml`` and ``environment.json``."""
     folder = release_folder(report.study, base)
     for name, content in (
         ("verdict.json", json.dumps(report.to_json(), indent=1, allow_nan=False)),
         ("verdict.md", report.to_markdown()),
+        ("verdict.txt", report.to_text()),
         ("junit.xml", report.to_junit_xml()),
         ("environment.json", json.dumps(report.environment, indent=1, allow_nan=False)),
     ):
         write_file(folder / name, content.encode())
+
+
+def read_release(study: str, base: Path) -> tuple[str, str]:
+    """The decision (OK or NOT OK) and the printed table of the last release of a study."""
+    folder = release_folder(study, base)
+    decision = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))["verdict"]
+    return decision, (folder / "verdict.txt").read_text(encoding="utf-8")
 
 
 def _rolled_up_results(report: ReleaseReport) -> Iterator[dg.AssetCheckResult]:

@@ -1,6 +1,6 @@
 """Make the embedded language model and its corpora: ``python -m ta_resources.embedded.make OUTPUT_FOLDER``.
 
-What ships in this package was made by this command, seed 0, 2 threads. It trains the model of ``training`` on the
+What ships in this package was made by this command, seed 0, one thread. It trains the model of ``training`` on the
 language of ``task``, samples traces of it, resamples 60 rollouts at each sentence, labels the sentences by the
 dataset's definition (``labels``) and writes ``OUTPUT_FOLDER/model`` and ``OUTPUT_FOLDER/math-rollouts`` in the layout
 of ``uzaymacar/math-rollouts``. The same seed and number of threads give the same files on the same machine. Fields that
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Make the embedded language model and its corpora.")
     parser.add_argument("output", type=Path, help="folder for model/ and math-rollouts/")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--keep-model", action="store_true", help="use OUTPUT_FOLDER/model instead of training it")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -139,7 +139,7 @@ def vocabulary() -> list[str]:
     """Every word, number, step number (``2)``) and sign of the language, each once, sorted."""
     problem = ClockProblem(1, (("forward", 1),))
     fixed = " ".join((*PLANS, *HALFWAY, *LAST_STEP, *DONE, CHECK, *SYMBOLS, *SYMBOLS.values(), problem.prompt))
-    texts = f"{fixed} Yes, No, The clock shows 1 at first. 1) forward 1: So the answer is 1."
+    texts = f"{fixed} Yes, No, The clock shows 1 at first. 1) forward 1: = So the answer is 1."
     words = set(re.findall(r"[A-Za-z]+|[^A-Za-z0-9\s)]", texts))
     numbers = range(1, HOURS + 1)
     return sorted(words | {str(number) for number in numbers} | {f"{number})" for number in numbers})

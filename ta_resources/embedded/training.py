@@ -133,10 +133,11 @@ def _batch(
     prompts = [len(ids) for ids in tokenizer([problem.prompt for problem in problems])["input_ids"]]
     before, after = tokens[:, :-1], tokens[:, 1:]
     weights = torch.ones(after.shape)
-    weights[before == tokenizer.convert_tokens_to_ids(" =")] = options.result_weight
+    vocabulary_ids = tokenizer.get_vocab()
+    weights[before == vocabulary_ids[" ="]] = options.result_weight
+    weights[before == vocabulary_ids["."]] = options.opening_weight
     for operation in SYMBOLS:
-        weights[before == tokenizer.convert_tokens_to_ids(f" {operation}")] = options.copy_weight
-    weights[before == tokenizer.convert_tokens_to_ids(".")] = options.opening_weight
+        weights[before == vocabulary_ids[f" {operation}"]] = options.copy_weight
     weights[after == tokenizer.pad_token_id] = 0.0
     for row, n_prompt in enumerate(prompts):
         weights[row, : n_prompt - 1] = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ta_assets.core.values import CorpusSource, ExtractionSpec, Problem
@@ -22,7 +22,7 @@ class BrokenRollouts(RolloutsResource):
             raise ConnectionError("planted: no listing")
         return super().list_problem_ids(source, refresh=refresh)
 
-    def load_problems(self, source: CorpusSource, problem_ids: Sequence[int]) -> Iterator[Problem]:
+    def load_problems(self, source: CorpusSource, problem_ids: Iterable[int]) -> Iterator[Problem]:
         if "asset" in FAULTS and source.prefix.endswith("/incorrect_base_solution"):
             raise ConnectionError("planted: the incorrect corpus cannot be read")
         return super().load_problems(source, problem_ids)

@@ -60,7 +60,7 @@ def test_a_hub_id_is_not_taken_for_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sections", "where", "words"),
     [
-        ({"settings": {"pilot": {"model": "small", "solutions": "correct", "problems": 2}}}, "pilot.problems", "at least 3"),
+        ({"settings": {"a": {"model": "small", "solutions": "correct", "problems": 2}}}, "a.problems", "at least 3"),
         ({"splits": {"train": 0.9}}, "splits", "must sum to 1"),
         ({"dataset": {"folder": "a", "repo_id": "b/c"}}, "dataset", "exactly one"),
         ({"dataset": {}}, "dataset", "exactly one"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import weakref
 from contextlib import suppress
+from logging import INFO
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def test_no_global_switch_is_left_changed(saved_model, trace):
         )
 
     logging.enable_progress_bar()
-    for verbosity in (logging.INFO, logging.get_verbosity()):
+    for verbosity in (INFO, logging.get_verbosity()):
         logging.set_verbosity(verbosity)
         before = switches()
         extract(saved_model("llama"), [trace()], dtype="bfloat16")
