@@ -1,5 +1,9 @@
-# Every target builds .venv on first use. `. .venv/bin/activate` gives a shell in which the plain dagster commands work.
-export DAGSTER_MODULE_NAME := ta_assets.definitions
+# Every target builds .venv on first use. `. .venv/bin/activate` gives a shell in which the plain dagster commands work:
+# some of them read no workspace file and are told by a variable each. (The variable for all of them,
+# DAGSTER_MODULE_NAME, makes `dagster dev` hang: its web server is then given two code locations and says nothing.)
+MODULE := ta_assets.definitions
+NEED_MODULE := JOB_EXECUTE ASSET_MATERIALIZE ASSET_LIST
+$(foreach command,$(NEED_MODULE),$(eval export DAGSTER_CLI_$(command)_MODULE_NAME := $(MODULE)))
 export DAGSTER_DISABLE_TELEMETRY := yes
 PYTHON ?= python3
 BIN := .venv/bin
@@ -31,5 +35,5 @@ clean:
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
-	grep -q DAGSTER_MODULE_NAME $(BIN)/activate || echo 'export DAGSTER_MODULE_NAME=$(DAGSTER_MODULE_NAME)' >> $(BIN)/activate
+	$(foreach command,$(NEED_MODULE),echo 'export DAGSTER_CLI_$(command)_MODULE_NAME=$(MODULE)' >> $(BIN)/activate;)
 	touch $@

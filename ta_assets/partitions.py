@@ -76,16 +76,6 @@ class Partitions:
         )
 
     @cached_property
-    def corpus_to_cell(self) -> dg.StaticPartitionMapping:
-        """A cell reads the sentences and activations of its setting's corpus."""
-        return dg.StaticPartitionMapping(
-            {
-                corpus: [cell.key for setting in study.settings_of(corpus) for cell in cells_of(setting)]
-                for corpus, study in self.studies.by_corpus.items()
-            }
-        )
-
-    @cached_property
     def setting_to_study(self) -> dg.StaticPartitionMapping:
         """A study is summed up over its settings."""
         return dg.StaticPartitionMapping({setting: study.name for setting, study in self.studies.by_setting.items()})

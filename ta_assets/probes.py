@@ -44,26 +44,26 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         partitions_def=partitions.cell,
-        ins={
-            "sentences": dg.AssetIn(partition_mapping=partitions.corpus_to_cell),
-            "activations": dg.AssetIn(partition_mapping=partitions.corpus_to_cell),
-        },
         code_version="1",
         group_name="probes",
     )
     def probe_metrics(
         context: dg.AssetExecutionContext,
-        sentences: pd.DataFrame,
-        activations: Activations,
         splits: dict[str, list[int]],
         seed_free_scores: SeedFreeScores,
         store: ArtifactStore,
     ) -> dg.Output[CellResult]:
-        """Metrics of every probe on val and test, position bins, bootstrap intervals, and the predictions."""
+        """Metrics of every probe on val and test, position bins, bootstrap intervals, and the predictions.
+
+        Reads its corpus through the store: Dagster cannot validate a mapping from a corpus straight to cells. What
+        changes there reaches a cell through the seed-free scores, which carry a hash of all data they were fitted on.
+        """
         from ta_assets.core.cells import evaluate_cell
 
         cell = Cell.from_key(context.partition_key)
         study = studies.by_setting[cell.setting]
+        corpus = study.settings[cell.setting].corpus
+        sentences, activations = store.load("sentences", corpus), store.load("activations", corpus)
         data = probe_data(sentences, activations, split_of(splits), store.base)
         value = evaluate_cell(data, study.probe_options, cell.seed, seed_free_scores)
         return output(value, study_options(study, "probe_metrics"), _facts(value))

@@ -188,5 +188,5 @@ def _root_cause(error: Any) -> str:
 
 
 def _cause(cause: Any) -> str:
-    where = cause.key.to_user_string() if hasattr(cause.key, "to_user_string") else str(cause.key)
-    return f"{where}: {cause.reason}"
+    changed = cause.dependency or cause.key
+    return f"{changed.asset_key.to_user_string()}[{changed.partition_key}]: {cause.reason}"

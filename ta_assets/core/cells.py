@@ -42,7 +42,7 @@ def seed_free_scores(data: ProbeData, options: ProbeOptions) -> SeedFreeScores:
     fits = {model: fit_scores(model, data, options) for model in options.models if model in SEED_FREE}
     scores = data.rows[["problem_id", "chunk_idx"]].reset_index(drop=True)
     scores = scores.assign(**{f"score_{model}": fit.scores for model, fit in fits.items()})
-    return SeedFreeScores(scores, {model: fit.facts() for model, fit in fits.items()})
+    return SeedFreeScores(scores, {model: fit.facts() for model, fit in fits.items()}, data.sha256())
 
 
 def evaluate_cell(
@@ -94,6 +94,8 @@ def _all_scores(
     keys = ["problem_id", "chunk_idx"]
     if not np.array_equal(seed_free.scores[keys].to_numpy(), data.rows[keys].to_numpy()):
         raise ValueError("the seed-free scores belong to other rows than those of this cell")
+    if seed_free.data_sha256 is not None and seed_free.data_sha256 != data.sha256():
+        raise ValueError("the seed-free scores were fitted on other labels, splits or vectors than this cell reads")
     absent = [m for m in options.models if m in SEED_FREE and f"score_{m}" not in seed_free.scores.columns]
     if absent:
         raise ValueError(f"the seed-free scores lack {', '.join(absent)}")

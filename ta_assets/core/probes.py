@@ -6,6 +6,7 @@ token-level probes.
 
 from __future__ import annotations
 
+import hashlib
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -54,6 +55,14 @@ class ProbeData:
     def of(cls, rows: pd.DataFrame, vectors: np.ndarray | None) -> ProbeData:
         """Take the train rows from the column ``split``."""
         return cls(rows, vectors, (rows["split"] == "train").to_numpy(dtype=bool))
+
+    def sha256(self) -> str:
+        """Hex digest of everything here; equal data, equal digest."""
+        digest = hashlib.sha256(repr([(name, str(dtype)) for name, dtype in self.rows.dtypes.items()]).encode())
+        rows = pd.util.hash_pandas_object(self.rows, index=False)  # pyright: ignore[reportAttributeAccessIssue]
+        for array in (rows.to_numpy(), self.train, *(() if self.vectors is None else (self.vectors,))):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)

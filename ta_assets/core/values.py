@@ -176,6 +176,8 @@ class SeedFreeScores:
     """problem_id, chunk_idx and score_<model> (float32) of every row of the setting."""
     fits: Mapping[str, Mapping[str, Any]]
     """How each fit went (``probes.Fit.facts``); may be empty when only the scores were kept."""
+    data_sha256: str | None = None
+    """``probes.ProbeData.sha256`` of what they were fitted on; None when nobody recorded it."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -90,20 +91,31 @@ class TinyWorld:
 
     def run(self, *command: str, fault: str = "") -> subprocess.CompletedProcess[str]:
         """Run ``dagster ...`` as a user would, with the study selected; ``fault`` names a planted one."""
-        module = "planted" if fault else "ta_assets.definitions"
-        environment = {
-            **os.environ,
-            "TA_STUDY": str(self.study),
-            "TA_PLANTED_FAULT": fault,
-            "DAGSTER_MODULE_NAME": module,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
-            "OMP_NUM_THREADS": "1",
-        }
+        environment = {**os.environ, **self.environment(fault)}
         environment.pop("DAGSTER_HOME", None)
         executable = Path(sys.executable).with_name("dagster")
         return subprocess.run(
             [str(executable), *command], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600
         )
+
+    def environment(self, fault: str = "") -> dict[str, str]:
+        """Variables under which the commands see this world."""
+        return {
+            "TA_STUDY": str(self.study),
+            "TA_PLANTED_FAULT": fault,
+            "DAGSTER_MODULE_NAME": "planted" if fault else "ta_assets.definitions",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def artifact_hashes(self) -> dict[str, str]:
+        """SHA-256 of every artifact but the verdicts, which name runs and times."""
+        base = self.folder / "artifacts"
+        return {
+            path.relative_to(base).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(base.rglob("*"))
+            if path.is_file() and not {"release", "release_verdict"} & set(path.parts)
+        }
 
     def release(self, fault: str = "") -> subprocess.CompletedProcess[str]:
         """The exact command of the README."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -25,7 +26,10 @@ class BrokenRollouts(RolloutsResource):
     def load_problems(self, source: CorpusSource, problem_ids: Iterable[int]) -> Iterator[Problem]:
         if "asset" in FAULTS and source.prefix.endswith("/incorrect_base_solution"):
             raise ConnectionError("planted: the incorrect corpus cannot be read")
-        return super().load_problems(source, problem_ids)
+        for problem in super().load_problems(source, problem_ids):
+            if "slow" in FAULTS:
+                time.sleep(0.5)
+            yield problem
 
 
 class BrokenModel(LanguageModelResource):

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 from ta_assets.study import SEEDS
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not {"release", "release_verdict"} & set(path.parts)
-    }
 
 
 def test_a_healthy_study_is_released_kept_and_repaired(tiny_world) -> None:
@@ -30,7 +20,7 @@ def test_a_healthy_study_is_released_kept_and_repaired(tiny_world) -> None:
     assert len(list(cases)) == len(tiny_world.verdict["checks"])
     assert {"verdict.json", "verdict.md", "junit.xml", "environment.json"} <= {path.name for path in release.iterdir()}
     readme = tiny_world.folder / "artifacts/tiny/README.md"
-    before, artifacts = readme.read_bytes(), hashes(tiny_world.folder / "artifacts")
+    before, artifacts = readme.read_bytes(), tiny_world.artifact_hashes()
 
     second = tiny_world.release()
     assert second.returncode == 0, second.stdout + second.stderr
@@ -50,7 +40,7 @@ def test_a_healthy_study_is_released_kept_and_repaired(tiny_world) -> None:
     fourth = tiny_world.release()
     assert fourth.returncode == 0, fourth.stdout + fourth.stderr
     assert tiny_world.computed() <= {"aggregate_metrics[tiny_correct]", "scaling_summary[tiny]", "readme_block[tiny]"}
-    assert hashes(tiny_world.folder / "artifacts") == artifacts
+    assert tiny_world.artifact_hashes() == artifacts
 
     tiny_world.change_study(labels={"anchor_percentile": 80})
     fifth = tiny_world.release()

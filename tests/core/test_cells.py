@@ -141,3 +141,13 @@ def test_a_part_without_rows_is_refused(data: ProbeData) -> None:
     rows = data.rows.assign(split=data.rows["split"].replace("val", "train"))
     with pytest.raises(ValueError, match="no rows in val"):
         evaluate_cell(ProbeData.of(rows, data.vectors), OPTIONS, 0)
+
+
+def test_seed_free_scores_of_other_data_are_refused(data: ProbeData) -> None:
+    shared = seed_free_scores(data, OPTIONS)
+    assert data.vectors is not None
+    with pytest.raises(ValueError, match="other labels, splits or vectors"):
+        evaluate_cell(ProbeData(data.rows, data.vectors + 1, data.train), OPTIONS, 0, shared)
+    relabelled = data.rows.assign(anchor=1 - data.rows["anchor"])
+    with pytest.raises(ValueError, match="other labels, splits or vectors"):
+        evaluate_cell(ProbeData(relabelled, data.vectors, data.train), OPTIONS, 0, shared)
