@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -50,6 +50,18 @@ def precision_recall(predictions: pd.DataFrame) -> dg.MarkdownMetadataValue:
         axes.set_xlabel("recall")
         axes.set_ylabel("precision")
         axes.legend(fontsize="small")
+
+    return figure(draw)
+
+
+def tokens(counts: Mapping[str, int]) -> dg.MarkdownMetadataValue:
+    """Length of every trace, which bounds context and memory."""
+
+    def draw(axes: Any) -> None:
+        axes.bar(list(counts), list(counts.values()), color="tab:blue")
+        axes.tick_params(axis="x", rotation=90, labelsize="small")
+        axes.set_xlabel("problem")
+        axes.set_ylabel("tokens")
 
     return figure(draw)
 

@@ -77,7 +77,7 @@ def _facts(value: CellResult) -> dict[str, Any]:
         for model, parts in value.metrics["models"].items()
         for part in ("val", "test")
     ]
-    test = {f"test_average_precision_{row['probe']}": row["average_precision"] for row in rows if row["part"] == "test"}
+    test = {f"test_ap_{row['probe']}": row["average_precision"] for row in rows if row["part"] == "test"}
     return {
         "seed": value.metrics["seed"],
         "rows": dg.MetadataValue.json(value.metrics["rows"]),

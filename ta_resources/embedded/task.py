@@ -2,10 +2,10 @@
 
 Belongs here: pure Python on strings. Stays out: tokens, models, files.
 
-A step *wraps* when its plain result leaves 1..12. Only wrapping steps go wrong in the training text, by one hour, so
-that a trace has steps that are safe and steps that decide; both are written alike, hence nothing but doing the
-arithmetic tells them apart. Alternatives to a sentence are either frequent or absent: importances that rest on one
-or two dissimilar rollouts are noise.
+A step forward or back by ``RISKY`` hours or more is *risky*: now and then the training text goes the wrong way round
+there ("2) back 9: 4 + 9 = 1."), and nothing else ever goes wrong. A slip reads like any other step unless word and sign
+are held against each other. So a trace has steps that decide and steps that do not, and alternatives to a sentence are
+either frequent or absent: importances that rest on one or two dissimilar rollouts are noise.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ HOURS = 12
 SYMBOLS = {"forward": "+", "back": "-", "times": "x"}
 FACTORS = (2, 3, 5)
 
+RISKY = 7
+RISKY_SHARE = 0.6
+"""Share of the steps forward or back that are risky."""
 SLIP_RATE = 0.25
-"""Share of wrapping steps that come out one hour wrong."""
+"""Share of risky steps that go the wrong way round."""
 CHECK_AFTER_SLIP = 0.45
-CHECK_AFTER_WRAP = 0.12
-"""Share of right wrapping steps that are checked; steps that do not wrap never are."""
+CHECK_AFTER_RISK = 0.12
+"""Share of right risky steps that are checked; steps without risk never are."""
 NOTICE_RATE = 0.88
 """Share of checked slips that are corrected; the rest is confirmed."""
 
@@ -67,34 +70,43 @@ class ClockProblem:
     @property
     def answer(self) -> str:
         """The right answer."""
-        return str(self._right()[-1][-1])
+        return str(self._values()[-1])
 
     @property
     def solution(self) -> str:
         """The steps with their right results, one sentence each."""
-        return " ".join(f"{left} {SYMBOLS[name]} {operand} = {right}." for name, operand, left, right in self._right())
+        values = self._values()
+        return " ".join(_sum(name, value, operand) for (name, operand), value in zip(self.steps, values, strict=False))
 
-    def _right(self) -> list[tuple[str, int, int, int]]:
-        rows, value = [], self.start
+    def _values(self) -> list[int]:
+        """What the clock shows at first and after every step."""
+        values = [self.start]
         for name, operand in self.steps:
-            result = apply(name, value, operand)[0]
-            rows.append((name, operand, value, result))
-            value = result
-        return rows
+            values.append(apply(name, values[-1], operand))
+        return values
 
 
-def apply(name: str, value: int, operand: int) -> tuple[int, bool]:
-    """Result on the clock, 1..12, and whether the plain result left that range."""
+def apply(name: str, value: int, operand: int) -> int:
+    """Result of an operation on the clock, 1..12."""
     plain = {"forward": value + operand, "back": value - operand, "times": value * operand}[name]
-    result = (plain - 1) % HOURS + 1
-    return result, result != plain
+    return (plain - 1) % HOURS + 1
+
+
+def is_risky(name: str, operand: int) -> bool:
+    """Whether a step may go the wrong way round."""
+    return name != "times" and operand >= RISKY
 
 
 def draw_problem(rng: random.Random, n_steps: int) -> ClockProblem:
     """A random problem: about a fifth of the steps multiply, the others are split between both directions."""
-    names = rng.choices(("forward", "back", "times"), weights=(2, 2, 1), k=n_steps)
-    operands = (rng.choice(FACTORS) if name == "times" else rng.randrange(1, HOURS) for name in names)
-    return ClockProblem(rng.randint(1, HOURS), tuple(zip(names, operands, strict=True)))
+    steps = []
+    for name in rng.choices(("forward", "back", "times"), weights=(2, 2, 1), k=n_steps):
+        if name == "times":
+            operand = rng.choice(FACTORS)
+        else:
+            operand = rng.randrange(RISKY, HOURS) if rng.random() < RISKY_SHARE else rng.randrange(1, RISKY)
+        steps.append((name, operand))
+    return ClockProblem(rng.randint(1, HOURS), tuple(steps))
 
 
 def write_trace(problem: ClockProblem, rng: random.Random) -> list[str]:
@@ -104,19 +116,22 @@ def write_trace(problem: ClockProblem, rng: random.Random) -> list[str]:
     for number, (name, operand) in enumerate(problem.steps, start=1):
         if number == n_steps:
             sentences.append(rng.choice(LAST_STEP))
-        right, wraps = apply(name, value, operand)
-        slips = wraps and rng.random() < SLIP_RATE
-        result = (right - 1 + rng.choice((-1, 1))) % HOURS + 1 if slips else right
-        sum_text = f"{value} {SYMBOLS[name]} {operand} = "
-        sentences.append(f"{number}) {name} {operand}: {sum_text}{result}.")
-        if wraps and rng.random() < (CHECK_AFTER_SLIP if slips else CHECK_AFTER_WRAP):
+        risky = is_risky(name, operand)
+        slips = risky and rng.random() < SLIP_RATE
+        done = {"forward": "back", "back": "forward"}[name] if slips else name
+        sentences.append(f"{number}) {name} {operand}: {_sum(done, value, operand)}")
+        if risky and rng.random() < (CHECK_AFTER_SLIP if slips else CHECK_AFTER_RISK):
             notices = slips and rng.random() < NOTICE_RATE
-            result = right if notices else result
-            sentences += [CHECK, f"{'No' if notices else 'Yes'}, {sum_text}{result}."]
-        value = result
+            done = name if notices else done
+            sentences += [CHECK, f"{'No' if notices else 'Yes'}, {_sum(done, value, operand)}"]
+        value = apply(done, value, operand)
         if number == n_steps // 2:
             sentences.append(rng.choice(HALFWAY))
     return [*sentences, rng.choice(DONE), f"So the answer is {value}."]
+
+
+def _sum(name: str, value: int, operand: int) -> str:
+    return f"{value} {SYMBOLS[name]} {operand} = {apply(name, value, operand)}."
 
 
 def split_sentences(text: str) -> list[str]:

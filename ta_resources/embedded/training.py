@@ -9,7 +9,7 @@ import logging
 import random
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ta_resources.embedded.task import SYMBOLS, draw_problem, vocabulary, write_trace
 
@@ -40,8 +40,8 @@ class TrainingOptions:
     """Loss weight of the token after an equals sign."""
     copy_weight: float = 3.0
     """Loss weight of the operand that a step repeats from the problem."""
-    opening_weight: float = 2.0
-    """Loss weight of the first token of a sentence: it decides whether a step is checked."""
+    decision_weight: float = 3.0
+    """Loss weight of the sign of a step, which may slip, and of the first word of a sentence, which may be a check."""
 
 
 def build_tokenizer() -> Qwen2Tokenizer:
@@ -50,8 +50,8 @@ def build_tokenizer() -> Qwen2Tokenizer:
     They are added tokens of a Qwen2 tokenizer without merges, because transformers gives every ``qwen2`` folder this
     class with its own splitting rule, whatever ``tokenizer.json`` holds; added tokens are found before that rule.
     """
-    from tokenizers import AddedToken, pre_tokenizers
-    from transformers import Qwen2Tokenizer
+    from tokenizers import pre_tokenizers
+    from transformers import AddedToken, Qwen2Tokenizer
 
     characters = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Qwen2Tokenizer(
@@ -64,8 +64,8 @@ def build_tokenizer() -> Qwen2Tokenizer:
         clean_up_tokenization_spaces=False,
     )
     words = [spaced for word in vocabulary() for spaced in (word, f" {word}") if spaced not in characters]
-    added = [AddedToken(word, normalized=False, special=False) for word in words]
-    tokenizer.add_tokens(cast("list[str | AddedToken]", added))
+    added: list[Any] = [AddedToken(word, normalized=False, special=False) for word in words]
+    tokenizer.add_tokens(added)
     return tokenizer
 
 
@@ -135,7 +135,9 @@ def _batch(
     weights = torch.ones(after.shape)
     vocabulary_ids = tokenizer.get_vocab()
     weights[before == vocabulary_ids[" ="]] = options.result_weight
-    weights[before == vocabulary_ids["."]] = options.opening_weight
+    weights[before == vocabulary_ids["."]] = options.decision_weight
+    for symbol in SYMBOLS.values():
+        weights[after == vocabulary_ids[f" {symbol}"]] = options.decision_weight
     for operation in SYMBOLS:
         weights[before == vocabulary_ids[f" {operation}"]] = options.copy_weight
     weights[after == tokenizer.pad_token_id] = 0.0

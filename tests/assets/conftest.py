@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,10 +154,16 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_world(tmp_path: Path, tiny_model: Path) -> TinyWorld:
     """A fresh world whose release is healthy."""
-    return make_world(tmp_path, tiny_model)
+    return build_world(tmp_path, tiny_model)
 
 
-def make_world(folder: Path, model: Path) -> TinyWorld:
+@pytest.fixture(scope="session")
+def make_world() -> Callable[[Path, Path], TinyWorld]:
+    """Folder and model -> a healthy world, for fixtures of a wider scope."""
+    return build_world
+
+
+def build_world(folder: Path, model: Path) -> TinyWorld:
     world = TinyWorld(folder)
     rng = random.Random(0)
     for solutions in ("correct", "incorrect"):

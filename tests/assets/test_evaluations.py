@@ -1,0 +1,223 @@
+"""Every check on stored artifacts: quiet on a healthy world, red on a planted fault of its own kind."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pytest
+
+from ta_assets import runs
+from ta_assets.core.values import PooledProblem
+from ta_assets.definitions import build_definitions
+from ta_assets.partitions import partitions_of
+from ta_assets.staleness import Instance
+from ta_assets.studies import load_studies
+from ta_assets.verdicts import VerdictConfig, make_report
+from ta_checks import ASSETS, INVARIANTS, Invariant, gate
+from ta_checks.evidence import Evidence, Sources
+from ta_checks.factory import judge, result_of
+from ta_checks.verdict import Verdict
+from ta_resources.language_model import LanguageModelResource
+from ta_resources.rollouts import RolloutsResource
+from ta_resources.shards import ShardStore, read_shard
+from ta_resources.storage import ArtifactStore
+
+CORPUS, CELL = "tiny_correct", "3|tiny_correct"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world: Callable) -> Iterator[Sources]:
+    """A tiny study, made once; tests that plant faults work on a copy of its artifacts."""
+    folder = tmp_path_factory.mktemp("made")
+    world = make_world(folder, tiny_model)
+    store = ArtifactStore(base_dir=str(folder / "artifacts"))
+    studies = load_studies(str(world.study))
+    definitions = build_definitions(studies, resources={"store": store})
+    with dg.DagsterInstance.ephemeral() as instance:
+        for asset in ASSETS:
+            for partition in partitions_of(asset, studies.selected):
+                assert runs.made(runs.make(definitions, instance, asset, partition), asset), (asset, partition)
+        view = Instance(instance, lambda: definitions)
+        yield Sources(studies, store, RolloutsResource(), LanguageModelResource(), view)
+
+
+@pytest.fixture
+def copied(made: Sources, tmp_path: Path) -> Sources:
+    """The same world on a copy of its artifacts, for planting."""
+    shutil.copytree(made.store.base, tmp_path / "artifacts")
+    return dataclasses.replace(made, store=ArtifactStore(base_dir=str(tmp_path / "artifacts")))
+
+
+def verdict(sources: Sources, name: str, asset: str, partition: str) -> Verdict:
+    (invariant,) = [row for row in INVARIANTS if (row.name, row.asset) == (name, asset)]
+    return judge(invariant, Evidence(asset, partition, sources))
+
+
+def change(sources: Sources, asset: str, partition: str, edit: Callable[[Any], Any]) -> None:
+    sources.store.save(asset, partition, edit(sources.store.load(asset, partition)))
+
+
+def edit_vectors(sources: Sources, edit: Callable[[np.ndarray, dict[int, np.ndarray]], np.ndarray]) -> None:
+    """Rewrite every shard of the corpus as an extraction would have, with other vectors."""
+    activations = sources.store.load("activations", CORPUS)
+    shards = ShardStore(sources.store.base, "f" * 64)
+    pooled = {problem: read_shard(sources.store.base, shard) for problem, shard in activations.shards.items()}
+    vectors = {problem: one.vectors for problem, one in pooled.items()}
+    for problem, one in pooled.items():
+        changed = dataclasses.replace(one, vectors=edit(one.vectors, vectors))
+        shard = shards.write(f"shards/planted/{problem}.safetensors", changed)
+        activations.record["shards"][str(problem)] = dataclasses.asdict(shard)
+    sources.store.save("activations", CORPUS, activations)
+
+
+@pytest.mark.parametrize("invariant", INVARIANTS, ids=lambda row: f"{row.name}-{row.asset}")
+def test_a_healthy_world_raises_no_alarm(made: Sources, invariant: Invariant) -> None:
+    for partition in partitions_of(invariant.asset, made.studies.selected):
+        found = judge(invariant, Evidence(invariant.asset, partition, made))
+        assert found.status in {"passed", "warned"}, (partition, found.message)
+        assert found.status == "passed" or invariant.severity == "WARN"
+
+
+def test_the_whole_report_is_ok_and_an_incident_is_not(made: Sources) -> None:
+    assert make_report(made, "tiny", VerdictConfig()).verdict == "OK"
+    assert make_report(made, "tiny", VerdictConfig(incidents=["plan crashed"])).verdict == "NOT OK"
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param(lambda vectors, _: vectors[::-1].copy(), id="rows shuffled within a problem"),
+        pytest.param(lambda vectors, every: next(v for v in every.values() if v is not vectors), id="another problem"),
+        pytest.param(lambda vectors, _: vectors * 1.01, id="another model"),
+        pytest.param(lambda vectors, _: np.roll(vectors, 1, axis=0), id="shifted by one sentence"),
+    ],
+)
+def test_vectors_of_something_else_do_not_match_their_text(copied: Sources, edit: Callable) -> None:
+    edit_vectors(copied, edit)
+    assert verdict(copied, "activations_match_text", "activations", CORPUS).status == "failed"
+
+
+def test_another_block_does_not_match(copied: Sources, made: Sources) -> None:
+    study = made.studies.selected
+    other = dataclasses.replace(study.extraction_spec(CORPUS), layer=1)
+    source = study.source(CORPUS)
+    with made.language_model.open(other) as extractor:
+        problems = made.rollouts.load_problems(source, made.rollouts.list_problem_ids(source))
+        texts = [(problem.problem_id, problem.trace_text, problem.sentences) for problem in problems]
+        results = list(extractor.extract(texts, log=print))
+    fresh = {one.problem_id: one.vectors for one in results if isinstance(one, PooledProblem)}
+    order = iter(sorted(fresh))
+    edit_vectors(copied, lambda *_: fresh[next(order)])
+    assert verdict(copied, "activations_match_text", "activations", CORPUS).status == "failed"
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_constant_activations_cannot_be_memorized(copied: Sources, value: float) -> None:
+    edit_vectors(copied, lambda vectors, _: np.full_like(vectors, value))
+    assert verdict(copied, "overfit_memorization", "probe_metrics", CELL).status == "failed"
+
+
+def test_a_shifted_span_does_not_decode_to_its_sentence(copied: Sources) -> None:
+    def shift(activations: Any) -> Any:
+        activations.spans["token_start"] += 3
+        activations.spans["token_end"] += 3
+        return activations
+
+    change(copied, "activations", CORPUS, shift)
+    assert verdict(copied, "span_integrity", "activations", CORPUS).status == "failed"
+
+
+def test_a_problem_lost_without_a_word_counts_as_skipped(copied: Sources) -> None:
+    def lose(activations: Any) -> Any:
+        activations.record["shards"].popitem()
+        return activations
+
+    change(copied, "activations", CORPUS, lose)
+    found = verdict(copied, "zero_skipped_problems", "activations", CORPUS)
+    assert found.status == "failed"
+    assert "neither extracted nor recorded" in found.offenders[0]
+
+
+def test_a_test_problem_among_the_training_problems_is_found(copied: Sources) -> None:
+    change(copied, "splits", CORPUS, lambda split: {**split, "train": sorted([*split["train"], split["test"][0]])})
+    assert verdict(copied, "split_is_disjoint", "splits", CORPUS).status == "failed"
+
+
+def test_an_undefined_metric_is_found_in_cell_and_aggregate(copied: Sources) -> None:
+    def undefine(cell: Any) -> Any:
+        cell.metrics["models"]["linear_probe"]["test"]["average_precision"] = None
+        return cell
+
+    change(copied, "probe_metrics", CELL, undefine)
+    assert verdict(copied, "finite_metrics", "probe_metrics", CELL).status == "failed"
+
+    def undefine_mean(value: dict[str, Any]) -> dict[str, Any]:
+        value["summary_by_model"][0]["average_precision_mean"] = None
+        return value
+
+    change(copied, "aggregate_metrics", CORPUS, undefine_mean)
+    assert verdict(copied, "finite_metrics", "aggregate_metrics", CORPUS).status == "failed"
+
+
+def test_a_seed_that_was_left_out_is_named(copied: Sources) -> None:
+    change(
+        copied,
+        "aggregate_metrics",
+        CORPUS,
+        lambda value: {**value, "seeds": value["seeds"][:-1], "left_out": {"4": "finite_metrics did not pass"}},
+    )
+    found = verdict(copied, "all_seeds_aggregated", "aggregate_metrics", CORPUS)
+    assert (found.status, found.offenders) == ("failed", ("seed 4: finite_metrics did not pass",))
+
+
+@pytest.mark.parametrize("asset", ASSETS)
+def test_a_file_changed_behind_dagsters_back_is_found(copied: Sources, asset: str) -> None:
+    partition = partitions_of(asset, copied.studies.selected)[0]
+    files = sorted(copied.store.folder(asset, partition).iterdir())
+    files[-1].write_bytes(files[-1].read_bytes() + b" ")
+    found = verdict(copied, "artifacts_intact", asset, partition)
+    assert found.status == "failed"
+    assert files[-1].name in found.offenders[0]
+
+
+def test_a_changed_or_missing_shard_turns_its_activations_red(copied: Sources) -> None:
+    shards = list(copied.store.load("activations", CORPUS).shards.values())
+    path = copied.store.base / shards[0].file
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    (copied.store.base / shards[1].file).unlink()
+    found = verdict(copied, "artifacts_intact", "activations", CORPUS)
+    assert found.status == "failed"
+    assert found.n_offenders == 2
+
+
+@pytest.mark.parametrize("edit", [lambda text: text.replace("0.", "0.9"), lambda _: "", lambda text: text + text])
+def test_a_readme_that_says_something_else_is_found(copied: Sources, edit: Callable[[str], str]) -> None:
+    readme = copied.store.base / "tiny/README.md"
+    readme.write_text(edit(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    assert verdict(copied, "readme_is_current", "readme_block", "tiny").status == "failed"
+
+
+def test_a_rule_that_raises_is_errored_and_keeps_its_reason(made: Sources) -> None:
+    def raises(_: Evidence) -> Verdict:
+        raise OSError("planted")
+
+    invariant = Invariant("planted", "splits", raises, "a planted fault", severity="WARN")
+    found = judge(invariant, Evidence("splits", CORPUS, made))
+    assert (found.status, found.message) == ("errored", "OSError: planted")
+    result = result_of(invariant, found)
+    assert not result.passed
+    assert json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_the_gate_is_open_for_made_and_checked_cells_only(made: Sources) -> None:
+    assert gate.closed(made.instance, "activations", CORPUS) is None
+    assert gate.closed(made.instance, "activations", "llama_correct") == "activations[llama_correct] was not made"
