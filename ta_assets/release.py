@@ -20,7 +20,7 @@ from ta_assets.staleness import Instance
 from ta_assets.verdicts import VerdictConfig, broken_report, make_report, read_release, write_report
 from ta_checks import ASSETS, gate, invariants_of
 from ta_checks.evidence import Evidence, Sources
-from ta_checks.factory import judge, result_of
+from ta_checks.factory import PARAMETERS, evaluate
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
 from ta_resources.storage import ArtifactStore
@@ -88,11 +88,12 @@ def _release_job(partitions: Partitions, definitions: Callable[[], dg.Definition
 
     @dg.op(
         out=dg.Out(io_manager_key=IN_MEMORY),
-        description="Close runs whose process died, so that nothing waits for them.",
+        description="Wait for another release to end, and close runs whose process died.",
     )
-    def start(context: dg.OpExecutionContext) -> list[Outcome]:
-        context.instance.add_run_tags(context.run_id, runs.owner_tags())
+    def start(context: dg.OpExecutionContext, store: ArtifactStore) -> list[Outcome]:
         try:
+            context.instance.add_run_tags(context.run_id, runs.owner_tags())
+            runs.wait_for_turn(store.base, context.log.info)
             runs.close_dead(context.instance, context.log.info)
         except Exception as error:
             return [Outcome("start", "crashed", f"{type(error).__name__}: {error}")]
@@ -218,10 +219,11 @@ class Stage:
             state = sources.instance.check(self.asset, invariant.name, partition)
             if state is not None and state.finished and state.is_current:
                 owed = invariant.every_release or state.metadata.get("status") == "errored"
-                if not (always and owed):
+                same = state.metadata.get(PARAMETERS) == invariant.parameters(sources.studies.selected)
+                if same and not (always and owed):
                     continue
             evidence = Evidence(self.asset, partition, sources)
-            sources.instance.report_check(self.context, partition, result_of(invariant, judge(invariant, evidence)))
+            sources.instance.report_check(self.context, partition, evaluate(invariant, evidence))
 
 
 def _log_summary(context: dg.OpExecutionContext, outcomes: list[Outcome]) -> None:

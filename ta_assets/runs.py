@@ -5,15 +5,18 @@ A killed process cannot close its run: it stays STARTED and holds its pool slot,
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import dagster as dg
 
 HOST_TAG, PROCESS_TAG = "thought_anchors/host", "thought_anchors/process"
+LOCK = ".release.lock"
+_HELD: dict[Path, IO[str]] = {}
 UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -53,6 +56,24 @@ def made(result: dg.ExecuteInProcessResult, asset: str) -> bool:
 def job_of(asset: str) -> str:
     """Name of the job that materializes an asset."""
     return f"make_{asset}"
+
+
+def wait_for_turn(folder: Path, log: Callable[[str], None]) -> None:
+    """Hold the folder's lock until this process ends: two releases at once would make the same cells twice.
+
+    A lock of the kernel's goes with its process, so a killed release blocks nobody.
+    """
+    path = (folder / LOCK).resolve()
+    if path in _HELD:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log(f"another release holds {path}: waiting for it to end")
+        fcntl.flock(file, fcntl.LOCK_EX)
+    _HELD[path] = file
 
 
 def close_dead(instance: dg.DagsterInstance, log: Callable[[str], None]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from ta_assets.study import Study
 from ta_checks import evaluations
 from ta_checks.evidence import Evidence
 from ta_checks.verdict import Verdict
@@ -30,6 +31,8 @@ class Invariant:
     blocking: bool = False
     every_release: bool = False
     """Evaluated at each release, also when nothing was computed."""
+    parameters: Callable[[Study], dict[str, object]] = lambda _: {}
+    """Options of the study that the rule depends on; when they change, it is evaluated again."""
     uses_model: bool = False
     """Loads the language model, so it must not run beside another that does."""
 
@@ -105,6 +108,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         evaluations.random_label,
         "Probes fitted on shuffled labels score better or worse than chance on the test problems: labels leak into "
         "the test, or were not shuffled. No score of this cell can be believed.",
+        parameters=lambda study: {"permutations": study.statistics.permutations},
     ),
     Invariant(
         "overfit_memorization",
@@ -120,6 +124,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         "No probe is distinguishable from probes fitted on shuffled labels. Not an error of the pipeline: there is "
         "too little signal, or there are too few problems, to claim anything.",
         severity="WARN",
+        parameters=lambda study: {"permutations": study.statistics.permutations},
     ),
     Invariant(
         "all_seeds_aggregated",

@@ -17,6 +17,9 @@ from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
 from ta_resources.storage import ArtifactStore
 
+PARAMETERS = "parameters"
+"""Name of the metadata entry with what the rule was run with."""
+
 
 def judge(invariant: Invariant, evidence: Evidence) -> Verdict:
     """Evaluate an invariant; whatever goes wrong is part of the verdict."""
@@ -27,8 +30,9 @@ def judge(invariant: Invariant, evidence: Evidence) -> Verdict:
     return verdict.as_warning() if invariant.severity == "WARN" else verdict
 
 
-def result_of(invariant: Invariant, verdict: Verdict) -> dg.AssetCheckResult:
-    """A verdict as Dagster records it."""
+def evaluate(invariant: Invariant, evidence: Evidence) -> dg.AssetCheckResult:
+    """The judged invariant as Dagster records it."""
+    verdict = judge(invariant, evidence)
     severity = dg.AssetCheckSeverity.ERROR if invariant.severity == "ERROR" else dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(invariant.asset),
@@ -36,7 +40,7 @@ def result_of(invariant: Invariant, verdict: Verdict) -> dg.AssetCheckResult:
         passed=verdict.passed,
         severity=severity,
         description=verdict.message or None,
-        metadata=verdict.to_metadata(),
+        metadata={**verdict.to_metadata(), PARAMETERS: invariant.parameters(evidence.study)},
     )
 
 
@@ -63,7 +67,7 @@ def build(
         ) -> dg.AssetCheckResult:
             instance = Instance(context.instance, definitions)
             sources = Sources(partitions.studies, store, rollouts, language_model, instance)
-            return result_of(invariant, judge(invariant, Evidence(invariant.asset, context.partition_key, sources)))
+            return evaluate(invariant, Evidence(invariant.asset, context.partition_key, sources))
 
         return check
 

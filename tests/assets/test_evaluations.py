@@ -22,7 +22,7 @@ from ta_assets.studies import load_studies
 from ta_assets.verdicts import VerdictConfig, make_report
 from ta_checks import ASSETS, INVARIANTS, Invariant, gate
 from ta_checks.evidence import Evidence, Sources
-from ta_checks.factory import judge, result_of
+from ta_checks.factory import evaluate, judge
 from ta_checks.verdict import Verdict
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
@@ -213,8 +213,7 @@ def test_a_rule_that_raises_is_errored_and_keeps_its_reason(made: Sources) -> No
     invariant = Invariant("planted", "splits", raises, "a planted fault", severity="WARN")
     found = judge(invariant, Evidence("splits", CORPUS, made))
     assert (found.status, found.message) == ("errored", "OSError: planted")
-    result = result_of(invariant, found)
-    assert not result.passed
+    assert not evaluate(invariant, Evidence("splits", CORPUS, made)).passed
     assert json.dumps(found.to_json(), allow_nan=False)
 
 

@@ -42,6 +42,12 @@ def test_a_healthy_study_is_released_kept_and_repaired(tiny_world) -> None:
     assert tiny_world.computed() <= {"aggregate_metrics[tiny_correct]", "scaling_summary[tiny]", "readme_block[tiny]"}
     assert tiny_world.artifact_hashes() == artifacts
 
+    tiny_world.change_study(statistics={"bootstrap": 100, "permutations": 201})
+    again = tiny_world.release()
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert tiny_world.computed() <= {"readme_block[tiny]"}
+    assert {row["n"] for row in tiny_world.rows(name="random_label")} == {201}, "a rule with new options judges again"
+
     tiny_world.change_study(labels={"anchor_percentile": 80})
     fifth = tiny_world.release()
     assert fifth.returncode == 0, fifth.stdout + fifth.stderr

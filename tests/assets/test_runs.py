@@ -62,6 +62,19 @@ def test_living_foreign_and_unowned_runs_are_left_alone(instance) -> None:
         assert status(instance, run_id) == dg.DagsterRunStatus.STARTED
 
 
+def test_two_releases_at_once_make_every_cell_once(tiny_world) -> None:
+    command = [str(Path(sys.executable).with_name("dagster")), "job", "execute", "-j", "release"]
+    environment = {**os.environ, **tiny_world.environment()}
+    both = [
+        subprocess.Popen(command, cwd=tiny_world.folder, env=environment, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    logs = sorted((process.communicate(timeout=600)[1] for process in both), key=lambda log: "nothing changed" in log)
+    assert [process.returncode for process in both] == [0, 0], logs
+    assert "cells computed, 0 were up to date" in logs[0]
+    assert "nothing changed" in logs[1]
+
+
 def test_a_killed_release_goes_on_at_the_next_problem_and_ends_with_the_same_bytes(tiny_world) -> None:
     shards = tiny_world.folder / "artifacts/shards"
     environment = {**os.environ, **tiny_world.environment("slow")}

@@ -143,7 +143,7 @@ def test_text_of_the_language_survives_its_tokens_sentence_by_sentence() -> None
     tokenizer, rng = build_tokenizer(), random.Random(5)
     for _ in range(200):
         problem = task.draw_problem(rng, rng.choice(N_STEPS))
-        sentences = task.write_trace(problem, rng)
+        sentences = task.write_trace(problem, rng, task.Habits())
         text = " ".join((problem.prompt, *sentences))
         encoded = tokenizer(text, return_offsets_mapping=True)
         pieces = [text[start:end] for start, end in encoded["offset_mapping"]]
@@ -154,12 +154,11 @@ def test_text_of_the_language_survives_its_tokens_sentence_by_sentence() -> None
         assert all(task.function_tags(sentence) for sentence in sentences)
 
 
-def test_an_undisturbed_trace_states_the_right_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task, "SLIP_RATE", 0.0)
+def test_an_undisturbed_trace_states_the_right_answer() -> None:
     rng = random.Random(3)
     for _ in range(200):
         problem = task.draw_problem(rng, 6)
-        assert task.extract_answer(" ".join(task.write_trace(problem, rng))) == problem.answer
+        assert task.extract_answer(" ".join(task.write_trace(problem, rng, task.Habits(slip=0.0)))) == problem.answer
         assert 1 <= int(problem.answer) <= task.HOURS
     assert task.apply("back", 3, 5) == 10
     assert task.apply("times", 4, 3) == 12
