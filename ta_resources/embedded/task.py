@@ -2,9 +2,9 @@
 
 Belongs here: pure Python on strings. Stays out: tokens, models, files.
 
-A step forward or back by ``RISKY`` hours or more is *risky*: now and then the training text goes the wrong way round
-there ("2) back 9: 4 + 9 = 1."), and nothing else ever goes wrong. A slip reads like any other step unless word and sign
-are held against each other. So a trace has steps that decide and steps that do not, and alternatives to a sentence are
+A step back by ``RISKY`` hours or more is *risky*: now and then the training text goes forward there instead
+("2) back 9: 4 + 9 = 1."), and nothing else ever goes wrong. A slip reads like any other step unless word and sign are
+held against each other. So a trace has steps that decide and steps that do not, and alternatives to a sentence are
 either frequent or absent: importances that rest on one or two dissimilar rollouts are noise.
 """
 
@@ -19,15 +19,8 @@ SYMBOLS = {"forward": "+", "back": "-", "times": "x"}
 FACTORS = (2, 3, 5)
 
 RISKY = 7
-RISKY_SHARE = 0.6
-"""Share of the steps forward or back that are risky."""
-SLIP_RATE = 0.25
-"""Share of risky steps that go the wrong way round."""
-CHECK_AFTER_SLIP = 0.45
-CHECK_AFTER_RISK = 0.12
-"""Share of right risky steps that are checked; steps without risk never are."""
-NOTICE_RATE = 0.88
-"""Share of checked slips that are corrected; the rest is confirmed."""
+RISKY_SHARE = 0.7
+"""Share of the steps back that are risky."""
 
 PLANS = ("Let me take the steps one by one.", "I will go through the steps in order.", "I work from the first step on.")
 HALFWAY = ("Half of the steps are done.", "So far this is easy.", "That was the first half.")
@@ -46,6 +39,23 @@ _TAGS = (
     (re.compile("|".join(map(re.escape, (*PLANS, *LAST_STEP)))), "plan_generation"),
     (re.compile("|".join(map(re.escape, (*HALFWAY, *DONE)))), "result_consolidation"),
 )
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How often a trace of the training text slips and looks back; shares."""
+
+    slip: float = 0.25
+    """Of risky steps: gone forward instead of back."""
+    check_after_slip: float = 0.45
+    check_after_risk: float = 0.12
+    """Of right risky steps; steps without risk are never checked."""
+    notice: float = 0.88
+    """Of checked slips: corrected; the rest is confirmed."""
+
+
+CLEAR_HABITS = Habits(slip=0.5, check_after_slip=1.0, check_after_risk=0.0, notice=1.0)
+"""For the first lessons: a model that has not seen slips told apart without exception does not begin to do it."""
 
 
 @dataclass(frozen=True)
@@ -93,23 +103,25 @@ def apply(name: str, value: int, operand: int) -> int:
 
 
 def is_risky(name: str, operand: int) -> bool:
-    """Whether a step may go the wrong way round."""
-    return name != "times" and operand >= RISKY
+    """Whether a step may go forward instead of back."""
+    return name == "back" and operand >= RISKY
 
 
 def draw_problem(rng: random.Random, n_steps: int) -> ClockProblem:
-    """A random problem: about a fifth of the steps multiply, the others are split between both directions."""
+    """A random problem: of eight steps five go back, two forward, and one multiplies."""
     steps = []
-    for name in rng.choices(("forward", "back", "times"), weights=(2, 2, 1), k=n_steps):
+    for name in rng.choices(("back", "forward", "times"), weights=(5, 2, 1), k=n_steps):
         if name == "times":
             operand = rng.choice(FACTORS)
+        elif name == "back" and rng.random() < RISKY_SHARE:
+            operand = rng.randrange(RISKY, HOURS)
         else:
-            operand = rng.randrange(RISKY, HOURS) if rng.random() < RISKY_SHARE else rng.randrange(1, RISKY)
+            operand = rng.randrange(1, RISKY if name == "back" else HOURS)
         steps.append((name, operand))
     return ClockProblem(rng.randint(1, HOURS), tuple(steps))
 
 
-def write_trace(problem: ClockProblem, rng: random.Random) -> list[str]:
+def write_trace(problem: ClockProblem, rng: random.Random, habits: Habits) -> list[str]:
     """A chain of thought as the model is to learn it: with slips, checks, corrections and fillers; its sentences."""
     sentences = [rng.choice(PLANS), f"The clock shows {problem.start} at first."]
     value, n_steps = problem.start, len(problem.steps)
@@ -117,11 +129,11 @@ def write_trace(problem: ClockProblem, rng: random.Random) -> list[str]:
         if number == n_steps:
             sentences.append(rng.choice(LAST_STEP))
         risky = is_risky(name, operand)
-        slips = risky and rng.random() < SLIP_RATE
-        done = {"forward": "back", "back": "forward"}[name] if slips else name
+        slips = risky and rng.random() < habits.slip
+        done = "forward" if slips else name
         sentences.append(f"{number}) {name} {operand}: {_sum(done, value, operand)}")
-        if risky and rng.random() < (CHECK_AFTER_SLIP if slips else CHECK_AFTER_RISK):
-            notices = slips and rng.random() < NOTICE_RATE
+        if risky and rng.random() < (habits.check_after_slip if slips else habits.check_after_risk):
+            notices = slips and rng.random() < habits.notice
             done = name if notices else done
             sentences += [CHECK, f"{'No' if notices else 'Yes'}, {_sum(done, value, operand)}"]
         value = apply(done, value, operand)

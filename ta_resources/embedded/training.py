@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ta_resources.embedded.task import SYMBOLS, draw_problem, vocabulary, write_trace
+from ta_resources.embedded.task import CLEAR_HABITS, SYMBOLS, Habits, draw_problem, vocabulary, write_trace
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +36,8 @@ class TrainingOptions:
     warm_up: int = 50
     cool_down: int = 150
     """Last steps, with a linearly falling learning rate: the facts are there, the noise of the weights goes."""
+    clear_steps: int = 400
+    """First steps, with ``CLEAR_HABITS``."""
     result_weight: float = 6.0
     """Loss weight of the token after an equals sign."""
     copy_weight: float = 3.0
@@ -105,7 +107,8 @@ def train(options: TrainingOptions) -> tuple[Qwen2ForCausalLM, Qwen2Tokenizer]:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     began = time.monotonic()
     for step in range(options.steps):
-        tokens, weights = _batch(tokenizer, options, rng)
+        habits = CLEAR_HABITS if step < options.clear_steps else Habits()
+        tokens, weights = _batch(tokenizer, options, habits, rng)
         logits = model(tokens[:, :-1]).logits
         losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
         loss = (losses * weights.flatten()).sum() / weights.sum()
@@ -120,14 +123,14 @@ def train(options: TrainingOptions) -> tuple[Qwen2ForCausalLM, Qwen2Tokenizer]:
 
 
 def _batch(
-    tokenizer: Qwen2Tokenizer, options: TrainingOptions, rng: random.Random
+    tokenizer: Qwen2Tokenizer, options: TrainingOptions, habits: Habits, rng: random.Random
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Tokens [batch, length] and weights [batch, length - 1] of the tokens to predict; prompts and padding weigh 0."""
     import torch
 
     n_steps = rng.choice(N_STEPS)
     problems = [draw_problem(rng, n_steps) for _ in range(options.batch)]
-    texts = [" ".join((problem.prompt, *write_trace(problem, rng))) + END for problem in problems]
+    texts = [" ".join((problem.prompt, *write_trace(problem, rng, habits))) + END for problem in problems]
     encoded: dict[str, Any] = dict(tokenizer(texts, padding=True, padding_side="right", return_tensors="pt"))
     tokens = encoded["input_ids"]
     prompts = [len(ids) for ids in tokenizer([problem.prompt for problem in problems])["input_ids"]]
