@@ -56,7 +56,7 @@ class World:
                 "language_model": self.language_model.identity(spec),
                 "extraction": extraction_options(spec),
             }
-        if asset in {"splits", "seed_free_scores", "probe_metrics", "aggregate_metrics"}:
+        if asset in {"splits", "seed_free_scores", "probe_metrics"}:
             return study_options(self.studies.by_setting[partition.rpartition("|")[2]], asset)
         return {}
 

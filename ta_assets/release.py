@@ -17,6 +17,7 @@ from ta_assets.partitions import Partitions, partitions_of
 from ta_assets.provenance import World
 from ta_assets.readme import block_made_from, current_block
 from ta_assets.staleness import Instance
+from ta_assets.summaries import aggregate_made_from, left_out_cells
 from ta_assets.verdicts import VerdictConfig, broken_report, make_report, read_release, write_report
 from ta_checks import ASSETS, gate, invariants_of
 from ta_checks.evidence import Evidence, Sources
@@ -208,6 +209,9 @@ class Stage:
     def _made_from(self, sources: Sources, partition: str) -> dict[str, Any]:
         if self.asset == "readme_block":
             return block_made_from(current_block(sources, partition))
+        if self.asset == "aggregate_metrics":
+            left_out = left_out_cells(sources.instance, partition)
+            return aggregate_made_from(sources.studies.by_setting[partition], left_out)
         return World(sources.studies, sources.rollouts, sources.language_model).made_from(self.asset, partition)
 
     def _evaluate(self, partition: str, *, always: bool) -> None:

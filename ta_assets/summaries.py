@@ -1,6 +1,6 @@
 """What a setting says over its seeds, and a study over its settings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -11,6 +11,7 @@ from ta_assets.core.values import CellResult
 from ta_assets.partitions import Partitions, cells_of
 from ta_assets.provenance import output, study_options
 from ta_assets.staleness import Instance
+from ta_assets.study import Study
 from ta_assets.tables import ScalingTable
 from ta_checks import gate
 
@@ -33,12 +34,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
 
         name = context.partition_key
         study = studies.by_setting[name]
-        instance = Instance(context.instance, definitions)
-        left_out = {
-            str(cell.seed): reason
-            for cell in cells_of(name)
-            if (reason := gate.closed(instance, "probe_metrics", cell.key)) is not None
-        }
+        left_out = left_out_cells(Instance(context.instance, definitions), name)
         cells = {
             cell.seed: probe_metrics[cell.key].metrics
             for cell in cells_of(name)
@@ -57,7 +53,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
             "intervals": dg.MetadataValue.json(value["ci_summary"]),
             "average_precision": plots.bars(table, "model", "average_precision_mean", "average_precision_std"),
         }
-        return output(value, study_options(study, "aggregate_metrics"), facts)
+        return output(value, aggregate_made_from(study, left_out), facts)
 
     @dg.asset(
         partitions_def=partitions.study,
@@ -92,3 +88,14 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
         return output(table, {}, facts)
 
     return [aggregate_metrics, scaling_summary]
+
+
+def left_out_cells(instance: Instance, setting: str) -> dict[str, str]:
+    """Seed -> why its cell may not be aggregated; the others are."""
+    closed = {str(cell.seed): gate.closed(instance, "probe_metrics", cell.key) for cell in cells_of(setting)}
+    return {seed: reason for seed, reason in closed.items() if reason is not None}
+
+
+def aggregate_made_from(study: Study, left_out: Mapping[str, str]) -> dict[str, Any]:
+    """A cell whose check turns green again was not changed, yet the mean over it must be made anew."""
+    return {**study_options(study, "aggregate_metrics"), "left_out_seeds": sorted(left_out)}

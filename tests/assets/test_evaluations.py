@@ -19,6 +19,7 @@ from ta_assets.definitions import build_definitions
 from ta_assets.partitions import partitions_of
 from ta_assets.staleness import Instance
 from ta_assets.studies import load_studies
+from ta_assets.summaries import aggregate_made_from, left_out_cells
 from ta_assets.verdicts import VerdictConfig, make_report
 from ta_checks import ASSETS, INVARIANTS, Invariant, gate
 from ta_checks.evidence import Evidence, Sources
@@ -220,3 +221,12 @@ def test_a_rule_that_raises_is_errored_and_keeps_its_reason(made: Sources) -> No
 def test_the_gate_is_open_for_made_and_checked_cells_only(made: Sources) -> None:
     assert gate.closed(made.instance, "activations", CORPUS) is None
     assert gate.closed(made.instance, "activations", "llama_correct") == "activations[llama_correct] was not made"
+    assert left_out_cells(made.instance, CORPUS) == {}
+    assert set(left_out_cells(made.instance, "llama_correct")) == {"0", "1", "2", "3", "4"}
+
+
+def test_a_mean_is_made_anew_when_other_cells_may_be_in_it(made: Sources) -> None:
+    study = made.studies.selected
+    assert made.instance.work("aggregate_metrics", CORPUS, aggregate_made_from(study, {})) is None
+    reason = made.instance.work("aggregate_metrics", CORPUS, aggregate_made_from(study, {"3": "a red check"}))
+    assert reason == "left_out_seeds: [] -> ['3']"
