@@ -7,13 +7,13 @@ import dagster as dg
 import pandas as pd
 
 from ta_assets import plots
-from ta_assets.core.values import CellResult
 from ta_assets.partitions import Partitions, cells_of
 from ta_assets.provenance import output, study_options
 from ta_assets.staleness import Instance
 from ta_assets.study import Study
 from ta_assets.tables import ScalingTable
 from ta_checks import gate
+from ta_resources.storage import ArtifactStore
 
 
 def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> list[dg.AssetsDefinition]:
@@ -22,23 +22,24 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
 
     @dg.asset(
         partitions_def=partitions.setting,
-        ins={"probe_metrics": dg.AssetIn(metadata={"collect": True})},
+        deps=["probe_metrics"],
         code_version="1",
         group_name="results",
     )
-    def aggregate_metrics(
-        context: dg.AssetExecutionContext, probe_metrics: dict[str, CellResult]
-    ) -> dg.Output[dict[str, Any]]:
-        """Mean and standard deviation over the seeds of a setting, of the cells that may be believed."""
+    def aggregate_metrics(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.Output[dict[str, Any]]:
+        """Mean and standard deviation over the seeds of a setting, of the cells that may be believed.
+
+        Loads its cells itself: one that may not be believed must not even be opened.
+        """
         from ta_assets.core.aggregate import aggregate, summary_table
 
         name = context.partition_key
         study = studies.by_setting[name]
         left_out = left_out_cells(Instance(context.instance, definitions), name)
         cells = {
-            cell.seed: probe_metrics[cell.key].metrics
+            cell.seed: store.load("probe_metrics", cell.key).metrics
             for cell in cells_of(name)
-            if str(cell.seed) not in left_out and cell.key in probe_metrics
+            if str(cell.seed) not in left_out
         }
         if not cells:
             raise dg.Failure(f"no cell of {name} may be aggregated: {left_out}", allow_retries=False)
@@ -70,8 +71,10 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
         """Every probe of every setting in one table."""
         from ta_assets.core.aggregate import summary_table
 
+        settings = studies.by_name[context.partition_key].settings
         frames = []
-        for setting, value in aggregate_metrics.items():
+        for setting in (name for name in settings if name in aggregate_metrics):
+            value = aggregate_metrics[setting]
             left_out = "; ".join(f"seed {seed}: {reason}" for seed, reason in sorted(value["left_out"].items()))
             table = summary_table(value)
             table.insert(0, "setting", setting)
@@ -79,7 +82,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
             table.insert(3, "seeds", len(value["seeds"]))
             frames.append(table.assign(left_out=left_out))
         table = pd.concat(frames, ignore_index=True)
-        missing = sorted(set(studies.by_name[context.partition_key].settings) - set(aggregate_metrics))
+        missing = [name for name in settings if name not in aggregate_metrics]
         facts = {
             "settings": len(aggregate_metrics),
             "missing_settings": ", ".join(missing) or "none",

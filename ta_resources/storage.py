@@ -156,7 +156,8 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Load one partition's value, or a dict of them where the input is marked ``collect``."""
-        asset, keys = context.asset_key.to_user_string(), list(context.asset_partition_keys)
+        # sorted: Dagster hands them over as a set, in an order that differs from process to process
+        asset, keys = context.asset_key.to_user_string(), sorted(context.asset_partition_keys)
         if (context.definition_metadata or {}).get("collect"):
             return {key: self.store.load(asset, key) for key in keys if self.store.exists(asset, key)}
         return self.store.load(asset, keys[0])

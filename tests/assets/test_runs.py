@@ -63,6 +63,10 @@ def test_living_foreign_and_unowned_runs_are_left_alone(instance) -> None:
 
 
 def test_two_releases_at_once_make_every_cell_once(tiny_world) -> None:
+    # the instance exists: Dagster's own creation of its databases does not bear two processes at once
+    assert (
+        tiny_world.run("asset", "materialize", "--select", "problem_ids", "--partition", "tiny_correct").returncode == 0
+    )
     command = [str(Path(sys.executable).with_name("dagster")), "job", "execute", "-j", "release"]
     environment = {**os.environ, **tiny_world.environment()}
     both = [
@@ -71,7 +75,7 @@ def test_two_releases_at_once_make_every_cell_once(tiny_world) -> None:
     ]
     logs = sorted((process.communicate(timeout=600)[1] for process in both), key=lambda log: "nothing changed" in log)
     assert [process.returncode for process in both] == [0, 0], logs
-    assert "cells computed, 0 were up to date" in logs[0]
+    assert "cells computed, 1 were up to date" in logs[0]
     assert "nothing changed" in logs[1]
 
 
