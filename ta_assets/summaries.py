@@ -31,7 +31,8 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
 
         Loads its cells itself: one that may not be believed must not even be opened.
         """
-        from ta_assets.core.aggregate import aggregate, summary_table
+        from ta_assets.core.aggregate import aggregate, interval_table, seed_table, summary_table
+        from ta_assets.core.markdown import results_table
 
         name = context.partition_key
         study = studies.by_setting[name]
@@ -50,8 +51,9 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
             "left_out": dg.MetadataValue.json(left_out),
             "best_model": value["best_model"],
             "best_seed": dg.MetadataValue.json(value["best_seed"]),
-            "table": dg.MetadataValue.md(plots.markdown_table(table)),
-            "intervals": dg.MetadataValue.json(value["ci_summary"]),
+            "table": dg.MetadataValue.md(results_table(value)),
+            "table_of_seeds": dg.MetadataValue.md(plots.markdown_table(seed_table(value))),
+            "table_of_intervals": dg.MetadataValue.md(plots.markdown_table(interval_table(value))),
             "average_precision": plots.bars(table, "model", "average_precision_mean", "average_precision_std"),
         }
         return output(value, aggregate_made_from(study, left_out), facts)
