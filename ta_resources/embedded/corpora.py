@@ -32,7 +32,7 @@ class CorpusOptions:
     """Sizes of the corpora."""
 
     seed: int = 0
-    n_problems: int = 24
+    n_problems: int = 40
     """Per corpus; a problem is in both unless one of its traces is unfit."""
     base_traces: int = 30
     """Traces sampled per candidate; the first right and the first wrong one become base solutions."""
