@@ -19,7 +19,15 @@ from pydantic import (
     model_validator,
 )
 
-from ta_assets.core.values import DEFAULT_LABEL_FIELD, CorpusSource, ExtractionSpec, LabelRule, ProbeOptions, SplitRule
+from ta_assets.core.values import (
+    DEFAULT_LABEL_FIELD,
+    CorpusSource,
+    ExtractionSpec,
+    InferenceOptions,
+    LabelRule,
+    ProbeOptions,
+    SplitRule,
+)
 
 SEEDS = 5
 """Every study has the same number of seeds: the grid of setting x seed then has no cell that can never be filled."""
@@ -85,6 +93,7 @@ class Labels(_Section):
     anchor_percentile: float = Field(default=90.0, gt=0, lt=100)
     drop_last_chunk: bool = True
     missing: Literal["error", "zero"] = "error"
+    rollouts: Integer = Field(default=100, ge=1, le=100_000)
 
 
 class Splits(_Section):
@@ -129,6 +138,16 @@ class Statistics(_Section):
     permutations: Integer = Field(default=200, ge=200)
 
 
+class Inference(_Section):
+    """Knobs of the comparison of probes with baselines; see ``InferenceOptions``."""
+
+    permutations: Integer = Field(default=1000, ge=200)
+    margin: float = Field(default=0.02, gt=0, lt=1)
+    deltas: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(default=(0.02, 0.05, 0.1), min_length=1)
+    ceiling_draws: Integer = Field(default=200, ge=20)
+    seed: Integer = Field(default=0, ge=0)
+
+
 class Setting(_Section):
     """One corpus and a choice of its problems."""
 
@@ -157,6 +176,7 @@ class Study(_Section):
     extraction: Extraction = Extraction()
     probes: Probes = Probes()
     statistics: Statistics = Statistics()
+    inference: Inference = Inference()
     seeds: Literal[5] = SEEDS
     settings: dict[Name, Setting] = Field(min_length=1)
     readme: InnerPath | None = None
@@ -226,6 +246,11 @@ class Study(_Section):
     def probe_options(self) -> ProbeOptions:
         """The study's probes as the science takes them."""
         return ProbeOptions(bootstrap=self.statistics.bootstrap, **self.probes.model_dump())
+
+    @property
+    def inference_options(self) -> InferenceOptions:
+        """The study's comparison as the science takes it."""
+        return InferenceOptions(**self.inference.model_dump())
 
     def _resolve(self, folder: str) -> Path:
         return (self.path.parent / Path(folder).expanduser()).resolve()

@@ -5,6 +5,8 @@ import warnings
 import dagster as dg
 from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
 
+from ta_assets.core.rollout_counts import COUNT_COLUMNS
+
 with warnings.catch_warnings():
     # dagster-pandas marks its own columns as beta in 1.13
     warnings.simplefilter("ignore", dg.BetaWarning)
@@ -24,6 +26,7 @@ with warnings.catch_warnings():
             PandasColumn.integer_column("anchor", non_nullable=True, min_value=0, max_value=1),
             PandasColumn.float_column("relative_position", non_nullable=True, min_value=0.0, max_value=1.0),
             PandasColumn.integer_column("source_text_len", non_nullable=True, min_value=0),
+            *(PandasColumn.float_column(name, min_value=0.0, ignore_missing_vals=True) for name in COUNT_COLUMNS),
         ],
     )
 

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.values import LabelRule, Problem
+from ta_assets.core.rollout_counts import COUNT_COLUMNS, rollout_counts
+from ta_assets.core.values import DEFAULT_LABEL_FIELD, LabelRule, Problem
 
 UNKNOWN_TAG = "unknown"
 
@@ -29,6 +30,7 @@ LABEL_DTYPES: Mapping[str, str] = {
     "anchor": "int64",
     "relative_position": "float32",
     "source_text_len": "int64",
+    **dict.fromkeys(COUNT_COLUMNS, "float64"),
 }
 LABEL_COLUMNS: tuple[str, ...] = tuple(LABEL_DTYPES)
 
@@ -69,6 +71,7 @@ def label_problem(problem: Problem, rule: LabelRule) -> pd.DataFrame:
     only then are percentile, ``num_chunks`` and ``relative_position`` = index / max(n - 1, 1) taken.
     ``counterfactual_raw`` and ``importance_signed`` are the dataset's value, in which a positive number means that
     the sentence lowers the accuracy; ``importance_score`` is its absolute value. ``source_text_len`` is in characters.
+    The columns of ``rollout_counts.COUNT_COLUMNS`` are NaN where the dataset does not tell.
 
     Raises:
         InputError: the field is absent (and the rule does not read that as zero) or not a finite number.
@@ -92,6 +95,7 @@ def label_problem(problem: Problem, rule: LabelRule) -> pd.DataFrame:
         "anchor": anchors(raw, rule.anchor_percentile),
         "relative_position": index / max(n - 1, 1),
         "source_text_len": np.full(n, len(problem.trace_text)),
+        **_counts(problem, rule, n),
     }
     return pd.DataFrame(rows).astype(dict(LABEL_DTYPES))
 
@@ -131,6 +135,13 @@ def _importances(problem: Problem, chunks: tuple[Mapping[str, Any], ...], rule: 
             f"{problem.source}/chunks_labeled.json", f"[{position}].{rule.field}", value, f"a finite number{more}"
         )
     return np.array(values, dtype=np.float64)
+
+
+def _counts(problem: Problem, rule: LabelRule, n: int) -> dict[str, np.ndarray]:
+    """The rollouts behind each label; unknown (NaN) for a field other than the counterfactual importance."""
+    if rule.field != DEFAULT_LABEL_FIELD:
+        return {name: np.full(n, np.nan) for name in COUNT_COLUMNS}
+    return {name: values[:n] for name, values in rollout_counts(problem.chunks, rule.rollouts).items()}
 
 
 def _function_tag(chunk: Mapping[str, Any]) -> str:

@@ -73,6 +73,8 @@ class LabelRule:
     drop_last_chunk: bool = True
     missing: str = "error"
     """What an absent importance means: ``error``, or ``zero`` as in the predecessor."""
+    rollouts: int = 100
+    """Rollouts sampled per sentence, which the stored fractions are fractions of at most."""
 
 
 @dataclass(frozen=True)
@@ -188,3 +190,30 @@ class CellResult:
     """JSON-able; see ``cells.evaluate_cell``."""
     predictions: pd.DataFrame
     """Val and test rows: the columns of ``cells.PREDICTION_COLUMNS`` and score_<model> (float32)."""
+
+
+@dataclass(frozen=True)
+class InferenceOptions:
+    """Knobs of the comparison of probes with baselines."""
+
+    permutations: int = 1000
+    """Label permutations, each refitted at every penalty; also the least number of sign flips."""
+    margin: float = 0.02
+    """Smallest difference in average precision of interest: smaller ones are no difference."""
+    deltas: tuple[float, ...] = (0.02, 0.05, 0.1)
+    """Differences whose needed number of problems is reported."""
+    ceiling_draws: int = 200
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """Out-of-fold scores of a setting, and what the same probes score on permuted labels."""
+
+    scores: pd.DataFrame
+    """problem_id, chunk_idx, anchor and ``name/repeat`` (float64) of every sentence."""
+    nulls: pd.DataFrame
+    """``scheme/hypothesis`` (float64): macro average precision; row 0 as it is, then one row a permutation."""
+    record: dict[str, Any]
+    """``scheme``, ``repeats`` (held-out ids of each fold), ``test_to_train``, ``blocks``, ``choices`` by name and
+    fold."""

@@ -1,0 +1,60 @@
+"""The rule by which a row of a comparison ends in better, worse, no difference or inconclusive.
+
+Belongs here: this rule. Stays out: every number that it looks at (``compare``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ta_assets.core.intervals import MIN_PROBLEMS, Interval
+from ta_assets.core.power import MAX_PROBLEMS
+from ta_assets.core.values import InferenceOptions
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What a verdict is decided on."""
+
+    n: int
+    lead: float
+    interval: Interval | None
+    narrow: Interval | None
+    """The 90 % interval, whose lying inside the margin is two one-sided tests at 5 % (Schuirmann 1987)."""
+    rivals: Sequence[tuple[float, float]]
+    """Difference and adjusted p-value against every rival."""
+    row: Mapping[str, Any]
+    options: InferenceOptions
+
+
+def verdict_of(tested: Tested) -> dict[str, str]:
+    """``verdict`` (better, worse, no difference, or inconclusive with what it would take) and ``reason``."""
+    row, margin = tested.row, tested.options.margin
+    if tested.n < MIN_PROBLEMS:
+        return _said(f"inconclusive, needs at least {MIN_PROBLEMS} problems", f"{tested.n} problems hold anchors")
+    if row["deviation"] <= 1e-12 and abs(tested.lead) <= 1e-12:
+        return _said("no difference", f"the same as {row['against']} on every problem")
+    p_hardest = min(tested.rivals)[1]
+    if tested.lead < 0 and p_hardest <= ALPHA:
+        return _said("worse", f"than {row['against']}")
+    if tested.lead > 0 and all(p_value <= ALPHA for _, p_value in tested.rivals):
+        blocked = [key for key in ("increment_p", "stratified_p") if row[key] is not None and row[key] > ALPHA]
+        if not blocked:
+            return _said("better", f"than {row['against']} and every other rival")
+        reason = f"leads, but not beyond position: {blocked[0]} {row[blocked[0]]:.3f}"
+        return _said(_inconclusive(row["needed"]), reason)
+    if tested.narrow and -margin < tested.narrow.low and tested.narrow.high < margin:
+        return _said("no difference", f"the 90 % interval lies within {margin:g} of {row['against']}")
+    return _said(_inconclusive(row["needed"]), f"cannot be told from {row['against']}")
+
+
+def _inconclusive(needed: int | None) -> str:
+    return f"inconclusive, needs {f'about {needed}' if needed else f'over {MAX_PROBLEMS}'} problems"
+
+
+def _said(verdict: str, reason: str) -> dict[str, str]:
+    return {"verdict": verdict, "reason": reason}

@@ -1,0 +1,270 @@
+"""Is a probe better than the obvious baseline, by how much, and if one cannot tell, how many problems would it take?
+
+Belongs here: the comparison table of a setting. Stays out: fitting (``crossfit``), the rule of verdicts (``claims``),
+the statistics themselves (``intervals``, ``increment``, ``nulls``, ``power``, ``label_noise``), rendering.
+
+The unit is the problem: average precision within each problem that holds both classes, averaged over repeats. A probe
+must beat every baseline (intersection-union test, Berger 1982), so the one with the least lead decides; differences of
+all probes, blocks and baselines are corrected together. A lead that a smooth function of position explains is none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ta_assets.core import intervals, label_noise, power
+from ta_assets.core.cells import jsonable
+from ta_assets.core.claims import ALPHA, Tested, verdict_of
+from ta_assets.core.crossfit import TRAINED_BASELINES, UNTRAINED
+from ta_assets.core.feature_sets import position_splines
+from ta_assets.core.increment import partial_products
+from ta_assets.core.metrics import spearman_mean
+from ta_assets.core.nulls import RefitNull, adjusted_by_probe
+from ta_assets.core.ranking import (
+    average_precision_by_problem,
+    expected_top_k_recall,
+    mixed_problems,
+    random_average_precision,
+)
+from ta_assets.core.values import CrossFitted, InferenceOptions
+
+HURDLES = ("order", *TRAINED_BASELINES)
+"""What a probe must beat. Not ``label_support``: it ranks by the noise of the labels, which no text tells."""
+CHANCE = "chance"
+TOP_K = 5
+MIN_FLIPS = 10_000
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Per-problem numbers that the rows are made of."""
+
+    names: tuple[str, ...]
+    precision: np.ndarray
+    """[n_problems, n_names] average precision."""
+    chance: np.ndarray
+    """[n_problems] mean average precision of a random order."""
+    inflation: float
+    """Nadeau and Bengio's factor where folds are resampled, else 1."""
+    trained: float
+    """The factor under which noise that was learned does not look like an effect; for trained scores."""
+
+    def of(self, name: str) -> np.ndarray:
+        """[n_problems] average precision; that of a random order for ``chance``."""
+        return self.chance if name == CHANCE else self.precision[:, self.names.index(name)]
+
+    def difference(self, pair: tuple[str, str]) -> np.ndarray:
+        """[n_problems]."""
+        return self.of(pair[0]) - self.of(pair[1])
+
+    def rivals(self, name: str) -> tuple[str, ...]:
+        """What a row is held against: every baseline for a probe, the plain order for a baseline; chance for all."""
+        if name == "order":
+            return (CHANCE,)
+        return (*HURDLES, CHANCE) if is_probe(name) else ("order", CHANCE)
+
+
+def is_probe(name: str) -> bool:
+    """Whether a score reads activations."""
+    return name not in (*UNTRAINED, *TRAINED_BASELINES)
+
+
+def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) -> dict[str, Any]:
+    """The comparison of a setting; JSON-able.
+
+    Args:
+        rows: the sentences of ``fitted.scores``: label columns, count columns where known.
+        fitted: out-of-fold scores and nulls.
+        options: margin, deltas, draws, seed.
+
+    Returns:
+        n_problems, scheme, family (hypotheses corrected together), critical (|t| of the family), rows (one a score,
+        probes first, best first; see ``_row``), support and ceiling (None without rollout counts), chance.
+
+    Raises:
+        ValueError: rows and scores are of other sentences.
+    """
+    rows = rows.sort_values(["problem_id", "chunk_idx"], ignore_index=True)
+    if not np.array_equal(rows[["problem_id", "chunk_idx"]], fitted.scores[["problem_id", "chunk_idx"]]):
+        raise ValueError("the out-of-fold scores are of other sentences than the rows")
+    table = _table(fitted)
+    probes = [name for name in table.names if is_probe(name)]
+    family = _Family.of(table, probes, options)
+    baselines = _Family.of(table, [name for name in table.names if name not in probes], options)
+    beyond = _beyond_position(rows, fitted, table)
+    chance = _beyond_chance(fitted, table)
+    support, ceiling = (
+        label_noise.support(rows),
+        label_noise.noise_ceiling(rows, draws=options.ceiling_draws, seed=options.seed),
+    )
+    facts = _Facts(table, (family, baselines), beyond, chance, ceiling.oracle if ceiling else None, options)
+    made = [_row(facts, name) | _ranks(rows, fitted, name) for name in table.names]
+    made.sort(key=lambda row: (row["kind"] != "probe", -row["average_precision"], row["name"]))
+    return jsonable(
+        {
+            "n_problems": len(table.chance),
+            "scheme": fitted.record["scheme"],
+            "family": len(family.adjusted),
+            "critical": family.critical,
+            "chance": float(table.chance.mean()),
+            "rows": made,
+            "support": None if support is None else dataclasses.asdict(support),
+            "ceiling": None if ceiling is None else dataclasses.asdict(ceiling),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class _Family:
+    """Hypotheses that are corrected together: those on probes are not diluted by those on baselines."""
+
+    adjusted: Mapping[tuple[str, str], float]
+    """(name, rival) -> p-value."""
+    critical: float
+
+    @classmethod
+    def of(cls, table: _Table, names: Sequence[str], options: InferenceOptions) -> _Family:
+        pairs = [(name, rival) for name in names for rival in table.rivals(name)]
+        if not pairs:
+            return cls({}, float("inf"))
+        differences = np.stack([table.difference(pair) for pair in pairs], axis=1)
+        flips = intervals.sign_flip_max_t(differences, flips=max(MIN_FLIPS, options.permutations), seed=options.seed)
+        return cls(dict(zip(pairs, map(float, flips.adjusted), strict=True)), flips.critical)
+
+
+@dataclass(frozen=True)
+class _Facts:
+    table: _Table
+    families: tuple[_Family, _Family]
+    """Of probes, of baselines."""
+    beyond: Mapping[str, Mapping[str, float]]
+    chance: Mapping[str, float]
+    ceiling: float | None
+    options: InferenceOptions
+
+    def family(self, name: str) -> _Family:
+        """The one that a row belongs to."""
+        return self.families[0 if is_probe(name) else 1]
+
+
+def _table(fitted: CrossFitted) -> _Table:
+    labels, problems = fitted.scores["anchor"].to_numpy(), fitted.scores["problem_id"].to_numpy()
+    columns = [name for name in fitted.scores.columns if "/" in name]
+    names = tuple(dict.fromkeys(column.rpartition("/")[0] for column in columns))
+    every = average_precision_by_problem(labels, fitted.scores[columns].to_numpy(np.float64), problems)
+    owner = np.array([names.index(column.rpartition("/")[0]) for column in columns])
+    precision = np.stack([every[:, owner == index].mean(axis=1) for index in range(len(names))], axis=1)
+    members = mixed_problems(labels, problems)
+    chance = np.array([random_average_precision(labels[at]) for at in members.values()])
+    repeats = fitted.record["repeats"]
+    ratio = fitted.record["test_to_train"]
+    n_folds = sum(len(folds) for folds in repeats)
+    trained = intervals.nadeau_bengio(len(chance) if len(repeats) == 1 else n_folds, ratio)
+    resampled = intervals.nadeau_bengio(len(chance), ratio) if len(repeats) > 1 else 1.0
+    return _Table(names, precision, chance, resampled, max(trained, resampled))
+
+
+def _beyond_position(rows: pd.DataFrame, fitted: CrossFitted, table: _Table) -> dict[str, dict[str, float]]:
+    """Probe -> ``increment_p`` (partialling-out, Holm over probes), ``stratified_p`` (refitted, where it is linear)."""
+    probes = [name for name in table.names if is_probe(name)]
+    if not probes:
+        return {}
+    scores = fitted.scores[[f"{name}/0" for name in probes]].to_numpy(np.float64)
+    problems = rows["problem_id"].to_numpy()
+    products = partial_products(rows["anchor"].to_numpy(), scores, problems, position_splines(rows))
+    p_values = [intervals.one_sided_p(column, inflation=table.trained) for column in products.T]
+    adjusted = intervals.holm(np.array(p_values))
+    refitted = _refitted(fitted, "stratified")
+    return {
+        name: {"increment_p": float(p_value)} | ({"stratified_p": refitted[name]} if name in refitted else {})
+        for name, p_value in zip(probes, adjusted, strict=True)
+    }
+
+
+def _beyond_chance(fitted: CrossFitted, table: _Table) -> dict[str, float]:
+    """Score -> corrected p-value against shuffled labels: refitted where the probe is linear, else over problems."""
+    refitted = _refitted(fitted, "shuffled")
+    others = [name for name in table.names if name not in refitted]
+    p_values = [
+        intervals.one_sided_p(table.difference((name, CHANCE)), inflation=1.0 if name in UNTRAINED else table.trained)
+        for name in others
+    ]
+    return refitted | dict(zip(others, map(float, intervals.holm(np.array(p_values))), strict=True))
+
+
+def _refitted(fitted: CrossFitted, scheme: str) -> dict[str, float]:
+    columns = [name for name in fitted.nulls.columns if name.startswith(f"{scheme}/")]
+    if not columns:
+        return {}
+    names = tuple(name.removeprefix(f"{scheme}/") for name in columns)
+    return dict(adjusted_by_probe(RefitNull(names, fitted.nulls[columns].to_numpy())))
+
+
+def _row(facts: _Facts, name: str) -> dict[str, Any]:
+    """One score as JSON.
+
+    Keys: name, kind, average_precision with interval; against (the rival with the least lead), difference,
+    low, high, bootstrap_low, bootstrap_high, p; increment_p, stratified_p, chance_p; share_of_ceiling; verdict,
+    needed (problems for 80 % power at the observed difference), needed_for {delta: problems}.
+    """
+    table, options = facts.table, facts.options
+    rivals = table.rivals(name)
+    against = min(rivals, key=lambda rival: (table.difference((name, rival)).mean(), rival))
+    difference = table.difference((name, against))
+    alone = intervals.t_interval(table.of(name), inflation=table.inflation)
+    interval = intervals.t_interval(difference, inflation=table.inflation)
+    skewed = intervals.bootstrap_t(difference, draws=2000, seed=options.seed)
+    family = facts.family(name)
+    tested = {"p": max(family.adjusted[name, rival] for rival in rivals), "chance_p": facts.chance[name]}
+    tested |= facts.beyond.get(name, {})
+    n, deviation = len(difference), float(difference.std(ddof=1)) if len(difference) > 1 else 0.0
+    alpha = power.level_of(family.critical, n) or ALPHA
+
+    def needed(delta: float) -> int | None:
+        return power.problems_needed(delta, deviation, alpha=min(alpha, ALPHA), inflation=table.inflation)
+
+    lead = float(difference.mean())
+    row = {
+        "name": name,
+        "kind": "probe" if is_probe(name) else "baseline",
+        "average_precision": float(table.of(name).mean()),
+        "ap_low": alone.low if alone else None,
+        "ap_high": alone.high if alone else None,
+        "against": against,
+        "difference": lead,
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+        "bootstrap_low": skewed.low if skewed else None,
+        "bootstrap_high": skewed.high if skewed else None,
+        "deviation": deviation,
+        **{key: tested.get(key) for key in ("p", "increment_p", "stratified_p", "chance_p")},
+        "share_of_ceiling": _share(facts, name),
+        "needed": needed(max(abs(lead), options.margin)),
+        "needed_for": {f"{delta:g}": needed(delta) for delta in options.deltas},
+    }
+    narrow = intervals.t_interval(difference, level=1 - 2 * ALPHA, inflation=table.inflation)
+    leads = [float(table.difference((name, rival)).mean()) for rival in rivals]
+    p_rivals = [family.adjusted[name, rival] for rival in rivals]
+    return row | verdict_of(Tested(n, lead, interval, narrow, tuple(zip(leads, p_rivals, strict=True)), row, options))
+
+
+def _share(facts: _Facts, name: str) -> float | None:
+    """(AP - chance) / (ceiling - chance)."""
+    chance = float(facts.table.chance.mean())
+    if facts.ceiling is None or facts.ceiling <= chance:
+        return None
+    return float((facts.table.of(name).mean() - chance) / (facts.ceiling - chance))
+
+
+def _ranks(rows: pd.DataFrame, fitted: CrossFitted, name: str) -> dict[str, float]:
+    scores, importance = fitted.scores[f"{name}/0"].to_numpy(), rows["importance_score"].to_numpy()
+    problems = rows["problem_id"].to_numpy()
+    members = [problems == one for one in np.unique(problems)]
+    recalls = [expected_top_k_recall(scores[inside], importance[inside], TOP_K) for inside in members]
+    return {"spearman": spearman_mean(scores, importance, problems), f"top_{TOP_K}_recall": float(np.mean(recalls))}

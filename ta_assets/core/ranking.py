@@ -1,0 +1,93 @@
+"""Average precision of many scores of one problem at once, and what a random order gets.
+
+Belongs here: the per-problem numbers that inference is about. Stays out: metrics of one score (``metrics``).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ta_assets.core.metrics import finite_scores
+
+
+def problem_average_precision(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Average precision of every column, tied scores being one threshold (``metrics.average_precision``).
+
+    Args:
+        labels: [n_columns, n] or [n] of 0 and 1; every row of it holds both classes.
+        scores: [n_columns, n] float; finite.
+
+    Returns:
+        [n_columns] float64.
+    """
+    scores = finite_scores(scores)
+    labels = np.broadcast_to(labels, scores.shape)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    ordered = np.take_along_axis(scores, order, axis=1)
+    hit = np.take_along_axis(labels, order, axis=1) == 1
+    n = scores.shape[1]
+    rank = np.arange(1, n + 1)
+    hits = np.cumsum(hit, axis=1)
+    tied = ordered[:, 1:] == ordered[:, :-1]
+    precision = hits / rank
+    if tied.any():
+        # a row inside a block of ties has the precision at the block's end
+        end = np.where(np.concatenate([~tied, np.ones((len(scores), 1), dtype=bool)], axis=1), np.arange(n), n)
+        end = np.minimum.accumulate(end[:, ::-1], axis=1)[:, ::-1]
+        precision = np.take_along_axis(precision, end, axis=1)
+    return (precision * hit).sum(axis=1) / hits[:, -1]
+
+
+def average_precision_by_problem(labels: np.ndarray, scores: np.ndarray, problems: np.ndarray) -> np.ndarray:
+    """Average precision within each problem that holds both classes, by sorted id.
+
+    Args:
+        labels: [n] of 0 and 1.
+        scores: [n, n_columns] float.
+        problems: [n] problem ids.
+
+    Returns:
+        [n_mixed_problems, n_columns] float64.
+    """
+    found = [
+        problem_average_precision(labels[rows], np.ascontiguousarray(scores[rows].T))
+        for rows in mixed_problems(labels, problems).values()
+    ]
+    return np.stack(found) if found else np.zeros((0, scores.shape[1]))
+
+
+def mixed_problems(labels: np.ndarray, problems: np.ndarray) -> dict[int, np.ndarray]:
+    """Problem id -> its row positions, of the problems that hold both classes; sorted by id."""
+    members = {int(one): np.flatnonzero(problems == one) for one in np.unique(problems)}
+    return {one: rows for one, rows in members.items() if 0 < labels[rows].sum() < len(rows)}
+
+
+def random_average_precision(labels: np.ndarray) -> float:
+    """Mean average precision of a random order without ties: a little above the prevalence.
+
+    Of n rows with k anchors: h/n + (k - 1)/(n - 1) · (1 - h/n), with h the n-th harmonic number; the mean over the
+    place i of an anchor of (1 + (k - 1)(i - 1)/(n - 1)) / i.
+    """
+    n, k = len(labels), int(np.sum(labels))
+    harmonic = float(np.sum(1.0 / np.arange(1, n + 1)))
+    return harmonic / n + ((k - 1) / (n - 1) * (1 - harmonic / n) if n > 1 else 0.0)
+
+
+def expected_top_k_recall(scores: np.ndarray, importance: np.ndarray, k: int) -> float:
+    """Share of the k most important rows among the k best scored, in expectation over random breaking of ties.
+
+    A row's chance to be among the first k is 1, 0, or for the block of ties that k cuts, the block's open places over
+    its length; on both sides, independently.
+
+    Args:
+        scores: [n] float; importance likewise.
+        k: cut to n.
+    """
+    k = min(k, len(scores))
+    return float((_chance_in_first(scores, k) * _chance_in_first(importance, k)).sum() / k)
+
+
+def _chance_in_first(values: np.ndarray, k: int) -> np.ndarray:
+    edge = np.sort(values)[::-1][k - 1]
+    above, at_edge = values > edge, values == edge
+    return above + at_edge * ((k - above.sum()) / at_edge.sum())
