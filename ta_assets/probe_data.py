@@ -40,4 +40,5 @@ def probe_data(sentences: pd.DataFrame, activations: Activations, split: Split, 
     wanted = split.part_of()
     pooled = [read_shard(base, shard) for problem_id, shard in activations.shards.items() if problem_id in wanted]
     rows = add_split(add_spans(sentences, pooled), split)
-    return ProbeData.of(rows, stack_vectors(rows, pooled))
+    vectors = stack_vectors(rows, pooled)
+    return ProbeData.of(rows, vectors, {activations.record["block"]: vectors})

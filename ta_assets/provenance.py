@@ -56,7 +56,7 @@ class World:
                 "language_model": self.language_model.identity(spec),
                 "extraction": extraction_options(spec),
             }
-        if asset in {"splits", "seed_free_scores", "probe_metrics"}:
+        if asset in {"splits", "cv_scores", "probe_comparison", "seed_free_scores", "probe_metrics"}:
             return study_options(self.studies.by_setting[partition.rpartition("|")[2]], asset)
         return {}
 
@@ -65,6 +65,10 @@ def study_options(study: Study, asset: str) -> dict[str, Any]:
     """The options of a study that an asset depends on directly."""
     if asset == "splits":
         return {"splits": study.splits.model_dump()}
+    if asset == "cv_scores":
+        return {"inference": {key: study.inference.model_dump()[key] for key in ("permutations", "seed")}}
+    if asset == "probe_comparison":
+        return {"inference": study.inference.model_dump(mode="json")}
     if asset == "aggregate_metrics":
         return {"best_of_k": study.probes.best_of_k}
     return {"probes": dataclasses.asdict(study.probe_options)}

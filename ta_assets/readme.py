@@ -12,6 +12,7 @@ from ta_assets.partitions import Partitions
 from ta_assets.provenance import MADE_FROM, fingerprint, output
 from ta_assets.staleness import Instance
 from ta_assets.study import Study
+from ta_assets.summaries import compared_rows
 from ta_checks import ASSETS
 from ta_checks.collect import collect_rows
 from ta_checks.evidence import Sources
@@ -88,7 +89,7 @@ def with_block(text: str, study: Study, block: str, source: Path) -> str:
 
 def current_block(sources: Sources, name: str) -> str:
     """The block that the present artifacts and check results of a study give."""
-    from ta_assets.core.markdown import table
+    from ta_assets.core.markdown import comparison_table, table
 
     study = sources.studies.by_name[name]
     summary = sources.store.load("scaling_summary", name)
@@ -101,7 +102,18 @@ def current_block(sources: Sources, name: str) -> str:
         for row in summary.to_dict("records")
     ]
     left_out = sorted({f"{row['setting']}: {row['left_out']}" for row in summary.to_dict("records") if row["left_out"]})
+    comparisons = {
+        setting: sources.store.load("probe_comparison", setting)
+        for setting in study.settings
+        if sources.store.exists("probe_comparison", setting)
+    }
     lines = [
+        f"Is a probe of study `{name}` better than the obvious baseline? Out of fold, over problems, corrected for all "
+        "scores that were looked at:",
+        "",
+        comparison_table(compared_rows(study.settings, comparisons), ["setting"]),
+        *(_label_noise(setting, value) for setting, value in comparisons.items()),
+        "",
         f"Test metrics of study `{name}`, mean over seeds (± standard deviation where a seed matters):",
         "",
         table(["setting", "probe", "seeds", *(column.removesuffix("_mean") for column in numbers)], results),
@@ -114,6 +126,19 @@ def current_block(sources: Sources, name: str) -> str:
         *_origins(sources, study),
     ]
     return "\n".join(lines)
+
+
+def _label_noise(setting: str, value: dict[str, Any]) -> str:
+    """What the labels of a setting allow."""
+    support, ceiling = value["support"], value["ceiling"]
+    start = f"- {setting}: {value['n_problems']} problems, chance {value['chance']:.3f}"
+    if support is None or ceiling is None:
+        return f"{start}; the data does not tell the rollouts behind its labels"
+    return (
+        f"{start}; {support['significant_anchors']:.0%} of {support['anchors']} anchors have Fisher p < .05, "
+        f"{support['surviving_anchors']:.0%} survive a false discovery rate of 10 %; noise ceiling "
+        f"{ceiling['oracle']:.3f} (true importances), {ceiling['repeat']:.3f} (a second campaign)"
+    )
 
 
 def _origins(sources: Sources, study: Study) -> list[str]:

@@ -30,7 +30,8 @@ VERDICT_ASSET = "release_verdict"
 IN_MEMORY = "in_memory"
 """Key of the IO manager of what the ops tell each other; Dagster's default one would pickle it."""
 PARTIAL = {("sentences", "problem_ids"), ("activations", "problem_ids"), ("aggregate_metrics", "probe_metrics")} | {
-    ("scaling_summary", "aggregate_metrics")
+    ("scaling_summary", "aggregate_metrics"),
+    ("scaling_summary", "probe_comparison"),
 }
 """(asset, parent) where some cells of the parent are enough; what is left out is recorded and red."""
 

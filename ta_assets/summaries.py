@@ -1,6 +1,6 @@
 """What a setting says over its seeds, and a study over its settings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -61,17 +61,21 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
     @dg.asset(
         partitions_def=partitions.study,
         ins={
-            "aggregate_metrics": dg.AssetIn(partition_mapping=partitions.setting_to_study, metadata={"collect": True}),
+            name: dg.AssetIn(partition_mapping=partitions.setting_to_study, metadata={"collect": True})
+            for name in ("probe_comparison", "aggregate_metrics")
         },
         dagster_type=ScalingTable,
         code_version="1",
         group_name="results",
     )
     def scaling_summary(
-        context: dg.AssetExecutionContext, aggregate_metrics: dict[str, dict[str, Any]]
+        context: dg.AssetExecutionContext,
+        probe_comparison: dict[str, dict[str, Any]],
+        aggregate_metrics: dict[str, dict[str, Any]],
     ) -> dg.Output[pd.DataFrame]:
-        """Every probe of every setting in one table."""
+        """Every probe of every setting in one table, led by the comparison with the baselines."""
         from ta_assets.core.aggregate import summary_table
+        from ta_assets.core.markdown import comparison_table
 
         settings = studies.by_name[context.partition_key].settings
         frames = []
@@ -86,6 +90,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
         table = pd.concat(frames, ignore_index=True)
         missing = [name for name in settings if name not in aggregate_metrics]
         facts = {
+            "comparison": dg.MetadataValue.md(comparison_table(compared_rows(settings, probe_comparison), ["setting"])),
             "settings": len(aggregate_metrics),
             "missing_settings": ", ".join(missing) or "none",
             "table": dg.MetadataValue.md(plots.markdown_table(table)),
@@ -93,6 +98,12 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
         return output(table, {}, facts)
 
     return [aggregate_metrics, scaling_summary]
+
+
+def compared_rows(settings: Iterable[str], comparisons: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of all comparisons that there are, each with its ``setting``."""
+    found = [name for name in settings if name in comparisons]
+    return [{"setting": name, **row} for name in found for row in comparisons[name]["rows"]]
 
 
 def left_out_cells(instance: Instance, setting: str) -> dict[str, str]:

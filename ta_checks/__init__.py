@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ta_assets.study import Study
-from ta_checks import evaluations
+from ta_checks import comparisons, evaluations
 from ta_checks.evidence import Evidence
 from ta_checks.verdict import Verdict
 
@@ -42,6 +42,8 @@ ASSETS = (
     "splits",
     "sentences",
     "activations",
+    "cv_scores",
+    "probe_comparison",
     "seed_free_scores",
     "probe_metrics",
     "aggregate_metrics",
@@ -93,6 +95,44 @@ INVARIANTS: tuple[Invariant, ...] = (
         evaluations.span_integrity,
         "The tokens of a sentence do not decode to its text, so its vector is about something else. Look at the "
         "offenders' texts and at the tokenizer's offsets.",
+    ),
+    Invariant(
+        "enough_problems",
+        "probe_comparison",
+        comparisons.enough_problems,
+        "A probe is called better or worse on fewer problems than an interval needs. Use more problems; nothing can be "
+        "claimed from these.",
+    ),
+    Invariant(
+        "interval_not_degenerate",
+        "probe_comparison",
+        comparisons.interval_not_degenerate,
+        "An interval has no width, leaves out its estimate, or is given for too few problems: its coverage is not what "
+        "it says. Materialize cv_scores and probe_comparison again; if it stays red, the statistics are wrong.",
+    ),
+    Invariant(
+        "label_support",
+        "probe_comparison",
+        comparisons.label_support,
+        "Most anchors rest on a handful of rollouts, so the labels are mostly sampling noise. Not an error of the "
+        "pipeline: sample more rollouts, or read every score against the noise ceiling.",
+        severity="WARN",
+    ),
+    Invariant(
+        "beats_order_baseline",
+        "probe_comparison",
+        comparisons.beats_order_baseline,
+        "No probe is better than ranking earlier sentences higher, which needs no model and no training. Not an error "
+        "of the pipeline: there is nothing to claim.",
+        severity="WARN",
+    ),
+    Invariant(
+        "claims_survive_correction",
+        "probe_comparison",
+        comparisons.claims_survive_correction,
+        "A single test would call a probe better, the correction for all probes, blocks and baselines does not. Do not "
+        "report it alone; the comparison says how many problems would decide.",
+        severity="WARN",
     ),
     Invariant(
         "finite_metrics",

@@ -19,7 +19,7 @@ import pandas as pd
 from pydantic import Field
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.values import CellResult, SeedFreeScores
+from ta_assets.core.values import CellResult, CrossFitted, SeedFreeScores
 from ta_resources.atomic import recover_folder, sha256_of, write_folder
 from ta_resources.shards import Shard
 
@@ -43,7 +43,7 @@ class Activations:
         return {int(problem_id): Shard(**shard) for problem_id, shard in self.record["shards"].items()}
 
 
-RECORDS = {record.__name__: record for record in (Activations, CellResult, SeedFreeScores)}
+RECORDS = {record.__name__: record for record in (Activations, CellResult, CrossFitted, SeedFreeScores)}
 """Records that may be stored; an artifact cannot name any other class."""
 
 

@@ -49,6 +49,31 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], decimals: int =
     return "\n".join(lines + [_line(row, widths, right) for row in cells[1:]]) + "\n"
 
 
+def comparison_table(rows: Sequence[Mapping[str, Any]], leading: Sequence[str] = ()) -> str:
+    """Every score of a comparison with its verdict; ``leading`` names keys of the rows to put first."""
+    headers = [*leading, "score", "average precision", "against", "difference [95 %]", "p", "of ceiling", "verdict"]
+    lines = [
+        [
+            *(row[key] for key in leading),
+            row["name"],
+            row["average_precision"],
+            row["against"],
+            _with_interval(row),
+            row["p"],
+            "n/a" if row["share_of_ceiling"] is None else f"{row['share_of_ceiling']:.0%}",
+            row["verdict"],
+        ]
+        for row in rows
+    ]
+    return table(headers, lines)
+
+
+def _with_interval(row: Mapping[str, Any]) -> str:
+    if row["low"] is None:
+        return f"{row['difference']:+.3f}"
+    return f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
+
+
 def results_table(aggregated: Mapping[str, Any]) -> str:
     """Test means over seeds of every model, best first; the std follows where the model depends on the seed."""
     metrics = [aggregated["primary_metric"], *(m for m in aggregated["metrics"] if m != aggregated["primary_metric"])]

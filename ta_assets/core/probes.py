@@ -10,7 +10,7 @@ import hashlib
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,8 @@ class ProbeData:
     """[n_rows, d_model] float, aligned to ``rows``; None when no activations are at hand."""
     train: np.ndarray
     """[n_rows] bool: the rows to fit on."""
+    by_block: Mapping[int, np.ndarray] = field(default_factory=dict)
+    """Block -> [n_rows, d_model] float of every extracted block, sorted."""
 
     def __post_init__(self) -> None:
         n = len(self.rows)
@@ -52,9 +54,11 @@ class ProbeData:
             raise ValueError(f"vectors have shape {self.vectors.shape}, expected ({n}, d_model)")
 
     @classmethod
-    def of(cls, rows: pd.DataFrame, vectors: np.ndarray | None) -> ProbeData:
+    def of(
+        cls, rows: pd.DataFrame, vectors: np.ndarray | None, by_block: Mapping[int, np.ndarray] | None = None
+    ) -> ProbeData:
         """Take the train rows from the column ``split``."""
-        return cls(rows, vectors, (rows["split"] == "train").to_numpy(dtype=bool))
+        return cls(rows, vectors, (rows["split"] == "train").to_numpy(dtype=bool), by_block or {})
 
     def sha256(self) -> str:
         """Hex digest of everything here; equal data, equal digest."""

@@ -1,0 +1,89 @@
+"""From evidence to the arguments of the rules on a comparison; counts and leads are taken from scores and labels.
+
+Belongs here: choosing and reading evidence. Stays out: any judgement, which is the rule's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ta_checks.evidence import Evidence
+from ta_checks.verdict import Verdict
+
+
+def enough_problems(evidence: Evidence) -> Verdict:
+    """The verdicts of the rows against the problems that hold both classes."""
+    from ta_checks.enough_problems import enough_problems
+
+    return enough_problems(evidence.value["rows"], _mixed(evidence))
+
+
+def interval_not_degenerate(evidence: Evidence) -> Verdict:
+    """Every interval of the rows."""
+    from ta_checks.interval_not_degenerate import interval_not_degenerate
+
+    return interval_not_degenerate(evidence.value["rows"], _mixed(evidence))
+
+
+def label_support(evidence: Evidence) -> Verdict:
+    """The rollouts behind the anchors of the setting."""
+    from ta_checks.label_support import label_support
+
+    rows = _sentences(evidence)
+    return label_support(*(rows[name].to_numpy() for name in ("n_different", "anchor", "problem_id")))
+
+
+def beats_order_baseline(evidence: Evidence) -> Verdict:
+    """Every probe's lead over the untrained order, from the out-of-fold scores."""
+    from ta_checks.beats_order_baseline import beats_order_baseline
+
+    return beats_order_baseline(_leads(evidence, dict.fromkeys(_probes(evidence), "order")))
+
+
+def claims_survive_correction(evidence: Evidence) -> Verdict:
+    """Every probe's lead over its hardest rival, from the out-of-fold scores, and what the comparison says."""
+    from ta_checks.claims_survive_correction import claims_survive_correction
+
+    rows = evidence.value["rows"]
+    rivals = {row["name"]: row["against"] for row in rows if row["kind"] == "probe"}
+    return claims_survive_correction(rows, _leads(evidence, rivals))
+
+
+def _probes(evidence: Evidence) -> list[str]:
+    return [row["name"] for row in evidence.value["rows"] if row["kind"] == "probe"]
+
+
+def _sentences(evidence: Evidence) -> pd.DataFrame:
+    """Labelled sentences of the setting's problems."""
+    store, setting = evidence.sources.store, evidence.partition
+    sentences = store.load("sentences", evidence.study.settings[setting].corpus)
+    inside = sentences["problem_id"].isin(store.load("problem_ids", setting)).to_numpy()
+    return sentences.take(np.flatnonzero(inside)).reset_index(drop=True)
+
+
+def _mixed(evidence: Evidence) -> int:
+    from ta_assets.core.ranking import mixed_problems
+
+    scores = evidence.sources.store.load("cv_scores", evidence.partition).scores
+    rows = _sentences(evidence).merge(scores[["problem_id", "chunk_idx"]], on=["problem_id", "chunk_idx"])
+    return len(mixed_problems(rows["anchor"].to_numpy(), rows["problem_id"].to_numpy()))
+
+
+def _leads(evidence: Evidence, rivals: dict[str, str]) -> dict[str, np.ndarray]:
+    """Name -> [n_problems] lead in average precision over its rival, averaged over repeats."""
+    from ta_assets.core.ranking import average_precision_by_problem, mixed_problems, random_average_precision
+
+    scores: pd.DataFrame = evidence.sources.store.load("cv_scores", evidence.partition).scores
+    labels, problems = scores["anchor"].to_numpy(), scores["problem_id"].to_numpy()
+
+    def precision(name: str) -> Any:
+        if name == "chance":
+            members = mixed_problems(labels, problems).values()
+            return np.array([random_average_precision(labels[rows]) for rows in members])
+        columns = [column for column in scores.columns if column.rpartition("/")[0] == name]
+        return average_precision_by_problem(labels, scores[columns].to_numpy(np.float64), problems).mean(axis=1)
+
+    return {name: precision(name) - precision(rival) for name, rival in rivals.items()}
