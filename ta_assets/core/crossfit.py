@@ -15,7 +15,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from ta_assets.core import logistic, ridge
-from ta_assets.core.feature_sets import baseline_features, position_splines
+from ta_assets.core.feature_sets import UNSCALED, baseline_features, position_splines
 from ta_assets.core.folds import Folds
 from ta_assets.core.spectrum import Spectrum, prepare, within_problems
 
@@ -114,7 +114,7 @@ def cross_fit(sentences: Sentences, folds: Folds) -> OutOfFold:
             found.scores[name] = np.tile(scores, (repeats, 1))
         for name, features in baseline_features(sentences.rows).items():
             found.scores[name] = blank()
-            ready = prepare(features, sentences.problems)
+            ready = prepare(features, sentences.problems, scaled=name not in UNSCALED)
             for fold in folds_of(folds, sentences.problems):
                 _ridge(found, name, _Fit.of(ready, fold, target, sentences))
         splines = prepare(position_splines(sentences.rows), sentences.problems)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse.linalg import svds
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import SplineTransformer
+from sklearn.utils.extmath import randomized_svd
 
 from ta_assets.core.features import position_features
 
@@ -40,6 +40,10 @@ def position_splines(rows: pd.DataFrame) -> np.ndarray:
     )
 
 
+UNSCALED = ("text_tfidf",)
+"""Principal directions: the short ones are noise and must stay short."""
+
+
 def baseline_features(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """Name of a trained baseline -> its features [n, d] float64."""
     tags = sorted(rows["function_tag"].unique())
@@ -65,7 +69,7 @@ def _text(texts: list[str]) -> np.ndarray:
     rank = min(TEXT_COMPONENTS, min(table.shape) - 1)
     if rank < 1:
         return np.asarray(table.todense())
-    left, strength, _ = svds(table, k=rank, v0=np.ones(min(table.shape)))
+    left, strength, _ = randomized_svd(table, n_components=rank, random_state=0)
     return left * strength
 
 

@@ -77,10 +77,10 @@ def nadeau_bengio(n_values: int, test_to_train: float) -> float:
 
 
 def one_sided_p(values: np.ndarray, *, inflation: float = 1.0) -> float:
-    """Student's p-value of a mean above zero; 1 where no interval may be given."""
+    """Student's p-value of a mean above zero; of equal values that of the sign test, below ``MIN_PROBLEMS`` 1."""
     interval = t_interval(values, inflation=inflation)
     if interval is None:
-        return 1.0
+        return float(2.0 ** -len(values)) if len(values) >= MIN_PROBLEMS and np.mean(values) > 1e-12 else 1.0
     return float(stats.t.sf(interval.estimate / interval.standard_error, interval.n - 1))
 
 

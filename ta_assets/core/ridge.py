@@ -86,6 +86,8 @@ def best_penalty(spectrum: Spectrum, target: np.ndarray, groups: np.ndarray) -> 
 
 def relative_gradient(spectrum: Spectrum, target: np.ndarray, penalty: float) -> float:
     """Certificate of a fit: norm of the gradient at the solution over its norm at zero; 0 but for rounding."""
+    if np.isinf(penalty):
+        return 0.0
     strength = np.sqrt(spectrum.squared)
     loads = spectrum.left.T @ target
     weights = strength / (spectrum.squared + penalty) * loads

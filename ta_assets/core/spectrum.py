@@ -31,12 +31,13 @@ def within_problems(values: np.ndarray, problems: np.ndarray) -> np.ndarray:
     return centred
 
 
-def prepare(features: np.ndarray, problems: np.ndarray) -> np.ndarray:
+def prepare(features: np.ndarray, problems: np.ndarray, *, scaled: bool = True) -> np.ndarray:
     """Centre features within problems and scale each column to unit standard deviation; constant columns become 0.
 
     Args:
         features: [n, d] of any number type.
         problems: [n] problem ids.
+        scaled: False leaves the columns' lengths as they are, where they mean something.
 
     Returns:
         [n, d] float64.
@@ -48,6 +49,8 @@ def prepare(features: np.ndarray, problems: np.ndarray) -> np.ndarray:
     if bad:
         raise ValueError(f"{bad} of {len(features)} rows of features hold NaN or infinity")
     centred = within_problems(features, problems)
+    if not scaled:
+        return centred
     deviation = np.sqrt(np.mean(np.square(centred), axis=0))
     constant = deviation <= np.finfo(np.float32).eps * np.abs(np.asarray(features, dtype=np.float64)).max(axis=0)
     return np.divide(centred, deviation, out=np.zeros_like(centred), where=~constant & (deviation > 0))

@@ -1,0 +1,149 @@
+"""The comparison: it finds what is planted, claims nothing from noise, and says what it would take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from ta_assets.core import claims
+from ta_assets.core.compare import HURDLES, compare, is_probe
+from ta_assets.core.cross_fitted import cross_fitted
+from ta_assets.core.feature_sets import position_splines
+from ta_assets.core.increment import partial_products
+from ta_assets.core.intervals import one_sided_p, t_interval
+from ta_assets.core.spectrum import within_problems
+from ta_assets.core.values import InferenceOptions
+from tests.core.traces import made_rows, made_vectors
+
+OPTIONS = InferenceOptions(permutations=200, ceiling_draws=20)
+
+
+def compared(signal: float, n_problems: int = 14, seed: int = 0) -> dict[str, Any]:
+    rows = made_rows(n_problems, seed=seed)
+    return compare(rows, cross_fitted(rows, {2: made_vectors(rows, signal, seed=seed)}, OPTIONS), OPTIONS)
+
+
+def by_name(value: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in value["rows"]}
+
+
+def test_a_planted_direction_is_better_than_every_baseline() -> None:
+    value = compared(signal=2.0)
+    rows = by_name(value)
+    for name in ("ridge", "logistic", "banded_ridge", "lda"):
+        row = rows[name]
+        assert row["verdict"] == "better", row
+        assert row["low"] > 0
+        assert max(row["p"], row["increment_p"], row["chance_p"]) <= 0.05
+    assert rows["sentence_length"]["verdict"] != "better"
+    assert rows["function_tags"]["verdict"] != "better"
+    assert value["rows"][0]["kind"] == "probe"
+
+
+def test_noise_is_never_better_and_says_how_many_problems_would_tell() -> None:
+    value = compared(signal=0.0)
+    probes = [row for row in value["rows"] if row["kind"] == "probe"]
+    assert {row["verdict"].split(",")[0] for row in probes} <= {"inconclusive", "worse", "no difference"}
+    undecided = [row for row in probes if row["verdict"].startswith("inconclusive")]
+    assert all("needs about" in row["verdict"] and row["needed"] > 14 for row in undecided)
+    assert set(probes[0]["needed_for"]) == {"0.02", "0.05", "0.1"}
+
+
+def test_below_five_problems_nothing_is_claimed_and_no_interval_given() -> None:
+    value = compared(signal=3.0, n_problems=4)
+    assert {row["verdict"] for row in value["rows"]} == {"inconclusive, needs at least 5 problems"}
+    assert {row["low"] for row in value["rows"]} == {None}
+
+
+def test_a_probe_is_held_against_every_baseline_and_its_hardest_rival_is_shown() -> None:
+    value = compared(signal=1.0)
+    rows = by_name(value)
+    best = max(rows[name]["average_precision"] for name in HURDLES)
+    for row in value["rows"]:
+        if is_probe(row["name"]):
+            assert row["difference"] == pytest.approx(row["average_precision"] - max(best, value["chance"]))
+    assert rows["order"]["against"] == "chance"
+
+
+def test_other_sentences_are_refused() -> None:
+    rows = made_rows(5)
+    fitted = cross_fitted(rows, {2: made_vectors(rows, 1.0)}, InferenceOptions(permutations=5))
+    with pytest.raises(ValueError, match="other sentences"):
+        compare(rows.assign(problem_id=rows["problem_id"] + 1), fitted, OPTIONS)
+
+
+def test_many_problems_are_compared_with_the_correction_for_resampled_folds() -> None:
+    rows = made_rows(42, n_sentences=12)
+    options = InferenceOptions(permutations=20, ceiling_draws=20)
+    value = compare(rows, cross_fitted(rows, {2: made_vectors(rows, 2.0, d=6)}, options), options)
+    assert value["scheme"] == "repeated_group_k_fold"
+    assert by_name(value)["ridge"]["verdict"] == "better"
+
+
+def row(**fields: Any) -> dict[str, Any]:
+    plain = {"against": "order", "deviation": 0.1, "needed": 77, "increment_p": 0.01, "stratified_p": 0.01, "p": 0.01}
+    return {**plain, **fields}
+
+
+@pytest.mark.parametrize(
+    ("lead", "rivals", "fields", "n", "verdict"),
+    [
+        (0.1, [(0.1, 0.01), (0.2, 0.001)], {}, 20, "better"),
+        (0.1, [(0.1, 0.01), (0.2, 0.2)], {}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, [(0.1, 0.01)], {"increment_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, [(0.1, 0.01)], {"stratified_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, [(0.1, 0.01)], {"stratified_p": None}, 20, "better"),
+        (-0.1, [(-0.1, 0.01), (0.2, 0.01)], {}, 20, "worse"),
+        (-0.1, [(-0.1, 0.4)], {}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, [(0.1, 0.01)], {}, 4, "inconclusive, needs at least 5 problems"),
+        (0.0, [(0.0, 1.0)], {"deviation": 0.0}, 20, "no difference"),
+        (0.1, [(0.1, 0.4)], {"needed": None}, 20, "inconclusive, needs over 100000 problems"),
+    ],
+)
+def test_verdicts_follow_the_rule(
+    lead: float, rivals: list[tuple[float, float]], fields: dict[str, Any], n: int, verdict: str
+) -> None:
+    assert claims.verdict_of(claims.Tested(n, lead, None, None, rivals, row(**fields), OPTIONS))["verdict"] == verdict
+
+
+def test_an_interval_inside_the_margin_is_no_difference() -> None:
+    narrow = t_interval(np.tile([0.001, -0.001], 20), level=0.9)
+    tested = claims.Tested(40, 0.0, None, narrow, [(0.0, 0.9)], row(), OPTIONS)
+    assert claims.verdict_of(tested)["verdict"] == "no difference"
+
+
+def linear_p(rows: pd.DataFrame, score: np.ndarray) -> float:
+    """The predecessor's way: residuals on linear position, in-sample, and the same test of their products."""
+    position = rows[["chunk_idx", "num_chunks", "relative_position", "token_count"]].to_numpy(float)
+    residuals = [
+        within_problems(target - LinearRegression().fit(position, target).predict(position), rows["problem_id"])
+        for target in (rows["anchor"].to_numpy(float), score)
+    ]
+    products = residuals[0] * residuals[1]
+    return one_sided_p(np.array([products[rows["problem_id"] == one].mean() for one in rows["problem_id"].unique()]))
+
+
+def test_a_smooth_function_of_position_is_no_increment_though_linear_residuals_say_so() -> None:
+    rows = made_rows(20, early=6.0)
+    score = np.exp(-rows["chunk_idx"].to_numpy() / 4.0)
+    products = partial_products(
+        rows["anchor"].to_numpy(), score[:, None], rows["problem_id"].to_numpy(), position_splines(rows)
+    )
+    assert one_sided_p(products[:, 0]) > 0.05
+    assert linear_p(rows, score) < 0.001
+
+
+def test_what_position_does_not_tell_is_an_increment() -> None:
+    rows = made_rows(20, early=1.0)
+    rng = np.random.default_rng(0)
+    score = (
+        np.exp(-rows["chunk_idx"].to_numpy() / 4.0) + 0.5 * rows["anchor"].to_numpy() + 0.3 * rng.normal(size=len(rows))
+    )
+    products = partial_products(
+        rows["anchor"].to_numpy(), score[:, None], rows["problem_id"].to_numpy(), position_splines(rows)
+    )
+    assert one_sided_p(products[:, 0]) < 0.01

@@ -1,0 +1,105 @@
+"""Intervals, corrections and power against scipy, enumeration and simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ta_assets.core import intervals, power
+from ta_assets.core.label_noise import benjamini_hochberg
+
+
+def values(n: int = 12, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0.1, 0.2, n)
+
+
+def test_the_interval_is_students() -> None:
+    ours = intervals.t_interval(values())
+    low, high = stats.t.interval(0.95, 11, loc=values().mean(), scale=stats.sem(values()))
+    assert ours is not None
+    assert (ours.low, ours.high) == (pytest.approx(low), pytest.approx(high))
+
+
+@pytest.mark.parametrize("refused", [values(4), np.full(9, 0.3)])
+def test_too_few_or_equal_values_get_no_interval(refused: np.ndarray) -> None:
+    assert intervals.t_interval(refused) is None
+    assert intervals.bootstrap_t(refused, draws=100, seed=0) is None
+
+
+def test_one_sided_p_is_scipys_and_of_equal_values_the_sign_tests() -> None:
+    assert intervals.one_sided_p(values(4)) == 1.0
+    assert intervals.one_sided_p(np.full(9, 0.3)) == 2**-9
+    assert intervals.one_sided_p(np.zeros(9)) == 1.0
+    plain = stats.ttest_1samp(values(), 0, alternative="greater").pvalue
+    assert intervals.one_sided_p(values()) == pytest.approx(plain)
+
+
+def test_the_studentized_bootstrap_covers_skewed_values_from_the_right_side() -> None:
+    skewed = np.random.default_rng(1).exponential(1.0, 20)
+    ours = intervals.bootstrap_t(skewed, draws=2000, seed=0)
+    plain = intervals.t_interval(skewed)
+    assert ours is not None
+    assert plain is not None
+    assert ours.high - ours.estimate > ours.estimate - ours.low
+    assert ours.high > plain.high
+
+
+def test_the_correction_for_overlapping_training_sets_is_nadeau_and_bengios() -> None:
+    assert intervals.nadeau_bengio(10, 1 / 9) == pytest.approx(np.sqrt((1 / 10 + 1 / 9) * 10))
+    assert intervals.nadeau_bengio(20, 1 / 19) == pytest.approx(np.sqrt(2), rel=0.02)
+
+
+def test_holm_and_benjamini_hochberg_are_scipys_and_the_textbooks() -> None:
+    p_values = np.array([0.01, 0.04, 0.03, 0.005, 0.5])
+    np.testing.assert_allclose(benjamini_hochberg(p_values), stats.false_discovery_control(p_values))
+    np.testing.assert_allclose(intervals.holm(p_values), [0.04, 0.09, 0.09, 0.025, 0.5])
+
+
+def test_sign_flips_of_few_problems_are_enumerated() -> None:
+    differences = np.abs(values(6))[:, None]
+    flips = intervals.sign_flip_max_t(differences, flips=10_000, seed=0)
+    assert flips.adjusted[0] == pytest.approx(2 / 2**6)
+
+
+def test_one_hypothesis_has_the_p_value_of_scipys_permutation_test() -> None:
+    sample = values(10, seed=3)
+
+    def statistic(one: np.ndarray) -> float:
+        return float(abs(np.mean(one)) / np.std(one, ddof=1))
+
+    plain = stats.permutation_test((sample,), statistic, permutation_type="samples", alternative="greater")
+    ours = intervals.sign_flip_max_t(sample[:, None], flips=10_000, seed=0)
+    assert ours.adjusted[0] == pytest.approx(plain.pvalue, abs=1e-9)
+
+
+def test_more_hypotheses_raise_every_p_value_and_copies_do_not() -> None:
+    rng = np.random.default_rng(0)
+    one = rng.normal(0.1, 0.2, (20, 1))
+    alone = intervals.sign_flip_max_t(one, flips=2000, seed=0).adjusted[0]
+    copied = intervals.sign_flip_max_t(np.tile(one, 50), flips=2000, seed=0).adjusted[0]
+    among = intervals.sign_flip_max_t(np.hstack([one, rng.normal(size=(20, 50))]), flips=2000, seed=0).adjusted[0]
+    assert copied == alone < among
+
+
+def test_predicted_power_is_realised() -> None:
+    rng = np.random.default_rng(0)
+    draws = rng.normal(0.1, 0.2, (4000, 30))
+    found = np.mean(stats.ttest_1samp(draws, 0, axis=1, alternative="greater").pvalue < 0.025)
+    assert power.power(0.1, 0.2, 30) == pytest.approx(found, abs=0.03)
+
+
+def test_the_needed_number_is_the_first_with_enough_power() -> None:
+    needed = power.problems_needed(0.05, 0.12)
+    assert needed is not None
+    assert power.power(0.05, 0.12, needed) >= 0.8 > power.power(0.05, 0.12, needed - 1)
+    assert power.problems_needed(-0.05, 0.12) == needed
+    assert power.problems_needed(0.0, 0.12) is None
+    assert power.problems_needed(1e-7, 1.0) is None
+    larger = power.problems_needed(0.05, 0.12, inflation=1.4)
+    assert larger is not None
+    assert larger > needed
+
+
+def test_the_level_of_a_threshold_is_students() -> None:
+    assert power.level_of(float(stats.t.isf(0.025, 19)), 20) == pytest.approx(0.05)

@@ -1,0 +1,67 @@
+"""Average precision by column, chance and ties against scikit-learn and enumeration."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
+
+from ta_assets.core.ranking import (
+    average_precision_by_problem,
+    expected_top_k_recall,
+    mixed_problems,
+    problem_average_precision,
+    random_average_precision,
+)
+
+
+@given(st.integers(0, 10_000), st.integers(2, 30), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_every_column_is_scikit_learns_average_precision(seed: int, n: int, tied: bool) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.zeros(n, dtype=int)
+    labels[rng.choice(n, rng.integers(1, n), replace=False)] = 1
+    scores = rng.integers(0, 4, (5, n)).astype(float) if tied else rng.normal(size=(5, n))
+    ours = problem_average_precision(labels, scores)
+    np.testing.assert_allclose(ours, [average_precision_score(labels, one) for one in scores], atol=1e-12)
+
+
+def test_a_constant_scorer_gets_the_prevalence_exactly() -> None:
+    labels = np.array([0, 1, 0, 0, 1, 0, 0])
+    assert problem_average_precision(labels, np.zeros((1, 7)))[0] == 2 / 7
+
+
+def test_columns_may_have_labels_of_their_own() -> None:
+    labels = np.array([[1, 0, 0], [0, 0, 1]])
+    np.testing.assert_allclose(problem_average_precision(labels, np.array([[3.0, 2, 1], [3.0, 2, 1]])), [1, 1 / 3])
+
+
+def test_problems_of_one_class_are_left_out() -> None:
+    labels = np.array([1, 0, 0, 0, 1, 1])
+    problems = np.array([5, 5, 3, 3, 9, 9])
+    assert list(mixed_problems(labels, problems)) == [5]
+    assert average_precision_by_problem(labels, np.ones((6, 2)), problems).shape == (1, 2)
+
+
+@pytest.mark.parametrize(("n", "k"), [(2, 1), (4, 1), (5, 2), (6, 3)])
+def test_chance_is_the_mean_over_all_orders(n: int, k: int) -> None:
+    labels = np.array([1] * k + [0] * (n - k))
+    every = [average_precision_score(labels, order) for order in permutations(range(n))]
+    assert random_average_precision(labels) == pytest.approx(np.mean(every), abs=1e-12)
+
+
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=6), st.integers(1, 4), st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_top_k_recall_is_the_mean_over_all_ways_to_break_ties(values: list[int], k: int, seed: int) -> None:
+    scores = np.array(values, dtype=float)
+    importance = np.random.default_rng(seed).permutation(len(values)).astype(float)
+    wanted = set(np.argsort(-importance)[: min(k, len(values))].tolist())
+    recalls = []
+    for order in permutations(range(len(values))):
+        ranked = sorted(range(len(values)), key=lambda one: (-scores[one], order[one]))
+        recalls.append(len(wanted & set(ranked[: len(wanted)])) / len(wanted))
+    assert expected_top_k_recall(scores, importance, k) == pytest.approx(np.mean(recalls), abs=1e-12)
