@@ -62,12 +62,11 @@ def power_curve(value: dict[str, Any]) -> dg.MarkdownMetadataValue:
     """Chance to find the observed lead of each probe, against the number of problems."""
 
     def draw(axes: Any) -> None:
-        from ta_assets.core.power import TARGET, level_of, power
+        from ta_assets.core.power import TARGET, power
 
-        alpha = level_of(value["critical"], value["n_problems"]) if value["critical"] else 0.05
         for row in [row for row in value["rows"] if row["kind"] == "probe" and row["deviation"] > 0]:
             lead = max(abs(row["difference"]), 1e-6)
-            chances = [power(lead, row["deviation"], n, alpha=alpha) for n in POWER_PROBLEMS]
+            chances = [power(lead, row["deviation"], n, alpha=row["level"]) for n in POWER_PROBLEMS]
             axes.plot(POWER_PROBLEMS, chances, label=f"{row['name']} ({row['difference']:+.3f})")
         axes.axhline(TARGET, color="0.6", linestyle="--")
         axes.axvline(value["n_problems"], color="0.6", linestyle=":")

@@ -39,9 +39,10 @@ def verdict_of(tested: Tested) -> dict[str, str]:
     if row["deviation"] <= 1e-12 and abs(tested.lead) <= 1e-12:
         return _said("no difference", f"the same as {row['against']} on every problem")
     p_hardest = min(tested.rivals)[1]
-    if tested.lead < 0 and p_hardest <= ALPHA:
+    interval = tested.interval
+    if interval and interval.high < 0 and p_hardest <= ALPHA:
         return _said("worse", f"than {row['against']}")
-    if tested.lead > 0 and all(p_value <= ALPHA for _, p_value in tested.rivals):
+    if interval and interval.low > 0 and all(p_value <= ALPHA for _, p_value in tested.rivals):
         blocked = [key for key in ("increment_p", "stratified_p") if row[key] is not None and row[key] > ALPHA]
         if not blocked:
             return _said("better", f"than {row['against']} and every other rival")

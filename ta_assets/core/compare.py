@@ -4,8 +4,8 @@ Belongs here: the comparison table of a setting. Stays out: fitting (``crossfit`
 the statistics themselves (``intervals``, ``increment``, ``nulls``, ``power``, ``label_noise``), rendering.
 
 The unit is the problem: average precision within each problem that holds both classes, averaged over repeats. A probe
-must beat every baseline (intersection-union test, Berger 1982), so the one with the least lead decides; differences of
-all probes, blocks and baselines are corrected together. A lead that a smooth function of position explains is none.
+must beat every baseline (intersection-union test, Berger 1982), so the one with the least lead decides; all probes and
+blocks that were looked at are corrected together. A lead that a smooth function of position explains is none.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) 
         options: margin, deltas, draws, seed.
 
     Returns:
-        n_problems, scheme, family (hypotheses corrected together), critical (|t| of the family), rows (one a score,
+        n_problems, scheme, family (probes corrected together), rows (one a score,
         probes first, best first; see ``_row``), support and ceiling (None without rollout counts), chance.
 
     Raises:
@@ -110,8 +110,7 @@ def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) 
         {
             "n_problems": len(table.chance),
             "scheme": fitted.record["scheme"],
-            "family": len(family.adjusted),
-            "critical": family.critical,
+            "family": len(probes),
             "chance": float(table.chance.mean()),
             "rows": made,
             "support": None if support is None else dataclasses.asdict(support),
@@ -122,20 +121,30 @@ def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) 
 
 @dataclass(frozen=True)
 class _Family:
-    """Hypotheses that are corrected together: those on probes are not diluted by those on baselines."""
+    """Scores that are corrected together, rival by rival; those on probes are not diluted by those on baselines.
+
+    A score that is not better than every rival is not better than the one that is best in truth. So every false claim
+    is false against that one rival, and it is enough to correct within each.
+    """
 
     adjusted: Mapping[tuple[str, str], float]
     """(name, rival) -> p-value."""
-    critical: float
+    critical: Mapping[str, float]
+    """Rival -> |t| that the largest of all names exceeds in 5 % of the flips."""
 
     @classmethod
     def of(cls, table: _Table, names: Sequence[str], options: InferenceOptions) -> _Family:
-        pairs = [(name, rival) for name in names for rival in table.rivals(name)]
-        if not pairs:
-            return cls({}, float("inf"))
-        differences = np.stack([table.difference(pair) for pair in pairs], axis=1)
-        flips = intervals.sign_flip_max_t(differences, flips=max(MIN_FLIPS, options.permutations), seed=options.seed)
-        return cls(dict(zip(pairs, map(float, flips.adjusted), strict=True)), flips.critical)
+        adjusted: dict[tuple[str, str], float] = {}
+        critical: dict[str, float] = {}
+        for rival in dict.fromkeys(rival for name in names for rival in table.rivals(name)):
+            held = [name for name in names if rival in table.rivals(name)]
+            differences = np.stack([table.difference((name, rival)) for name in held], axis=1)
+            flips = intervals.sign_flip_max_t(
+                differences, flips=max(MIN_FLIPS, options.permutations), seed=options.seed
+            )
+            adjusted |= {(name, rival): float(p) for name, p in zip(held, flips.adjusted, strict=True)}
+            critical[rival] = flips.critical
+        return cls(adjusted, critical)
 
 
 @dataclass(frozen=True)
@@ -210,21 +219,21 @@ def _row(facts: _Facts, name: str) -> dict[str, Any]:
     """One score as JSON.
 
     Keys: name, kind, average_precision with interval; against (the rival with the least lead), difference,
-    low, high, bootstrap_low, bootstrap_high, p; increment_p, stratified_p, chance_p; share_of_ceiling; verdict,
-    needed (problems for 80 % power at the observed difference), needed_for {delta: problems}.
+    low, high, deviation, p; increment_p, stratified_p, chance_p; share_of_ceiling; verdict, reason,
+    level (of one test in its family), needed (problems for 80 % power at the observed difference), needed_for
+    {delta: problems}.
     """
     table, options = facts.table, facts.options
     rivals = table.rivals(name)
     against = min(rivals, key=lambda rival: (table.difference((name, rival)).mean(), rival))
     difference = table.difference((name, against))
-    alone = intervals.t_interval(table.of(name), inflation=table.inflation)
-    interval = intervals.t_interval(difference, inflation=table.inflation)
-    skewed = intervals.bootstrap_t(difference, draws=2000, seed=options.seed)
+    alone = intervals.interval(table.of(name), inflation=table.inflation, seed=options.seed)
+    interval = intervals.interval(difference, inflation=table.inflation, seed=options.seed)
     family = facts.family(name)
     tested = {"p": max(family.adjusted[name, rival] for rival in rivals), "chance_p": facts.chance[name]}
     tested |= facts.beyond.get(name, {})
     n, deviation = len(difference), float(difference.std(ddof=1)) if len(difference) > 1 else 0.0
-    alpha = power.level_of(family.critical, n) or ALPHA
+    alpha = power.level_of(family.critical[against], n) or ALPHA
 
     def needed(delta: float) -> int | None:
         return power.problems_needed(delta, deviation, alpha=min(alpha, ALPHA), inflation=table.inflation)
@@ -240,15 +249,14 @@ def _row(facts: _Facts, name: str) -> dict[str, Any]:
         "difference": lead,
         "low": interval.low if interval else None,
         "high": interval.high if interval else None,
-        "bootstrap_low": skewed.low if skewed else None,
-        "bootstrap_high": skewed.high if skewed else None,
         "deviation": deviation,
         **{key: tested.get(key) for key in ("p", "increment_p", "stratified_p", "chance_p")},
         "share_of_ceiling": _share(facts, name),
+        "level": min(alpha, ALPHA),
         "needed": needed(max(abs(lead), options.margin)),
         "needed_for": {f"{delta:g}": needed(delta) for delta in options.deltas},
     }
-    narrow = intervals.t_interval(difference, level=1 - 2 * ALPHA, inflation=table.inflation)
+    narrow = intervals.interval(difference, level=1 - 2 * ALPHA, inflation=table.inflation, seed=options.seed)
     leads = [float(table.difference((name, rival)).mean()) for rival in rivals]
     p_rivals = [family.adjusted[name, rival] for rival in rivals]
     return row | verdict_of(Tested(n, lead, interval, narrow, tuple(zip(leads, p_rivals, strict=True)), row, options))

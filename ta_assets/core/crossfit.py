@@ -24,7 +24,7 @@ UNTRAINED = ("order", "label_support")
 only where the data carries rollout counts."""
 TRAINED_BASELINES = ("sentence_length", "position_linear", "position_spline", "function_tags", "text_tfidf")
 FAMILIES = ("ridge", "logistic", "difference_of_means", "lda", "banded_ridge")
-BANDS = (0.01, 0.1, 1.0)
+BANDS = (0.1, 1.0)
 """Squared scale of the position splines beside activations: how much cheaper their coefficients are, inverted."""
 INNER_FOLDS = 5
 LOGISTIC_GRID = tuple(float(value) for value in np.logspace(-2, 2, 5))

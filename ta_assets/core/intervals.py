@@ -5,7 +5,7 @@ Belongs here: statistics of a table [n_problems, n_hypotheses]. Stays out: what 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -13,6 +13,7 @@ from scipy import stats
 MIN_PROBLEMS = 5
 """Below this no interval is given: its width is itself a guess (two of three problems decide a standard deviation)."""
 LEVEL = 0.95
+BOOTSTRAP_DRAWS = 2000
 
 
 @dataclass(frozen=True)
@@ -44,26 +45,34 @@ def t_interval(values: np.ndarray, *, level: float = LEVEL, inflation: float = 1
     return Interval(mean, mean - half, mean + half, n, float(error))
 
 
-def bootstrap_t(values: np.ndarray, *, draws: int, seed: int, level: float = LEVEL) -> Interval | None:
+def bootstrap_t(values: np.ndarray, *, level: float = LEVEL, inflation: float = 1.0, seed: int = 0) -> Interval | None:
     """Studentized bootstrap over problems, which follows skew (Efron and Tibshirani 1993, 12.5); None as above.
 
     Draws in which all values are equal have no statistic and are left out.
     """
-    plain = t_interval(values, level=level)
+    plain = t_interval(values, level=level, inflation=inflation)
     if plain is None:
         return None
-    drawn = values[np.random.default_rng(seed).integers(0, len(values), (draws, len(values)))]
+    drawn = values[np.random.default_rng(seed).integers(0, len(values), (BOOTSTRAP_DRAWS, len(values)))]
     error = drawn.std(axis=1, ddof=1) / np.sqrt(len(values))
     valid = error > 1e-15
     statistic = (drawn.mean(axis=1)[valid] - plain.estimate) / error[valid]
     low, high = np.quantile(statistic, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(
-        plain.estimate,
-        plain.estimate - float(high) * plain.standard_error,
-        plain.estimate - float(low) * plain.standard_error,
-        plain.n,
-        plain.standard_error,
-    )
+    mean, scale = plain.estimate, plain.standard_error
+    return Interval(mean, mean - float(high) * scale, mean - float(low) * scale, plain.n, scale)
+
+
+def interval(values: np.ndarray, *, level: float = LEVEL, inflation: float = 1.0, seed: int = 0) -> Interval | None:
+    """The wider of Student's and the studentized bootstrap's interval, end by end; None as above.
+
+    Differences in average precision are skewed: on published label tables Student's interval alone holds the mean of a
+    weak score in 91 % at five and ten problems, this one in at least 93 % (``tests/benchmarks``).
+    """
+    plain = t_interval(values, level=level, inflation=inflation)
+    skewed = bootstrap_t(values, level=level, inflation=inflation, seed=seed)
+    if plain is None or skewed is None:
+        return None
+    return replace(plain, low=min(plain.low, skewed.low), high=max(plain.high, skewed.high))
 
 
 def nadeau_bengio(n_values: int, test_to_train: float) -> float:

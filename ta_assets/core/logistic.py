@@ -18,7 +18,6 @@ import numpy as np
 MEMORY = 8
 MAX_ITERATIONS = 400
 TOLERANCE = 1e-6
-"""Largest gradient entry, in units of the preconditioner's root and the weights' sum, at which a column is done."""
 LINE_STEPS = 3
 COLUMNS_AT_ONCE = 256
 CURVATURE = 0.15
@@ -62,7 +61,9 @@ def balanced_weights(labels: np.ndarray, used: np.ndarray) -> np.ndarray:
     )
 
 
-def fit(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, at: np.ndarray) -> LogisticFits:
+def fit(
+    rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, at: np.ndarray, *, tolerance: float = TOLERANCE
+) -> LogisticFits:
     """Solve every column.
 
     Args:
@@ -70,9 +71,11 @@ def fit(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, at: np.ndarra
         labels: [n, n_columns] of 0 and 1.
         weights: [n, n_columns] non-negative.
         at: [n_columns] positive penalties.
+        tolerance: largest gradient entry, in units of the preconditioner's root and the weights' sum, at which a
+            column is done.
     """
     parts = [
-        _solve(rows, *(array[..., start : start + COLUMNS_AT_ONCE] for array in (labels, weights, at)))
+        _solve(rows, *(array[..., start : start + COLUMNS_AT_ONCE] for array in (labels, weights, at)), tolerance)
         for start in range(0, labels.shape[1], COLUMNS_AT_ONCE)
     ]
     return LogisticFits(
@@ -88,7 +91,7 @@ def log_loss(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.
     return (weights * np.logaddexp(0.0, np.where(labels == 1, -scores, scores))).sum(axis=0)
 
 
-def _solve(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, at: np.ndarray) -> LogisticFits:
+def _solve(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, at: np.ndarray, tolerance: float) -> LogisticFits:
     r = rows.shape[1]
     kind = rows.dtype
     sign = np.where(labels == 1, 1, -1).astype(kind)
@@ -101,7 +104,7 @@ def _solve(rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, at: np.nda
     start = np.linalg.norm(state.gradient, axis=0)
     for taken in range(1, MAX_ITERATIONS + 1):
         state.step()
-        done = (np.abs(state.gradient) / np.sqrt(state.scale * state.total)).max(axis=0) <= TOLERANCE
+        done = (np.abs(state.gradient) / np.sqrt(state.scale * state.total)).max(axis=0) <= tolerance
         if taken == MAX_ITERATIONS:
             done[:] = True
         if done.any():

@@ -30,12 +30,14 @@ def problem_average_precision(labels: np.ndarray, scores: np.ndarray) -> np.ndar
     hits = np.cumsum(hit, axis=1)
     tied = ordered[:, 1:] == ordered[:, :-1]
     precision = hits / rank
+    gained = hit / hits[:, -1:]
     if tied.any():
-        # a row inside a block of ties has the precision at the block's end
-        end = np.where(np.concatenate([~tied, np.ones((len(scores), 1), dtype=bool)], axis=1), np.arange(n), n)
-        end = np.minimum.accumulate(end[:, ::-1], axis=1)[:, ::-1]
-        precision = np.take_along_axis(precision, end, axis=1)
-    return (precision * hit).sum(axis=1) / hits[:, -1]
+        # one threshold a block of ties, at its last row; the gain first, so that a constant score is exact
+        last = np.concatenate([~tied, np.ones((len(scores), 1), dtype=bool)], axis=1)
+        before = np.maximum.accumulate(np.where(last, hits, 0), axis=1)
+        before = np.concatenate([np.zeros((len(scores), 1), dtype=hits.dtype), before[:, :-1]], axis=1)
+        gained = np.where(last, (hits - before) / hits[:, -1:], 0.0)
+    return (gained * precision).sum(axis=1)
 
 
 def average_precision_by_problem(labels: np.ndarray, scores: np.ndarray, problems: np.ndarray) -> np.ndarray:

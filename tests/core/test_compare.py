@@ -14,7 +14,7 @@ from ta_assets.core.compare import HURDLES, compare, is_probe
 from ta_assets.core.cross_fitted import cross_fitted
 from ta_assets.core.feature_sets import position_splines
 from ta_assets.core.increment import partial_products
-from ta_assets.core.intervals import one_sided_p, t_interval
+from ta_assets.core.intervals import Interval, one_sided_p, t_interval
 from ta_assets.core.spectrum import within_problems
 from ta_assets.core.values import InferenceOptions
 from tests.core.traces import made_rows, made_vectors
@@ -84,6 +84,10 @@ def test_many_problems_are_compared_with_the_correction_for_resampled_folds() ->
     assert by_name(value)["ridge"]["verdict"] == "better"
 
 
+def around(lead: float) -> Interval:
+    return Interval(lead, lead - 0.05, lead + 0.05, 20, 0.02)
+
+
 def row(**fields: Any) -> dict[str, Any]:
     plain = {"against": "order", "deviation": 0.1, "needed": 77, "increment_p": 0.01, "stratified_p": 0.01, "p": 0.01}
     return {**plain, **fields}
@@ -101,13 +105,17 @@ def row(**fields: Any) -> dict[str, Any]:
         (-0.1, [(-0.1, 0.4)], {}, 20, "inconclusive, needs about 77 problems"),
         (0.1, [(0.1, 0.01)], {}, 4, "inconclusive, needs at least 5 problems"),
         (0.0, [(0.0, 1.0)], {"deviation": 0.0}, 20, "no difference"),
+        (0.04, [(0.04, 0.01)], {}, 20, "inconclusive, needs about 77 problems"),
         (0.1, [(0.1, 0.4)], {"needed": None}, 20, "inconclusive, needs over 100000 problems"),
     ],
 )
 def test_verdicts_follow_the_rule(
     lead: float, rivals: list[tuple[float, float]], fields: dict[str, Any], n: int, verdict: str
 ) -> None:
-    assert claims.verdict_of(claims.Tested(n, lead, None, None, rivals, row(**fields), OPTIONS))["verdict"] == verdict
+    assert (
+        claims.verdict_of(claims.Tested(n, lead, around(lead), None, rivals, row(**fields), OPTIONS))["verdict"]
+        == verdict
+    )
 
 
 def test_an_interval_inside_the_margin_is_no_difference() -> None:

@@ -24,7 +24,8 @@ def test_the_interval_is_students() -> None:
 @pytest.mark.parametrize("refused", [values(4), np.full(9, 0.3)])
 def test_too_few_or_equal_values_get_no_interval(refused: np.ndarray) -> None:
     assert intervals.t_interval(refused) is None
-    assert intervals.bootstrap_t(refused, draws=100, seed=0) is None
+    assert intervals.bootstrap_t(refused) is None
+    assert intervals.interval(refused) is None
 
 
 def test_one_sided_p_is_scipys_and_of_equal_values_the_sign_tests() -> None:
@@ -37,12 +38,15 @@ def test_one_sided_p_is_scipys_and_of_equal_values_the_sign_tests() -> None:
 
 def test_the_studentized_bootstrap_covers_skewed_values_from_the_right_side() -> None:
     skewed = np.random.default_rng(1).exponential(1.0, 20)
-    ours = intervals.bootstrap_t(skewed, draws=2000, seed=0)
+    ours = intervals.bootstrap_t(skewed)
     plain = intervals.t_interval(skewed)
     assert ours is not None
     assert plain is not None
     assert ours.high - ours.estimate > ours.estimate - ours.low
     assert ours.high > plain.high
+    both = intervals.interval(skewed)
+    assert both is not None
+    assert (both.low, both.high) == (min(ours.low, plain.low), ours.high)
 
 
 def test_the_correction_for_overlapping_training_sets_is_nadeau_and_bengios() -> None:

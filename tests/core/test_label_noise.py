@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ta_assets.core.label_noise import fisher_p, noise_ceiling, standard_errors, support
-from ta_assets.core.labels import anchors
 from ta_assets.core.ranking import average_precision_by_problem
 from ta_assets.core.rollout_counts import COUNT_COLUMNS, rollout_counts
+from tests.core.traces import campaign
 
 REAL = Path(__file__).resolve().parents[3] / "shared/data/math-rollouts"
 
@@ -88,22 +88,6 @@ def test_an_empty_group_has_no_error_and_no_significance() -> None:
     frame = pd.DataFrame([[0.0, 0.0, 60.0, 30.0]], columns=pd.Index(COUNT_COLUMNS))
     assert np.isnan(standard_errors(frame)[0])
     assert fisher_p(frame)[0] == 1.0
-
-
-def campaign(seed: int, zero: float, spread: float) -> tuple[pd.DataFrame, np.ndarray]:
-    """Forty traces with known true importances, and rollouts drawn from them."""
-    rng = np.random.default_rng(seed)
-    n, problems = 60, np.repeat(np.arange(40), 60)
-    base = rng.uniform(0.3, 0.7, len(problems))
-    true = np.where(rng.random(len(problems)) < zero, 0.0, rng.normal(0, spread, len(problems)))
-    true = np.clip(base + true, 0.02, 0.98) - base
-    a = rng.integers(5, 90, len(problems))
-    k_a, k_b = rng.binomial(a, base + true), rng.binomial(95, base)
-    raw = k_a / a - k_b / 95
-    labels = np.concatenate([anchors(raw[start : start + n], 90) for start in range(0, len(raw), n)])
-    frame = {"problem_id": problems, "anchor": labels, "counterfactual_raw": raw}
-    counts = dict(zip(COUNT_COLUMNS, (a, k_a, np.full_like(a, 95), k_b), strict=True))
-    return pd.DataFrame({**frame, **{name: one.astype(float) for name, one in counts.items()}}), true
 
 
 @pytest.mark.parametrize(("zero", "spread"), [(0.0, 0.1), (0.8, 0.3), (0.95, 0.4)])
