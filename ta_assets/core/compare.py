@@ -230,7 +230,10 @@ def _row(facts: _Facts, name: str) -> dict[str, Any]:
     alone = intervals.interval(table.of(name), inflation=table.inflation, seed=options.seed)
     interval = intervals.interval(difference, inflation=table.inflation, seed=options.seed)
     family = facts.family(name)
-    tested = {"p": max(family.adjusted[name, rival] for rival in rivals), "chance_p": facts.chance[name]}
+    lead = float(difference.mean())
+    # to lead, a score must lead every rival; to be behind, it is enough to be behind one
+    decisive = rivals if lead > 0 else (against,)
+    tested = {"p": max(family.adjusted[name, rival] for rival in decisive), "chance_p": facts.chance[name]}
     tested |= facts.beyond.get(name, {})
     n, deviation = len(difference), float(difference.std(ddof=1)) if len(difference) > 1 else 0.0
     alpha = power.level_of(family.critical[against], n) or ALPHA
@@ -238,7 +241,6 @@ def _row(facts: _Facts, name: str) -> dict[str, Any]:
     def needed(delta: float) -> int | None:
         return power.problems_needed(delta, deviation, alpha=min(alpha, ALPHA), inflation=table.inflation)
 
-    lead = float(difference.mean())
     row = {
         "name": name,
         "kind": "probe" if is_probe(name) else "baseline",

@@ -167,6 +167,7 @@ def position_functions(runs: int = 200) -> list[Record]:
     """How often a smooth non-linear function of position is called an increment, by ours and by the old way."""
     rng = np.random.default_rng(0)
     ours = linear = 0
+    trained = intervals.nadeau_bengio(20, 1 / 19)
     for _ in range(runs):
         rows = drawn_traces(rng, 20, None)
         problems = rows["problem_id"].to_numpy()
@@ -174,11 +175,18 @@ def position_functions(runs: int = 200) -> list[Record]:
         waves = [rng.normal() * np.cos(np.pi * (k * position + rng.random())) for k in rng.uniform(0.3, 3, 3)]
         score = np.sum(waves, axis=0) + rng.normal() * np.exp(-rng.uniform(2, 10) * position)
         products = partial_products(rows["anchor"].to_numpy(), score[:, None], problems, position_splines(rows))[:, 0]
-        ours += two_sided(products) <= 0.05
-        linear += two_sided(_linear_products(rows, score, problems)) <= 0.05
+        ours += intervals.one_sided_p(products, inflation=trained) <= 0.05
+        linear += intervals.one_sided_p(_linear_products(rows, score, problems)) <= 0.05
     claim = "a smooth function of position called an increment"
     return [
-        record(claim, ours / runs, "<=", 0.05, runs, "20 real label tables, splines, cross-fitted"),
+        record(
+            claim,
+            ours / runs,
+            "<=",
+            0.05,
+            runs,
+            "20 real label tables, splines, cross-fitted; the test of the comparison, for one score",
+        ),
         record(f"{claim}, linear in-sample residuals", linear / runs, ">", 0.05, runs, "the predecessor's way fails"),
     ]
 
@@ -190,11 +198,6 @@ def _linear_products(rows: pd.DataFrame, score: np.ndarray, problems: np.ndarray
         for target in (rows["anchor"].to_numpy(float), score)
     )
     return np.array([(first * second)[problems == one].mean() for one in np.unique(problems)])
-
-
-def two_sided(values: np.ndarray) -> float:
-    """Student's two-sided p-value."""
-    return 2 * min(intervals.one_sided_p(values), intervals.one_sided_p(-values))
 
 
 @cache
@@ -260,27 +263,29 @@ def realised_power() -> list[Record]:
     return records
 
 
-def family_wise(runs: int = 1000, hypotheses: int = 500, n_problems: int = 20) -> Record:
-    """How often the best of many random scores is called different from another random one."""
+def family_wise(runs: int = 2000, hypotheses: int = 500, n_problems: int = 20) -> Record:
+    """How often the best of many random scores is called better than another random one."""
     rng = np.random.default_rng(3)
     scores = np.stack(
         [problem_average_precision(rows["anchor"].to_numpy(), rng.normal(size=(4000, len(rows)))) for rows in pool()]
     )
-    wrong = naive = 0
+    wrong = either = naive = 0
     for run_index in range(runs):
         chosen = rng.choice(len(scores), n_problems, replace=False)
         columns = rng.choice(scores.shape[1], hypotheses + 1, replace=False)
         table = scores[np.ix_(chosen, columns)]
         differences = table[:, 1:] - table[:, :1]
-        wrong += intervals.sign_flip_max_t(differences, flips=1000, seed=run_index).adjusted.min() <= 0.05
-        statistic = np.abs(differences.mean(axis=0)) / (differences.std(axis=0, ddof=1) / np.sqrt(n_problems))
+        adjusted = intervals.sign_flip_max_t(differences, flips=1000, seed=run_index).adjusted
+        wrong += adjusted[differences.mean(axis=0) > 0].min(initial=1.0) <= 0.05
+        either += adjusted.min() <= 0.05
+        statistic = differences.mean(axis=0) / (differences.std(axis=0, ddof=1) / np.sqrt(n_problems))
         naive += statistic.max() > 2.093
     upper = float(beta.ppf(0.95, wrong + 1, runs - wrong))
     detail = (
         f"{hypotheses} random scores against another on {n_problems} real label tables; upper 95 % limit {upper:.4f} "
-        f"(at most .064); naive best-of {naive / runs:.2f} (above .30)"
+        f"(at most .064); better or worse {either / runs:.3f}; naive best-of {naive / runs:.2f} (above .30)"
     )
-    return record("family-wise false positives", wrong / runs, "<=", 0.05, runs, detail)
+    return record("family-wise false 'better' over 500 random scores", wrong / runs, "<=", 0.05, runs, detail)
 
 
 def ceilings(campaigns: int = 10) -> list[Record]:
