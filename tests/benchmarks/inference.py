@@ -185,7 +185,7 @@ def position_functions(runs: int = 200) -> list[Record]:
             "<=",
             0.05,
             runs,
-            "20 real label tables, splines, cross-fitted; the test of the comparison, for one score",
+            "20 real label tables; the test of the comparison",
         ),
         record(f"{claim}, linear in-sample residuals", linear / runs, ">", 0.05, runs, "the predecessor's way fails"),
     ]
