@@ -175,6 +175,7 @@ def build_world(folder: Path, model: Path) -> TinyWorld:
         "models": {"tiny": {"folder": "tiny", "language_model": str(model)}},
         "extraction": {"storage_dtype": "float32"},
         "statistics": {"bootstrap": 100},
+        "inference": {"permutations": 200, "ceiling_draws": 20},
         "probes": {"mlp_hidden": 8, "mlp_max_iter": 30},
         "settings": {
             "tiny_correct": {"model": "tiny", "solutions": "correct"},
