@@ -7,7 +7,8 @@ import pandas as pd
 from pydantic import Field
 
 from ta_assets import plots, runs
-from ta_assets.extraction import CorpusExtraction
+from ta_assets.core.storage_estimate import in_words
+from ta_assets.extraction import CorpusExtraction, Plan
 from ta_assets.partitions import Partitions
 from ta_assets.problems import union
 from ta_assets.provenance import World, fingerprint, output
@@ -39,7 +40,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
             "problem_ids": dg.AssetIn(partition_mapping=partitions.setting_to_corpus, metadata={"collect": True}),
         },
         pool=GPU_POOL,
-        code_version="1",
+        code_version="2",
         group_name="activations",
     )
     def activations(
@@ -50,7 +51,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         language_model: LanguageModelResource,
         store: ArtifactStore,
     ) -> dg.Output[Activations]:
-        """Mean of the residual stream over each sentence's tokens, of all sentences of a corpus.
+        """The residual stream after each chosen block, pooled over sentences, of all sentences of a corpus.
 
         Depends on texts and extraction options only, never on labels or splits. Written problem by problem, so a
         killed run goes on where it stopped; what could not be extracted is recorded as skipped.
@@ -65,19 +66,24 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
             resolved = {
                 **made_from["extraction"],
                 "language_model": made_from["language_model"],
-                "layer": extractor.block,
+                "layer": extractor.block if len(extractor.blocks) == 1 else list(extractor.blocks),
                 "dtype": extractor.dtype,
             }
             extraction = CorpusExtraction(
                 source=study.source(corpus),
                 rollouts=rollouts,
-                shards=ShardStore(store.base, fingerprint(resolved)),
+                # one block each, so that whoever needs this block of this text shares its shard
+                shards={
+                    block: ShardStore(store.base, fingerprint({**resolved, "layer": block}))
+                    for block in extractor.blocks
+                },
                 reuse=config.reuse,
                 log=context.log.info,
             )
-            value = extraction.run(extractor, union(problem_ids), resolved)
+            plan = extraction.plan(extractor, union(problem_ids))
+            value = extraction.run(extractor, plan, resolved)
             device = extractor.device_name
-        return output(value, made_from, {"device": device, **_facts(value)})
+        return output(value, made_from, {"device": device, **_facts(value), **_room(plan)})
 
     return [activations]
 
@@ -89,10 +95,19 @@ def _facts(value: Activations) -> dict[str, object]:
         "problems": len(value.record["shards"]),
         "sentences": len(value.spans),
         "block": value.record["block"],
+        "blocks": str(value.record["blocks"]),
         "d_model": value.record["d_model"],
         "tokens": sum(tokens.values()),
         "tokens_of_problems": plots.tokens(tokens),
         "skipped": len(skips),
         "skipped_kinds": dict(Counter(skips["kind"])),
         "skipped_problems": dg.MetadataValue.md(plots.markdown_table(skips)),
+    }
+
+
+def _room(plan: Plan) -> dict[str, object]:
+    return {
+        "estimated_bytes": plan.estimate.total,
+        "estimated_storage": in_words(plan.estimate.total),
+        "estimated_storage_to_write": in_words(plan.estimate.missing),
     }

@@ -6,17 +6,29 @@ Belongs here: the order of reading, computing and storing. Stays out: Dagster, t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ta_assets.core.values import CorpusSource, PooledProblem, Skip
+from ta_assets.core.errors import InputError
+from ta_assets.core.spans import UnalignedSentence
+from ta_assets.core.storage_estimate import StorageEstimate, block_bytes, in_words
+from ta_assets.core.values import CorpusSource, PooledProblem, Problem, Skip
 from ta_resources.extractor import Extractor
 from ta_resources.rollouts import RolloutsResource
 from ta_resources.shards import Shard, ShardStore
 from ta_resources.storage import Activations
+
+
+def free_bytes(folder: Path) -> int:
+    """Room on the disk of a folder that need not exist yet."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,38 +37,81 @@ class CorpusExtraction:
 
     source: CorpusSource
     rollouts: RolloutsResource
-    shards: ShardStore
+    shards: Mapping[int, ShardStore]
+    """Block -> where its shards lie; the primary block first."""
     reuse: bool
     log: Callable[[str], None]
+    free: Callable[[Path], int] = free_bytes
 
-    def run(self, extractor: Extractor, problem_ids: list[int], resolved: dict[str, Any]) -> Activations:
+    def plan(self, extractor: Extractor, problem_ids: list[int]) -> Plan:
+        """What is stored, what must be computed, and how much room that takes.
+
+        Reads every problem once, so that a malformed one is reported before any forward pass.
+
+        Raises:
+            InputError: a malformed problem, or the disk has no room for what must be computed.
+        """
+        plan = Plan({}, {}, StorageEstimate(0, 0))
+        total = missing = 0
+        for problem in self.rollouts.load_problems(self.source, problem_ids):
+            names = self._take_stored(problem, plan.entries)
+            entry = plan.entries.get(problem.problem_id)
+            n_rows = entry.n_rows if entry else rows_to_store(problem, extractor)
+            one = block_bytes(len(problem.sentences), n_rows, extractor.d_model * extractor.storage_bytes)
+            total, missing = total + one * len(self.shards), missing + one * len(names)
+            if names:
+                plan.missing[problem.problem_id] = names
+        complete = len(problem_ids) - len(plan.missing)
+        if complete:
+            self.log(f"{complete} of {len(problem_ids)} problems taken from the store")
+        self._require_room(missing)
+        return dataclasses.replace(plan, estimate=StorageEstimate(total, missing))
+
+    def run(self, extractor: Extractor, plan: Plan, resolved: dict[str, Any]) -> Activations:
         """Extract, store and index every problem; memory does not grow with their number but for the spans."""
-        names, entries = self._stored(problem_ids)
-        if entries:
-            self.log(f"{len(entries)} of {len(problem_ids)} problems taken from the store")
-        skipped: list[Skip] = []
-        for result in extractor.extract(Missing(self.rollouts, self.source, list(names)), log=self.log):
+        entries, skipped = dict(plan.entries), []
+        texts = Missing(self.rollouts, self.source, list(plan.missing))
+        blocks = {problem_id: list(names) for problem_id, names in plan.missing.items()}
+        for result in extractor.extract(texts, blocks=blocks, log=self.log):
             if isinstance(result, Skip):
                 self.log(f"problem {result.problem_id} skipped ({result.kind}): {result.reason}")
                 skipped.append(result)
-            else:
-                entries[result.problem_id] = Entry.of(self.shards.write(names[result.problem_id], result), result)
+                entries.pop(result.problem_id, None)  # a problem has all of its blocks or none
+                continue
+            name = plan.missing[result.problem_id][result.block]
+            entry = Entry.of(self.shards[result.block].write(name, result), result)
+            entries[result.problem_id] = entry.with_others(entries.get(result.problem_id))
         return _indexed(entries, skipped, extractor, resolved)
 
-    def _stored(self, problem_ids: list[int]) -> tuple[dict[int, str], dict[int, Entry]]:
-        """Names of the shards that are missing, and the entries of those that are there.
-
-        Reads every problem once, so that a malformed one is reported before any forward pass.
-        """
-        names, entries = {}, {}
-        for problem in self.rollouts.load_problems(self.source, problem_ids):
-            name = self.shards.name(problem.problem_id, problem.trace_text, problem.sentences)
-            found = self.shards.find(name) if self.reuse else None
+    def _take_stored(self, problem: Problem, entries: dict[int, Entry]) -> dict[int, str]:
+        """Enter the blocks of a problem that are stored; returns the names of the shards of the others."""
+        names = {}
+        for block, shards in self.shards.items():
+            name = shards.name(problem.problem_id, problem.trace_text, problem.sentences)
+            found = shards.find(name) if self.reuse else None
             if found is None:
-                names[problem.problem_id] = name
+                names[block] = name
             else:
-                entries[problem.problem_id] = Entry.of(*found)
-        return names, entries
+                entries[problem.problem_id] = Entry.of(*found).with_others(entries.get(problem.problem_id))
+        return names
+
+    def _require_room(self, missing: int) -> None:
+        base = next(iter(self.shards.values())).base
+        free = self.free(base)
+        if missing > free:
+            expected = f"{in_words(missing)} for activations that are still to be written; free some, or extract less"
+            raise InputError(base, "free space on the disk", in_words(free), expected)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What an extraction will do."""
+
+    entries: dict[int, Entry]
+    """Problems of which a block or more is stored."""
+    missing: dict[int, dict[int, str]]
+    """Problem id -> block -> name of the shard to compute; problems without one are left out."""
+    estimate: StorageEstimate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,14 +134,35 @@ class Missing:
 class Entry:
     """What the index keeps of a problem: not its vectors."""
 
-    shard: Shard
+    shards: Mapping[int, Shard]
+    """Block -> its shard."""
     spans: pd.DataFrame
     n_tokens: int
+    n_rows: int
+    """Vectors a block."""
 
     @classmethod
     def of(cls, shard: Shard, pooled: PooledProblem) -> Entry:
-        """The entry of a stored problem."""
-        return cls(shard, _span_rows(pooled.problem_id, pooled.token_spans), pooled.n_tokens)
+        """The entry of a stored problem at one block."""
+        spans = _span_rows(pooled.problem_id, pooled.token_spans)
+        return cls({pooled.block: shard}, spans, pooled.n_tokens, len(pooled.vectors))
+
+    def with_others(self, other: Entry | None) -> Entry:
+        """This entry with the blocks of another one of the same problem."""
+        return self if other is None else dataclasses.replace(self, shards={**other.shards, **self.shards})
+
+
+def rows_to_store(problem: Problem, extractor: Extractor) -> int:
+    """Vectors that a problem will have at each block, by the tokenizer alone; none when it will be skipped."""
+    if extractor.pooling != "tokens":
+        return len(problem.sentences)
+    if not problem.sentences:
+        return 0
+    try:
+        spans = extractor.tokenizer.align(problem.trace_text, problem.sentences).token_spans
+    except UnalignedSentence:
+        return 0
+    return int((spans[:, 1] - spans[:, 0]).sum())
 
 
 def _indexed(
@@ -103,8 +179,14 @@ def _indexed(
         record={
             "extraction": resolved,
             "block": extractor.block,
+            "blocks": list(extractor.blocks),
             "d_model": extractor.d_model,
-            "shards": {str(problem_id): dataclasses.asdict(entries[problem_id].shard) for problem_id in ordered},
+            "shards": {
+                str(problem_id): {
+                    str(block): dataclasses.asdict(shard) for block, shard in sorted(entries[problem_id].shards.items())
+                }
+                for problem_id in ordered
+            },
             "tokens": {str(problem_id): entries[problem_id].n_tokens for problem_id in ordered},
             "skipped": [dataclasses.asdict(skip) for skip in sorted(skipped, key=lambda skip: skip.problem_id)],
         },

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from ta_assets.core.values import DEFAULT_LABEL_FIELD, CorpusSource, ExtractionSpec, LabelRule, ProbeOptions, SplitRule
+from ta_assets.extraction_section import Extraction
 
 SEEDS = 5
 """Every study has the same number of seeds: the grid of setting x seed then has no cell that can never be filled."""
@@ -101,15 +102,6 @@ class Splits(_Section):
         if abs(total - 1) > 1e-6:
             raise ValueError(f"train, val and test must sum to 1, not {total:g}")
         return self
-
-
-class Extraction(_Section):
-    """Which activations are taken; see ``ExtractionSpec``."""
-
-    layer: Literal["mid"] | Annotated[Integer, Field(ge=0)] = "mid"
-    pooling: Literal["mean"] = "mean"
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    storage_dtype: Literal["float16", "float32"] = "float16"
 
 
 class Probes(_Section):

@@ -12,23 +12,22 @@ problem's bytes must not depend on which other problems a resumed run still has 
 from __future__ import annotations
 
 import gc
-import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.pooling import segment_mean
+from ta_assets.core.pooling import SpanPooler, span_offsets
 from ta_assets.core.spans import UnalignedSentence
 from ta_assets.core.values import PooledProblem, Skip
 from ta_resources.capture import capture_blocks
 from ta_resources.devices import free_device_memory
+from ta_resources.progress import Log, Progress
 from ta_resources.tokenizing import AlignedTrace, TraceTokenizer
 
-Log = Callable[[str], None]
 MIN_TOKENS_PER_FORWARD = 16
 """Where halving stops: below this a piece needs hardly less memory than the cache of what came before it."""
 OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "not enough memory")
@@ -40,15 +39,17 @@ class LoadedModel:
     """What a loader hands over."""
 
     model: Any
-    """Base model in eval mode on its device, without the blocks above ``block``."""
+    """Base model in eval mode on its device, without the blocks above the deepest of ``blocks``."""
     tokenizer: TraceTokenizer
     identity: dict[str, str]
-    block: int
-    """0-based index of the block whose output is pooled."""
+    blocks: tuple[int, ...]
+    """0-based indices of the blocks whose output is pooled, the primary one first."""
     n_blocks: int
     """Blocks of the whole model."""
     context_length: int
     """Tokens: the smaller of the model's and the tokenizer's limit."""
+    pooling: str
+    """One of ``pooling.POOLINGS``."""
     storage_dtype: Any
     """torch.float16 or torch.float32."""
     tokens_per_forward: int
@@ -61,9 +62,11 @@ class Extractor:
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded: LoadedModel | None = loaded
         self.identity, self.tokenizer = loaded.identity, loaded.tokenizer
-        self.block, self.n_blocks = loaded.block, loaded.n_blocks
+        self.blocks, self.n_blocks, self.pooling = loaded.blocks, loaded.n_blocks, loaded.pooling
+        self.block = loaded.blocks[0]
         self.context_length = loaded.context_length
         self.d_model: int = loaded.model.config.hidden_size
+        self.storage_bytes: int = loaded.storage_dtype.itemsize
         self.dtype = str(loaded.model.dtype).removeprefix("torch.")
         self.device_name = _device_name(loaded.model.device)
 
@@ -82,19 +85,26 @@ class Extractor:
         return self.tokenizer.decode_spans(text, token_spans)
 
     def extract(
-        self, problems: Iterable[tuple[int, str, Sequence[str]]], *, log: Log
+        self,
+        problems: Iterable[tuple[int, str, Sequence[str]]],
+        *,
+        log: Log,
+        blocks: Mapping[int, Sequence[int]] | None = None,
     ) -> Iterator[PooledProblem | Skip]:
         """Pool every problem, in order, one at a time: nothing is kept of a problem once it was yielded.
 
-        A problem's vectors depend on its own text and sentences alone, to the byte, on one machine with one number of
-        threads; only after out-of-memory is a text cut into smaller pieces, which changes rounding.
+        All blocks of a problem come out of one forward pass, which ends at the deepest of them. A problem's vectors
+        depend on its own text and sentences alone, to the byte, on one machine with one number of threads; only after
+        out-of-memory is a text cut into smaller pieces, which changes rounding.
 
         Args:
             problems: (problem_id, trace text, sentences); any iterable, also an endless one.
             log: receives progress every ``progress_seconds``, and every retry.
+            blocks: problem id -> the blocks of it that are wanted; by default all of ``self.blocks`` of every problem.
 
         Yields:
-            ``PooledProblem`` or, for whatever can be wrong with one problem, ``Skip``: never an exception for one.
+            One ``PooledProblem`` for each block of a problem, in the order of the blocks, or, for whatever can be wrong
+            with one problem, one ``Skip``: never an exception for one.
 
         Raises:
             InputError: the tokenizer makes tokens that the model does not have.
@@ -102,15 +112,23 @@ class Extractor:
         if self._loaded is None:
             raise RuntimeError("the language model is closed: use the extractor inside `with resource.open(spec)`")
         total = len(problems) if isinstance(problems, Sized) else None
-        progress = _Progress(total, self._loaded.progress_seconds, log)
+        progress = Progress(total, self._loaded.progress_seconds, log)
         for problem_id, text, sentences in problems:
             progress.before()
-            result = self._extract_one(problem_id, text, sentences, log)
-            progress.done(result)
-            yield result
+            wanted = self.blocks if blocks is None else blocks[problem_id]
+            result = self._extract_one((problem_id, text, sentences), wanted, log)
+            if isinstance(result, Skip):
+                progress.skipped(result)
+                yield result
+            else:
+                progress.extracted(result[0].n_tokens)
+                yield from result
         progress.finish()
 
-    def _extract_one(self, problem_id: int, text: str, sentences: Sequence[str], log: Log) -> PooledProblem | Skip:
+    def _extract_one(
+        self, problem: tuple[int, str, Sequence[str]], blocks: Sequence[int], log: Log
+    ) -> list[PooledProblem] | Skip:
+        problem_id, text, sentences = problem
         if not sentences:
             return Skip(problem_id, "no_sentences", "the trace has no sentences")
         try:
@@ -122,10 +140,15 @@ class Extractor:
             reason = f"{n_tokens} tokens, the model reads at most {self.context_length}"
             return Skip(problem_id, "context_length", reason)
         self._refuse_unknown_tokens(trace.ids)
-        stored = self._pool_within_memory(problem_id, trace, log)
+        job = _Job(problem_id, trace, tuple(blocks))
+        stored = self._pool_within_memory(job, log)
         if isinstance(stored, Skip):
             return stored
-        return PooledProblem(problem_id, self.block, stored, trace.token_spans, n_tokens, trace.text)
+        offsets = span_offsets(trace.token_spans) if self.pooling == "tokens" else None
+        return [
+            PooledProblem(problem_id, block, stored[block], trace.token_spans, n_tokens, trace.text, offsets)
+            for block in job.blocks
+        ]
 
     def _refuse_unknown_tokens(self, ids: np.ndarray) -> None:
         """A tokenizer that belongs to another model is no fault of one problem; on CUDA it would end the process."""
@@ -135,14 +158,14 @@ class Extractor:
             source = self.identity.get("language_model", "model folder")
             raise InputError(source, "tokenizer.json: token id", int(ids.max()), f"ids below {rows}, the model's own")
 
-    def _pool_within_memory(self, problem_id: int, trace: AlignedTrace, log: Log) -> np.ndarray | Skip:
+    def _pool_within_memory(self, job: _Job, log: Log) -> dict[int, np.ndarray] | Skip:
         """Pool the trace in one forward if it may be that long, in ever smaller pieces when memory runs out."""
         assert self._loaded is not None
-        n_tokens = len(trace.ids)
+        n_tokens = len(job.trace.ids)
         size = min(n_tokens, self._loaded.tokens_per_forward)
         while True:
             try:
-                return self._pool(problem_id, trace, size)
+                return self._pool(job, size)
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -152,81 +175,70 @@ class Extractor:
             free_device_memory(self._loaded.model.device)
             if size <= MIN_TOKENS_PER_FORWARD:
                 reason = f"{n_tokens} tokens, also in pieces of {size}: {message}; use a device with more memory"
-                return Skip(problem_id, "out_of_memory", reason)
+                return Skip(job.problem_id, "out_of_memory", reason)
             size = max(MIN_TOKENS_PER_FORWARD, size // 2)
-            log(f"problem {problem_id}: out of memory, trying pieces of {size} tokens")
+            log(f"problem {job.problem_id}: out of memory, trying pieces of {size} tokens")
 
-    def _pool(self, problem_id: int, trace: AlignedTrace, size: int) -> np.ndarray | Skip:
-        """[n_sentences, d_model] storage dtype on the host, or why it must not be stored."""
+    def _pool(self, job: _Job, size: int) -> dict[int, np.ndarray] | Skip:
+        """Block -> its rows in the storage dtype on the host, or why they must not be stored."""
+        import torch
+
+        stored = {}
+        with torch.inference_mode():
+            poolers = {block: SpanPooler(job.trace.token_spans, self.pooling) for block in job.blocks}
+            self._feed(job.trace.ids, size, poolers)
+            for block in job.blocks:
+                # popped: the rows of a block that was stored need not wait for the others
+                rows = self._storable(job.problem_id, block, poolers.pop(block).result())
+                if isinstance(rows, Skip):
+                    return rows
+                stored[block] = rows
+        return stored
+
+    def _storable(self, problem_id: int, block: int, pooled: Any) -> np.ndarray | Skip:
         import torch
 
         assert self._loaded is not None
-        with torch.inference_mode():
-            pooled = segment_mean(self._residual_stream(trace.ids, size), trace.token_spans)
-            wrong = (~torch.isfinite(pooled)).any(dim=1)
-            if wrong.any():
-                reason = f"NaN or infinity in the vectors of {int(wrong.sum())} of {len(wrong)} sentences"
-                return Skip(problem_id, "not_finite", f"{reason} (computed in {self.dtype})")
-            stored = pooled.to(self._loaded.storage_dtype)
-            if not torch.isfinite(stored).all():
-                reason = f"a coordinate of {float(pooled.abs().max()):.6g} does not fit {self._loaded.storage_dtype}"
-                return Skip(problem_id, "overflow", f"{reason}; set extraction.storage_dtype to float32")
-            return stored.cpu().numpy()
+        what = "tokens" if self.pooling == "tokens" else "sentences"
+        wrong = (~torch.isfinite(pooled)).any(dim=1)
+        if wrong.any():
+            reason = f"NaN or infinity in the vectors of {int(wrong.sum())} of {len(wrong)} {what} at block {block}"
+            return Skip(problem_id, "not_finite", f"{reason} (computed in {self.dtype})")
+        rows = pooled.to(self._loaded.storage_dtype)
+        if not torch.isfinite(rows).all():
+            largest = float(pooled.abs().max())
+            reason = f"a coordinate of {largest:.6g} at block {block} does not fit {self._loaded.storage_dtype}"
+            return Skip(problem_id, "overflow", f"{reason}; set extraction.storage_dtype to float32")
+        return rows.cpu().numpy()
 
-    def _residual_stream(self, ids: np.ndarray, size: int) -> Any:
-        """[n_tokens, d_model] compute dtype on the device; ``size`` tokens a forward, joined by a key-value cache."""
+    def _feed(self, ids: np.ndarray, size: int, poolers: Mapping[int, SpanPooler]) -> None:
+        """Run the text through the model, ``size`` tokens a forward, joined by a key-value cache."""
         import torch
         from transformers import DynamicCache
 
         assert self._loaded is not None
         model = self._loaded.model
         tokens = torch.from_numpy(ids).to(model.device)[None]
-        with capture_blocks(model, [self.block]) as run:
+
+        def keep(block: int, hidden: Any) -> None:
+            poolers[block].feed(hidden[0])
+
+        with capture_blocks(model, list(poolers), keep) as run:
             if size >= len(ids):
-                return run(input_ids=tokens, use_cache=False)[self.block][0]
+                run(input_ids=tokens, use_cache=False)
+                return
             cache = DynamicCache(config=model.config)
-            pieces = [
-                run(input_ids=piece, past_key_values=cache, use_cache=True)[self.block][0]
-                for piece in tokens.split(size, dim=1)
-            ]
-        return torch.cat(pieces)
+            for piece in tokens.split(size, dim=1):
+                run(input_ids=piece, past_key_values=cache, use_cache=True)
 
 
-class _Progress:
-    """Says every few seconds how far the corpus is, and at the end what came of it."""
+@dataclass(frozen=True)
+class _Job:
+    """One aligned problem and the blocks of it that are wanted."""
 
-    def __init__(self, total: int | None, interval: float, log: Log) -> None:
-        self._total, self._interval, self._log = total, interval, log
-        self._problems = self._tokens = self._skipped = 0
-        self._start = self._last = time.monotonic()
-
-    def before(self) -> None:
-        """Log when the interval has passed; called before each problem, so that a slow one is announced."""
-        now = time.monotonic()
-        if now - self._last < self._interval:
-            return
-        self._last = now
-        seconds = now - self._start
-        text = f"problem {self._problems + 1}" + ("" if self._total is None else f" of {self._total}")
-        text += f", {self._tokens / max(seconds, 1e-9):,.0f} tokens/s"
-        if self._total is not None and self._problems:
-            text += f", about {seconds / self._problems * (self._total - self._problems):.0f} s left"
-        self._log(text)
-
-    def done(self, result: PooledProblem | Skip) -> None:
-        """Count one problem."""
-        self._problems += 1
-        if isinstance(result, Skip):
-            self._skipped += 1
-            self._log(f"problem {result.problem_id}: skipped, {result.kind}: {result.reason}")
-        else:
-            self._tokens += result.n_tokens
-
-    def finish(self) -> None:
-        """Log the sum."""
-        seconds = time.monotonic() - self._start
-        counts = f"{self._problems - self._skipped} problems extracted, {self._skipped} skipped"
-        self._log(f"{counts}, {self._tokens:,} tokens in {seconds:.1f} s")
+    problem_id: int
+    trace: AlignedTrace
+    blocks: tuple[int, ...]
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

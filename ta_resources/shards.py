@@ -19,6 +19,9 @@ from ta_assets.core.values import PooledProblem
 from ta_resources.atomic import sha256_of, write_file
 
 FOLDER = "shards"
+ARRAYS = ("vectors", "token_spans")
+OFFSETS = "offsets"
+"""Only there when every token of a sentence is stored."""
 KEY_CHARACTERS = 16
 """64 bits of SHA-256: a collision within one store stays out of reach."""
 
@@ -33,7 +36,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardStore:
-    """The shards of one extraction (one model, block, pooling and dtype)."""
+    """The shards of one extraction (one model, one block, pooling and dtype): a file holds a problem at one block."""
 
     base: Path
     """Folder of all artifacts."""
@@ -64,6 +67,8 @@ class ShardStore:
             "vectors": np.ascontiguousarray(pooled.vectors),
             "token_spans": np.ascontiguousarray(pooled.token_spans),
         }
+        if pooled.offsets is not None:
+            arrays[OFFSETS] = np.ascontiguousarray(pooled.offsets)
         facts = {
             "problem_id": pooled.problem_id,
             "block": pooled.block,
@@ -98,6 +103,7 @@ def read_shard(base: Path, shard: Shard) -> PooledProblem:
         token_spans=arrays["token_spans"],
         n_tokens=facts["n_tokens"],
         text=facts["text"],
+        offsets=arrays.get(OFFSETS),
     )
 
 
@@ -107,7 +113,9 @@ def _read(path: Path) -> tuple[Mapping[str, np.ndarray], dict]:
     try:
         with safe_open(path, framework="numpy") as file:
             facts = json.loads((file.metadata() or {})["facts"])
-            arrays = {name: file.get_tensor(name) for name in ("vectors", "token_spans")}
+            present = set(file.keys())
+            names = [*ARRAYS, OFFSETS] if OFFSETS in present else ARRAYS
+            arrays = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(path, "content", str(error), "a shard of pooled activations") from None
     if _digest(arrays) != facts.get("content_sha256"):

@@ -10,7 +10,7 @@ import hashlib
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,9 @@ class ProbeData:
     """[n_rows, d_model] float, aligned to ``rows``; None when no activations are at hand."""
     train: np.ndarray
     """[n_rows] bool: the rows to fit on."""
+    by_block: Mapping[int, np.ndarray] = field(default_factory=dict)
+    """Block -> [n_rows, d_model] float32, sorted by block; ``vectors`` is one of them. Empty when nobody said which
+    block ``vectors`` are of. May read a block anew whenever it is asked for: keep what is used twice."""
 
     def __post_init__(self) -> None:
         n = len(self.rows)
@@ -52,12 +55,14 @@ class ProbeData:
             raise ValueError(f"vectors have shape {self.vectors.shape}, expected ({n}, d_model)")
 
     @classmethod
-    def of(cls, rows: pd.DataFrame, vectors: np.ndarray | None) -> ProbeData:
+    def of(
+        cls, rows: pd.DataFrame, vectors: np.ndarray | None, by_block: Mapping[int, np.ndarray] | None = None
+    ) -> ProbeData:
         """Take the train rows from the column ``split``."""
-        return cls(rows, vectors, (rows["split"] == "train").to_numpy(dtype=bool))
+        return cls(rows, vectors, (rows["split"] == "train").to_numpy(dtype=bool), by_block or {})
 
     def sha256(self) -> str:
-        """Hex digest of everything here; equal data, equal digest."""
+        """Hex digest of all that the models here are fitted on, so not of other blocks; equal data, equal digest."""
         digest = hashlib.sha256(repr([(name, str(dtype)) for name, dtype in self.rows.dtypes.items()]).encode())
         rows = pd.util.hash_pandas_object(self.rows, index=False)  # pyright: ignore[reportAttributeAccessIssue]
         for array in (rows.to_numpy(), self.train, *(() if self.vectors is None else (self.vectors,))):

@@ -83,9 +83,12 @@ class ExtractionSpec:
     """A Hub id, or an absolute path of a local model folder."""
     revision: str = "main"
     """Branch, tag or commit on the Hub; unused for a folder."""
-    layer: str | int = "mid"
-    """``mid`` (n_layers // 2) or a 0-based block index; the vectors are the residual stream after that block."""
+    layer: str | int | float | tuple[str | int | float, ...] = "mid"
+    """``mid`` (n_layers // 2), a 0-based block index, a fraction of the depth (block floor(f * n_layers)), several of
+    these, or ``all``; the vectors are the residual stream after those blocks. The first one named is the primary block;
+    of ``all`` it is the middle one."""
     pooling: str = "mean"
+    """``mean`` or ``last`` token of a sentence, or all its ``tokens``."""
     dtype: str = "auto"
     """Compute dtype: auto, float32, float16 or bfloat16."""
     storage_dtype: str = "float16"
@@ -100,13 +103,22 @@ class PooledProblem:
     block: int
     """0-based index of the block whose output was pooled."""
     vectors: np.ndarray
-    """[n_sentences, d_model] storage dtype: mean of the residual stream over each sentence's tokens."""
+    """[n_sentences, d_model] storage dtype: the residual stream pooled over each sentence's tokens; with ``offsets``
+    [n_tokens_in_spans, d_model]: that of every token of every sentence, one sentence after the other."""
     token_spans: np.ndarray
     """[n_sentences, 2] int64, half-open token positions of each sentence."""
     n_tokens: int
     """Length of the tokenized trace."""
     text: str
     """The text that was tokenized: the trace, or its sentences joined by spaces after a retry."""
+    offsets: np.ndarray | None = None
+    """[n_sentences + 1] int64: sentence i has the rows from offsets[i] to offsets[i + 1]; None if there is one each."""
+
+    def of_sentence(self, index: int) -> np.ndarray:
+        """[d_model], or with ``offsets`` [n_tokens, d_model]: what is stored of one sentence."""
+        if self.offsets is None:
+            return self.vectors[index]
+        return self.vectors[self.offsets[index] : self.offsets[index + 1]]
 
 
 @dataclass(frozen=True)

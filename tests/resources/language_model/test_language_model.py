@@ -158,7 +158,7 @@ def test_the_tokenizer_alone_needs_neither_torch_nor_transformers(saved_model):
     [
         ({"layer": 5}, "extraction.layer"),
         ({"layer": "top"}, "extraction.layer"),
-        ({"pooling": "last"}, "extraction.pooling"),
+        ({"pooling": "max"}, "extraction.pooling"),
         ({"dtype": "int8"}, "extraction.dtype"),
         ({"storage_dtype": "bfloat16"}, "extraction.storage_dtype"),
     ],
