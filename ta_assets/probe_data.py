@@ -11,7 +11,7 @@ import pandas as pd
 
 from ta_assets.core.pooling import sentence_means
 from ta_assets.core.values import PooledProblem, Split
-from ta_resources.shards import read_shard
+from ta_resources.shards import StoredTokens, read_shard
 from ta_resources.storage import Activations
 
 if TYPE_CHECKING:
@@ -55,7 +55,11 @@ def probe_data(sentences: pd.DataFrame, activations: Activations, split: Split, 
     def at(block: int) -> np.ndarray:
         return vectors if block == primary else stack_vectors(rows, pooled_at(block))
 
-    return ProbeData.of(rows, vectors, ByBlock(sorted(activations.record["blocks"]), at))
+    by_block = ByBlock(sorted(activations.record["blocks"]), at)
+    if activations.record["extraction"]["pooling"] != "tokens":
+        return ProbeData.of(rows, vectors, by_block)
+    keys = list(zip(rows["problem_id"].tolist(), rows["chunk_idx"].tolist(), strict=True))
+    return ProbeData.of(rows, vectors, by_block, StoredTokens(base, activations.shards, keys))
 
 
 class ByBlock(Mapping[int, np.ndarray]):

@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from ta_assets.core.values import ExtractionSpec
+from ta_assets.core.values import TOKEN_PROBES, ExtractionSpec
 from ta_assets.studies import Studies
 from ta_assets.study import Study
 from ta_resources.language_model import LanguageModelResource
@@ -67,7 +67,10 @@ def study_options(study: Study, asset: str) -> dict[str, Any]:
         return {"splits": study.splits.model_dump()}
     if asset == "aggregate_metrics":
         return {"best_of_k": study.probes.best_of_k}
-    return {"probes": dataclasses.asdict(study.probe_options)}
+    options = dataclasses.asdict(study.probe_options)
+    if asset != "probe_metrics" or not set(TOKEN_PROBES) & set(options["models"]):
+        del options["token_probes"]
+    return {"probes": options}
 
 
 def shared_corpora(studies: Studies, setting: str) -> tuple[str, ...]:

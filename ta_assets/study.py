@@ -19,8 +19,19 @@ from pydantic import (
     model_validator,
 )
 
-from ta_assets.core.values import DEFAULT_LABEL_FIELD, CorpusSource, ExtractionSpec, LabelRule, ProbeOptions, SplitRule
+from ta_assets.core.values import (
+    DEFAULT_LABEL_FIELD,
+    DEFAULT_MODELS,
+    TOKEN_PROBES,
+    CorpusSource,
+    ExtractionSpec,
+    LabelRule,
+    ProbeOptions,
+    SplitRule,
+    TokenProbeOptions,
+)
 from ta_assets.extraction_section import Extraction
+from ta_assets.probe_models import ModelNames, TokenProbes
 
 SEEDS = 5
 """Every study has the same number of seeds: the grid of setting x seed then has no cell that can never be filled."""
@@ -112,6 +123,8 @@ class Probes(_Section):
     k_values: tuple[Annotated[Integer, Field(ge=1)], ...] = Field(default=(5, 10), min_length=1)
     position_bins: Integer = Field(default=5, ge=0)
     best_of_k: Integer = Field(default=1, ge=1, le=SEEDS)
+    models: ModelNames = DEFAULT_MODELS
+    token_probes: TokenProbes = TokenProbes()
 
 
 class Statistics(_Section):
@@ -177,6 +190,16 @@ class Study(_Section):
             raise ValueError(f"{', '.join(unknown)}: must be one of models ({', '.join(self.models)})")
         return self
 
+    @model_validator(mode="after")
+    def _models_have_their_input(self) -> Study:
+        token_probes = [model for model in self.probes.models if model in TOKEN_PROBES]
+        if token_probes and self.extraction.pooling != "tokens":
+            raise ValueError(
+                f"probes.models: {', '.join(token_probes)}: must have extraction.pooling: tokens, "
+                f"not {self.extraction.pooling}"
+            )
+        return self
+
     @property
     def corpora(self) -> tuple[str, ...]:
         """Names of its corpora, in the order of its settings, each once."""
@@ -217,7 +240,9 @@ class Study(_Section):
     @property
     def probe_options(self) -> ProbeOptions:
         """The study's probes as the science takes them."""
-        return ProbeOptions(bootstrap=self.statistics.bootstrap, **self.probes.model_dump())
+        options = self.probes.model_dump()
+        token_probes = TokenProbeOptions(**options.pop("token_probes"))
+        return ProbeOptions(bootstrap=self.statistics.bootstrap, token_probes=token_probes, **options)
 
     def _resolve(self, folder: str) -> Path:
         return (self.path.parent / Path(folder).expanduser()).resolve()

@@ -107,6 +107,45 @@ def read_shard(base: Path, shard: Shard) -> PooledProblem:
     )
 
 
+class StoredTokens:
+    """Every token of chosen sentences, read from shards with all tokens, one sentence at a time."""
+
+    def __init__(self, base: Path, shards: Mapping[int, Shard], keys: Sequence[tuple[int, int]]) -> None:
+        """Open the shards, which must have been read whole before: only that compares them with their hash.
+
+        Args:
+            base: folder of all artifacts.
+            shards: problem id -> its shard.
+            keys: problem id and sentence index of each row.
+        """
+        from safetensors import safe_open
+
+        used = sorted({problem_id for problem_id, _ in keys})
+        self._keys = [(int(problem_id), int(index)) for problem_id, index in keys]
+        self._hashes = [(problem_id, shards[problem_id].sha256) for problem_id in used]
+        self._vectors, self._offsets = {}, {}
+        for problem_id in used:
+            # mapped into memory, not read: the tokens of a corpus may not fit
+            file = safe_open(base / shards[problem_id].file, framework="numpy").__enter__()
+            self._vectors[problem_id] = file.get_slice("vectors")
+            self._offsets[problem_id] = file.get_tensor(OFFSETS)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """[n_rows] int64: tokens of each sentence."""
+        return np.array([np.diff(self._offsets[problem][[i, i + 1]])[0] for problem, i in self._keys], dtype=np.int64)
+
+    def of_row(self, row: int) -> np.ndarray:
+        """[n_tokens, d_model] storage dtype of one sentence."""
+        problem_id, index = self._keys[row]
+        start, end = self._offsets[problem_id][[index, index + 1]].tolist()
+        return self._vectors[problem_id][start:end]
+
+    def sha256(self) -> str:
+        """Hex digest of the shards' own hashes and of which sentence each row is."""
+        return hashlib.sha256(json.dumps([self._hashes, self._keys]).encode()).hexdigest()
+
+
 def _read(path: Path) -> tuple[Mapping[str, np.ndarray], dict]:
     from safetensors import SafetensorError, safe_open
 

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,23 @@ MLP_VALIDATION_FRACTION = 0.1
 """scikit-learn's share of the train rows that early stopping holds back, stratified by class."""
 
 
+class TokenSource(Protocol):
+    """The vectors of every token of some sentences; reads them when they are asked for."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """[n_rows] int64: tokens of each sentence."""
+        ...
+
+    def of_row(self, row: int) -> np.ndarray:
+        """[n_tokens, d_model] float of one sentence."""
+        ...
+
+    def sha256(self) -> str:
+        """Hex digest of all of them."""
+        ...
+
+
 @dataclass(frozen=True)
 class ProbeData:
     """Sentences of one setting, ready to fit on."""
@@ -46,6 +63,8 @@ class ProbeData:
     by_block: Mapping[int, np.ndarray] = field(default_factory=dict)
     """Block -> [n_rows, d_model] float32, sorted by block; ``vectors`` is one of them. Empty when nobody said which
     block ``vectors`` are of. May read a block anew whenever it is asked for: keep what is used twice."""
+    tokens: TokenSource | None = None
+    """Every token of every row, where they are stored; ``vectors`` are then their means."""
 
     def __post_init__(self) -> None:
         n = len(self.rows)
@@ -56,10 +75,14 @@ class ProbeData:
 
     @classmethod
     def of(
-        cls, rows: pd.DataFrame, vectors: np.ndarray | None, by_block: Mapping[int, np.ndarray] | None = None
+        cls,
+        rows: pd.DataFrame,
+        vectors: np.ndarray | None,
+        by_block: Mapping[int, np.ndarray] | None = None,
+        tokens: TokenSource | None = None,
     ) -> ProbeData:
         """Take the train rows from the column ``split``."""
-        return cls(rows, vectors, (rows["split"] == "train").to_numpy(dtype=bool), by_block or {})
+        return cls(rows, vectors, (rows["split"] == "train").to_numpy(dtype=bool), by_block or {}, tokens)
 
     def sha256(self) -> str:
         """Hex digest of all that the models here are fitted on, so not of other blocks; equal data, equal digest."""
@@ -67,6 +90,8 @@ class ProbeData:
         rows = pd.util.hash_pandas_object(self.rows, index=False)  # pyright: ignore[reportAttributeAccessIssue]
         for array in (rows.to_numpy(), self.train, *(() if self.vectors is None else (self.vectors,))):
             digest.update(np.ascontiguousarray(array).tobytes())
+        if self.tokens is not None:
+            digest.update(self.tokens.sha256().encode())
         return digest.hexdigest()
 
 
@@ -125,12 +150,21 @@ def fit_scores(model: str, data: ProbeData, options: ProbeOptions, seed: int = 0
     )
 
 
-def _require_fittable(model: str, data: ProbeData) -> None:
+def require_both_classes(model: str, data: ProbeData) -> None:
+    """Refuse train rows of one class.
+
+    Raises:
+        ValueError: there are no anchors among them, or nothing else.
+    """
     counts = np.bincount(data.rows["anchor"].to_numpy(dtype=np.int64)[data.train], minlength=2)
     if counts[:2].min() == 0:
         raise ValueError(
             f"cannot fit {model}: the {counts.sum()} train sentences hold {counts[1]} anchors; both classes are needed"
         )
+
+
+def _require_fittable(model: str, data: ProbeData) -> None:
+    require_both_classes(model, data)
     if model not in NEEDS_ACTIVATIONS:
         return
     if data.vectors is None:

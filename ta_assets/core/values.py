@@ -6,13 +6,22 @@ Belongs here: records without behaviour beyond reading themselves. Stays out: co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 DEFAULT_LABEL_FIELD = "counterfactual_importance_accuracy"
+DEFAULT_MODELS = (
+    "position_baseline",
+    "text_only_baseline",
+    "linear_probe",
+    "mlp_probe",
+    "activations_plus_position",
+)
+TOKEN_PROBES = ("attention_probe", "multimax_probe")
+"""Models that read every token of a sentence; they need ``pooling: tokens``."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +169,26 @@ class SplitRule:
 
 
 @dataclass(frozen=True)
+class TokenProbeOptions:
+    """Shape and training of the token probes (FEATURES M7, M8, M9); the defaults are the predecessor's."""
+
+    depth: int = 1
+    """Layers of the network on each token."""
+    width: int = 128
+    heads: int = 4
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    batch: int = 32
+    """Sentences a step."""
+    epochs: int = 50
+    """At most so many."""
+    patience: int = 5
+    """Epochs without a better validation score after which training ends."""
+    loss: str = "bce"
+    """``bce`` on the anchors, or ``huber`` or ``mse`` on the importance score."""
+
+
+@dataclass(frozen=True)
 class ProbeOptions:
     """Knobs of the probes and of their evaluation; the defaults are the predecessor's."""
 
@@ -169,15 +198,8 @@ class ProbeOptions:
     position_bins: int = 5
     bootstrap: int = 1000
     best_of_k: int = 1
-    models: tuple[str, ...] = field(
-        default=(
-            "position_baseline",
-            "text_only_baseline",
-            "linear_probe",
-            "mlp_probe",
-            "activations_plus_position",
-        )
-    )
+    models: tuple[str, ...] = DEFAULT_MODELS
+    token_probes: TokenProbeOptions = TokenProbeOptions()
 
 
 @dataclass(frozen=True)

@@ -121,3 +121,21 @@ def test_stored_tokens_are_probed_by_their_mean(plain: Made, tmp_path: Path) -> 
     assert tokens.data.vectors is not None
     np.testing.assert_allclose(tokens.data.vectors, plain.data.vectors, rtol=1e-5, atol=1e-5)
     assert set(tokens.cell.metrics["models"]) == set(plain.cell.metrics["models"])
+
+
+def test_token_probes_are_fitted_in_a_cell_and_measured_like_the_others(tmp_path: Path) -> None:
+    models = ["linear_probe", "attention_probe", "multimax_probe"]
+    probes = {"models": models, "token_probes": {"epochs": 3, "width": 16}}
+    made = make(tmp_path, extraction={"storage_dtype": "float32", "pooling": "tokens"}, probes=probes)
+    metrics = made.cell.metrics["models"]
+    assert set(metrics) == set(models)
+    for model in models[1:]:
+        assert 0 <= metrics[model]["test"]["average_precision"] <= 1
+        assert metrics[model]["fit"]["n_iter"] == 3
+        assert made.cell.predictions[f"score_{model}"].nunique() > 1
+    data, tokens = made.data, made.data.tokens
+    assert tokens is not None
+    assert data.vectors is not None
+    for row in (0, 7, len(data.rows) - 1):
+        assert len(tokens.of_row(row)) == tokens.lengths[row] == data.rows["token_count"].iloc[row]
+        np.testing.assert_allclose(tokens.of_row(row).mean(axis=0), data.vectors[row], rtol=1e-5, atol=1e-6)
