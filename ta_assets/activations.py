@@ -1,21 +1,27 @@
 """The activations of a corpus: every sentence's pooled vector, written problem by problem."""
 
 from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 from pydantic import Field
 
 from ta_assets import plots, runs
+from ta_assets.core.features import VERTICAL_MODE
 from ta_assets.core.storage_estimate import in_words
 from ta_assets.extraction import CorpusExtraction, Plan
 from ta_assets.partitions import Partitions
 from ta_assets.problems import union
 from ta_assets.provenance import World, fingerprint, output
+from ta_resources.extractor import Extractor
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
 from ta_resources.shards import ShardStore
 from ta_resources.storage import Activations, ArtifactStore
+from ta_resources.vertical_scores import VerticalScoreStore
 
 GPU_POOL = "gpu"
 
@@ -62,21 +68,12 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         # a killed process must not keep the pool's one slot for ever
         context.instance.add_run_tags(context.run.run_id, runs.owner_tags())
         with language_model.open(study.extraction_spec(corpus)) as extractor:
-            # resolved, not requested: "auto" means another dtype on another device
-            resolved = {
-                **made_from["extraction"],
-                "language_model": made_from["language_model"],
-                "layer": extractor.block if len(extractor.blocks) == 1 else list(extractor.blocks),
-                "dtype": extractor.dtype,
-            }
+            resolved = _resolved(made_from, extractor)
             extraction = CorpusExtraction(
                 source=study.source(corpus),
                 rollouts=rollouts,
-                # one block each, so that whoever needs this block of this text shares its shard
-                shards={
-                    block: ShardStore(store.base, fingerprint({**resolved, "layer": block}))
-                    for block in extractor.blocks
-                },
+                shards=_shards(store.base, resolved),
+                vertical=_vertical_scores(store.base, resolved),
                 reuse=config.reuse,
                 log=context.log.info,
             )
@@ -88,6 +85,33 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     return [activations]
 
 
+def _resolved(made_from: Mapping[str, Any], extractor: Extractor) -> dict[str, Any]:
+    """What decided the numbers; not as requested, because "auto" means another dtype on another device."""
+    return {
+        **made_from["extraction"],
+        "language_model": made_from["language_model"],
+        "layer": extractor.block if len(extractor.blocks) == 1 else list(extractor.blocks),
+        "dtype": extractor.dtype,
+    }
+
+
+def _blocks(resolved: Mapping[str, Any]) -> list[int]:
+    return resolved["layer"] if isinstance(resolved["layer"], list) else [resolved["layer"]]
+
+
+def _shards(base: Path, resolved: Mapping[str, Any]) -> dict[int, ShardStore]:
+    """One store a block, so that whoever needs this block of a text shares its shard."""
+    vectors = {key: value for key, value in resolved.items() if key != "vertical_attention"}
+    return {block: ShardStore(base, fingerprint({**vectors, "layer": block})) for block in _blocks(resolved)}
+
+
+def _vertical_scores(base: Path, resolved: Mapping[str, Any]) -> VerticalScoreStore | None:
+    if "vertical_attention" not in resolved:
+        return None
+    deciding = {key: resolved[key] for key in ("language_model", "dtype", "vertical_attention")}
+    return VerticalScoreStore(base, fingerprint({**deciding, "layer": _blocks(resolved)[0]}))
+
+
 def _facts(value: Activations) -> dict[str, object]:
     tokens = value.record["tokens"]
     skips = pd.DataFrame(value.record["skipped"], columns=pd.Index(["problem_id", "kind", "reason"]))
@@ -96,6 +120,7 @@ def _facts(value: Activations) -> dict[str, object]:
         "sentences": len(value.spans),
         "block": value.record["block"],
         "blocks": str(value.record["blocks"]),
+        **_vertical_facts(value),
         "d_model": value.record["d_model"],
         "tokens": sum(tokens.values()),
         "tokens_of_problems": plots.tokens(tokens),
@@ -103,6 +128,12 @@ def _facts(value: Activations) -> dict[str, object]:
         "skipped_kinds": dict(Counter(skips["kind"])),
         "skipped_problems": dg.MetadataValue.md(plots.markdown_table(skips)),
     }
+
+
+def _vertical_facts(value: Activations) -> dict[str, object]:
+    if VERTICAL_MODE not in value.spans:
+        return {}
+    return {"vertical_attention_modes": dict(Counter(value.spans.groupby("problem_id")[VERTICAL_MODE].first()))}
 
 
 def _room(plan: Plan) -> dict[str, object]:

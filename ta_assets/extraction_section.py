@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+
+from ta_assets.core.values import VerticalAttention
 
 LAYER_WORDS = "mid, all, a block index (at least 0), a fraction of the depth in (0, 1), or a list of the others but all"
 
@@ -31,7 +33,27 @@ def _one_layer(value: Any) -> Any:
     return value
 
 
+def _off(value: Any) -> Any:
+    """YAML reads a bare ``off`` as a no."""
+    return "off" if value is False else value
+
+
 Layers = Annotated[str | int | float | tuple[str | int | float, ...], PlainValidator(_layer)]
+
+
+class Vertical(BaseModel):
+    """Scores of the attention of later text on a sentence, at the primary block; see ``VerticalAttention``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    mode: Annotated[Literal["off", "light", "full"], BeforeValidator(_off)] = "off"
+    last_tokens: Annotated[int, Field(ge=1, strict=True)] = 1
+    depth_control: Annotated[bool, Field(strict=True)] = True
+    max_full_length: Annotated[int, Field(ge=1, strict=True)] = 1024
+
+    def options(self) -> VerticalAttention | None:
+        """As the extraction takes them; None is off."""
+        return None if self.mode == "off" else VerticalAttention(**self.model_dump())
 
 
 class Extraction(BaseModel):
@@ -43,3 +65,4 @@ class Extraction(BaseModel):
     pooling: Literal["mean", "last", "tokens"] = "mean"
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     storage_dtype: Literal["float16", "float32"] = "float16"
+    vertical_attention: Vertical = Vertical()

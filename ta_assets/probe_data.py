@@ -37,7 +37,7 @@ def probe_data(sentences: pd.DataFrame, activations: Activations, split: Split, 
         InputError: a file with vectors is missing or is not the one that was recorded.
         ValueError: a part of the split has no rows, since all its problems were skipped.
     """
-    from ta_assets.core.features import add_spans, add_split, stack_vectors
+    from ta_assets.core.features import add_spans, add_split, add_vertical, stack_vectors
     from ta_assets.core.probes import ProbeData
 
     wanted = split.part_of()
@@ -49,7 +49,7 @@ def probe_data(sentences: pd.DataFrame, activations: Activations, split: Split, 
 
     primary = activations.record["block"]
     pooled = pooled_at(primary)
-    rows = add_split(add_spans(sentences, pooled), split)
+    rows = add_split(add_vertical(add_spans(sentences, pooled), activations.spans), split)
     vectors = stack_vectors(rows, pooled)
 
     def at(block: int) -> np.ndarray:

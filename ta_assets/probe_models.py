@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ta_assets.core.values import DEFAULT_MODELS, TOKEN_PROBES
+from ta_assets.core.values import DEFAULT_MODELS, TOKEN_PROBES, VERTICAL_MODELS
 
-KNOWN_MODELS = (*DEFAULT_MODELS, *TOKEN_PROBES)
+KNOWN_MODELS = (*DEFAULT_MODELS, *TOKEN_PROBES, *VERTICAL_MODELS)
 
 
 def _known(models: tuple[str, ...]) -> tuple[str, ...]:

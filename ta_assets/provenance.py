@@ -83,7 +83,11 @@ def shared_corpora(studies: Studies, setting: str) -> tuple[str, ...]:
 
 def extraction_options(spec: ExtractionSpec) -> dict[str, Any]:
     """The options of an extraction without the place of its model, which differs from machine to machine."""
-    return {key: value for key, value in dataclasses.asdict(spec).items() if key not in {"language_model", "revision"}}
+    place = {"language_model", "revision"}
+    options = {key: value for key, value in dataclasses.asdict(spec).items() if key not in place}
+    if spec.vertical_attention is None:  # without it, an extraction is what it was before there was this option
+        del options["vertical_attention"]
+    return options
 
 
 def fingerprint(value: object) -> str:

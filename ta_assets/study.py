@@ -23,6 +23,7 @@ from ta_assets.core.values import (
     DEFAULT_LABEL_FIELD,
     DEFAULT_MODELS,
     TOKEN_PROBES,
+    VERTICAL_MODELS,
     CorpusSource,
     ExtractionSpec,
     LabelRule,
@@ -198,6 +199,11 @@ class Study(_Section):
                 f"probes.models: {', '.join(token_probes)}: must have extraction.pooling: tokens, "
                 f"not {self.extraction.pooling}"
             )
+        vertical = [model for model in self.probes.models if model in VERTICAL_MODELS]
+        if vertical and self.extraction.vertical_attention.mode == "off":
+            raise ValueError(
+                f"probes.models: {', '.join(vertical)}: must have extraction.vertical_attention.mode: light or full"
+            )
         return self
 
     @property
@@ -224,7 +230,8 @@ class Study(_Section):
         return ExtractionSpec(
             language_model=str(self._resolve(where)) if local else where,
             revision=model.revision,
-            **self.extraction.model_dump(),
+            vertical_attention=self.extraction.vertical_attention.options(),
+            **self.extraction.model_dump(exclude={"vertical_attention"}),
         )
 
     @property

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ta_assets.core.values import Skip
+from ta_assets.core.features import VERTICAL_SCORE
+from ta_assets.core.values import Skip, VerticalScores
 from ta_assets.probe_data import split_of
 from ta_assets.study import SEEDS
 from ta_checks.evidence import Evidence
@@ -91,6 +92,12 @@ def activations_match_text(evidence: Evidence) -> Verdict:
                     result.kind, "==", "extracted", unit="outcome", n=1, offenders=[str(result.problem_id)],
                     message=f"problem {result.problem_id} was stored but cannot be extracted now: {result.reason}",
                 )  # fmt: skip
+            if isinstance(result, VerticalScores):
+                scores = activations.spans.loc[activations.spans["problem_id"] == result.problem_id, VERTICAL_SCORE]
+                stored.append(scores.to_numpy())
+                fresh.append(result.scores)
+                keys.append(f"problem {result.problem_id}, vertical attention")
+                continue
             one = read_shard(base, activations.shards_of(result.block)[result.problem_id])
             if one.vectors.shape != result.vectors.shape or not np.array_equal(one.token_spans, result.token_spans):
                 return Verdict.judge(

@@ -14,46 +14,21 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.pooling import SpanPooler, span_offsets
 from ta_assets.core.spans import UnalignedSentence
-from ta_assets.core.values import PooledProblem, Skip
-from ta_resources.capture import capture_blocks
+from ta_assets.core.values import PooledProblem, Skip, VerticalScores, Wanted
 from ta_resources.devices import free_device_memory
+from ta_resources.forward import Job, LoadedModel, read
 from ta_resources.progress import Log, Progress
-from ta_resources.tokenizing import AlignedTrace, TraceTokenizer
 
 MIN_TOKENS_PER_FORWARD = 16
 """Where halving stops: below this a piece needs hardly less memory than the cache of what came before it."""
 OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "not enough memory")
 """What CUDA, MPS and the cpu allocator write into a bare RuntimeError."""
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """What a loader hands over."""
-
-    model: Any
-    """Base model in eval mode on its device, without the blocks above the deepest of ``blocks``."""
-    tokenizer: TraceTokenizer
-    identity: dict[str, str]
-    blocks: tuple[int, ...]
-    """0-based indices of the blocks whose output is pooled, the primary one first."""
-    n_blocks: int
-    """Blocks of the whole model."""
-    context_length: int
-    """Tokens: the smaller of the model's and the tokenizer's limit."""
-    pooling: str
-    """One of ``pooling.POOLINGS``."""
-    storage_dtype: Any
-    """torch.float16 or torch.float32."""
-    tokens_per_forward: int
-    progress_seconds: float
 
 
 class Extractor:
@@ -67,7 +42,7 @@ class Extractor:
         self.context_length = loaded.context_length
         self.d_model: int = loaded.model.config.hidden_size
         self.storage_bytes: int = loaded.storage_dtype.itemsize
-        self.dtype = str(loaded.model.dtype).removeprefix("torch.")
+        self.dtype, self.vertical = loaded.dtype, loaded.vertical
         self.device_name = _device_name(loaded.model.device)
 
     def close(self) -> None:
@@ -89,8 +64,8 @@ class Extractor:
         problems: Iterable[tuple[int, str, Sequence[str]]],
         *,
         log: Log,
-        blocks: Mapping[int, Sequence[int]] | None = None,
-    ) -> Iterator[PooledProblem | Skip]:
+        wanted: Mapping[int, Wanted] | None = None,
+    ) -> Iterator[PooledProblem | VerticalScores | Skip]:
         """Pool every problem, in order, one at a time: nothing is kept of a problem once it was yielded.
 
         All blocks of a problem come out of one forward pass, which ends at the deepest of them. A problem's vectors
@@ -100,34 +75,34 @@ class Extractor:
         Args:
             problems: (problem_id, trace text, sentences); any iterable, also an endless one.
             log: receives progress every ``progress_seconds``, and every retry.
-            blocks: problem id -> the blocks of it that are wanted; by default all of ``self.blocks`` of every problem.
+            wanted: problem id -> what of it; by default all of ``self.blocks``, and vertical scores if they are on.
 
         Yields:
-            One ``PooledProblem`` for each block of a problem, in the order of the blocks, or, for whatever can be wrong
-            with one problem, one ``Skip``: never an exception for one.
+            One ``PooledProblem`` for each block of a problem, in the order of the blocks, then its ``VerticalScores``;
+            or, for whatever can be wrong with one problem, one ``Skip``: never an exception for one.
 
         Raises:
             InputError: the tokenizer makes tokens that the model does not have.
         """
         if self._loaded is None:
             raise RuntimeError("the language model is closed: use the extractor inside `with resource.open(spec)`")
+        everything = Wanted(self.blocks, vertical=self.vertical is not None)
         total = len(problems) if isinstance(problems, Sized) else None
         progress = Progress(total, self._loaded.progress_seconds, log)
         for problem_id, text, sentences in problems:
             progress.before()
-            wanted = self.blocks if blocks is None else blocks[problem_id]
-            result = self._extract_one((problem_id, text, sentences), wanted, log)
+            of = everything if wanted is None else wanted[problem_id]
+            job = self._job((problem_id, text, sentences), of)
+            result = job if isinstance(job, Skip) else self._read_within_memory(job, log)
             if isinstance(result, Skip):
                 progress.skipped(result)
                 yield result
-            else:
-                progress.extracted(result[0].n_tokens)
+            elif isinstance(job, Job):
+                progress.extracted(len(job.trace.ids))
                 yield from result
         progress.finish()
 
-    def _extract_one(
-        self, problem: tuple[int, str, Sequence[str]], blocks: Sequence[int], log: Log
-    ) -> list[PooledProblem] | Skip:
+    def _job(self, problem: tuple[int, str, Sequence[str]], wanted: Wanted) -> Job | Skip:
         problem_id, text, sentences = problem
         if not sentences:
             return Skip(problem_id, "no_sentences", "the trace has no sentences")
@@ -140,15 +115,7 @@ class Extractor:
             reason = f"{n_tokens} tokens, the model reads at most {self.context_length}"
             return Skip(problem_id, "context_length", reason)
         self._refuse_unknown_tokens(trace.ids)
-        job = _Job(problem_id, trace, tuple(blocks))
-        stored = self._pool_within_memory(job, log)
-        if isinstance(stored, Skip):
-            return stored
-        offsets = span_offsets(trace.token_spans) if self.pooling == "tokens" else None
-        return [
-            PooledProblem(problem_id, block, stored[block], trace.token_spans, n_tokens, trace.text, offsets)
-            for block in job.blocks
-        ]
+        return Job(problem_id, trace, wanted)
 
     def _refuse_unknown_tokens(self, ids: np.ndarray) -> None:
         """A tokenizer that belongs to another model is no fault of one problem; on CUDA it would end the process."""
@@ -158,14 +125,14 @@ class Extractor:
             source = self.identity.get("language_model", "model folder")
             raise InputError(source, "tokenizer.json: token id", int(ids.max()), f"ids below {rows}, the model's own")
 
-    def _pool_within_memory(self, job: _Job, log: Log) -> dict[int, np.ndarray] | Skip:
-        """Pool the trace in one forward if it may be that long, in ever smaller pieces when memory runs out."""
+    def _read_within_memory(self, job: Job, log: Log) -> list[PooledProblem | VerticalScores] | Skip:
+        """Read the trace in one forward if it may be that long, in ever smaller pieces when memory runs out."""
         assert self._loaded is not None
         n_tokens = len(job.trace.ids)
         size = min(n_tokens, self._loaded.tokens_per_forward)
         while True:
             try:
-                return self._pool(job, size)
+                return read(self._loaded, job, size)
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -178,67 +145,6 @@ class Extractor:
                 return Skip(job.problem_id, "out_of_memory", reason)
             size = max(MIN_TOKENS_PER_FORWARD, size // 2)
             log(f"problem {job.problem_id}: out of memory, trying pieces of {size} tokens")
-
-    def _pool(self, job: _Job, size: int) -> dict[int, np.ndarray] | Skip:
-        """Block -> its rows in the storage dtype on the host, or why they must not be stored."""
-        import torch
-
-        stored = {}
-        with torch.inference_mode():
-            poolers = {block: SpanPooler(job.trace.token_spans, self.pooling) for block in job.blocks}
-            self._feed(job.trace.ids, size, poolers)
-            for block in job.blocks:
-                # popped: the rows of a block that was stored need not wait for the others
-                rows = self._storable(job.problem_id, block, poolers.pop(block).result())
-                if isinstance(rows, Skip):
-                    return rows
-                stored[block] = rows
-        return stored
-
-    def _storable(self, problem_id: int, block: int, pooled: Any) -> np.ndarray | Skip:
-        import torch
-
-        assert self._loaded is not None
-        what = "tokens" if self.pooling == "tokens" else "sentences"
-        wrong = (~torch.isfinite(pooled)).any(dim=1)
-        if wrong.any():
-            reason = f"NaN or infinity in the vectors of {int(wrong.sum())} of {len(wrong)} {what} at block {block}"
-            return Skip(problem_id, "not_finite", f"{reason} (computed in {self.dtype})")
-        rows = pooled.to(self._loaded.storage_dtype)
-        if not torch.isfinite(rows).all():
-            largest = float(pooled.abs().max())
-            reason = f"a coordinate of {largest:.6g} at block {block} does not fit {self._loaded.storage_dtype}"
-            return Skip(problem_id, "overflow", f"{reason}; set extraction.storage_dtype to float32")
-        return rows.cpu().numpy()
-
-    def _feed(self, ids: np.ndarray, size: int, poolers: Mapping[int, SpanPooler]) -> None:
-        """Run the text through the model, ``size`` tokens a forward, joined by a key-value cache."""
-        import torch
-        from transformers import DynamicCache
-
-        assert self._loaded is not None
-        model = self._loaded.model
-        tokens = torch.from_numpy(ids).to(model.device)[None]
-
-        def keep(block: int, hidden: Any) -> None:
-            poolers[block].feed(hidden[0])
-
-        with capture_blocks(model, list(poolers), keep) as run:
-            if size >= len(ids):
-                run(input_ids=tokens, use_cache=False)
-                return
-            cache = DynamicCache(config=model.config)
-            for piece in tokens.split(size, dim=1):
-                run(input_ids=piece, past_key_values=cache, use_cache=True)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One aligned problem and the blocks of it that are wanted."""
-
-    problem_id: int
-    trace: AlignedTrace
-    blocks: tuple[int, ...]
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -16,9 +16,11 @@ from pydantic import Field
 from ta_assets.core.errors import InputError
 from ta_assets.core.pooling import POOLINGS
 from ta_assets.core.values import ExtractionSpec
+from ta_resources.attention_rows import require_readable
 from ta_resources.capture import Layer, block_list, resolve_blocks
 from ta_resources.devices import STORAGE_DTYPES, resolve_device, resolve_dtype, torch_dtype
-from ta_resources.extractor import Extractor, LoadedModel
+from ta_resources.extractor import Extractor
+from ta_resources.forward import LoadedModel
 from ta_resources.model_folder import CONFIG, HubAccess, ModelFolder, open_folder, weight_files
 from ta_resources.tokenizing import TraceTokenizer
 
@@ -78,6 +80,8 @@ class LanguageModelResource(dg.ConfigurableResource):
         folder = self._folder(spec)
         tokenizer = TraceTokenizer.from_folder(folder)
         model, blocks, n_blocks = load_base_model(folder, spec.layer, device, resolve_dtype(spec.dtype, device))
+        if spec.vertical_attention is not None:
+            require_readable(model, blocks[0], folder.source)
         model_limit = getattr(model.config, "max_position_embeddings", None) or UNLIMITED_TOKENS
         extractor = Extractor(
             LoadedModel(
@@ -88,6 +92,7 @@ class LanguageModelResource(dg.ConfigurableResource):
                 n_blocks=n_blocks,
                 context_length=min(model_limit, tokenizer.max_tokens or UNLIMITED_TOKENS),
                 pooling=spec.pooling,
+                vertical=spec.vertical_attention,
                 storage_dtype=storage_dtype,
                 tokens_per_forward=self.tokens_per_forward,
                 progress_seconds=self.progress_seconds,

@@ -32,7 +32,8 @@ class Activations:
     """The artifact of ``activations``: where each problem's vectors lie and what was skipped."""
 
     spans: pd.DataFrame
-    """One row a sentence: problem_id, chunk_idx, token_start, token_end, token_count (int64)."""
+    """One row a sentence: problem_id, chunk_idx, token_start, token_end, token_count (int64), and where it is on
+    ``vertical_score`` (float32) and ``vertical_attention_mode_used``."""
     record: dict[str, Any]
     """``extraction`` (what decides the numbers), ``block`` (the primary one), ``blocks`` (all, the primary one first),
     ``shards`` {problem id: {block: {file, sha256}}}, ``tokens`` {problem id: n}, ``d_model``,

@@ -27,8 +27,9 @@ SCORED_PARTS = ("val", "test")
 COMPARISONS = (
     ("activations_plus_position", "position_baseline"),
     ("activations_plus_position", "text_only_baseline"),
+    ("vertical_attention_plus_position", "position_baseline"),
 )
-"""Pairs whose difference gets an interval: does reading activations add to what needs no model?"""
+"""Pairs whose difference gets an interval: does reading the model add to what needs none?"""
 
 PREDICTION_COLUMNS = ("problem_id", "chunk_idx", "split", "seed", "anchor", "importance_score", "relative_position")
 

@@ -1,4 +1,4 @@
-"""The five models of the predecessor, fitted on the train sentences and scoring all of them.
+"""The models of the predecessor on one row a sentence, fitted on the train sentences and scoring all of them.
 
 Belongs here: model definitions, their registry, one fit. Stays out: metrics, what a cell reports, permuted labels,
 token-level probes.
@@ -23,7 +23,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from ta_assets.core.features import position_features
+from ta_assets.core.features import position_features, vertical_features
 from ta_assets.core.values import ProbeOptions
 
 MAX_TEXT_FEATURES = 10_000
@@ -128,7 +128,7 @@ def fit_scores(model: str, data: ProbeData, options: ProbeOptions, seed: int = 0
     ``seed`` matters to the models in ``SEEDED`` only.
 
     Raises:
-        ValueError: unknown model, train rows of one class, activations absent or not finite.
+        ValueError: unknown model, train rows of one class, activations absent or not finite, vertical scores absent.
     """
     if model not in _MODELS:
         raise ValueError(f"unknown model {model!r}, expected one of {', '.join(MODELS)}")
@@ -226,6 +226,10 @@ _MODELS: Mapping[str, _Model] = {
     "mlp_probe": _Model(_activations, _mlp),
     "activations_plus_position": _Model(
         lambda data: np.hstack([_activations(data), position_features(data.rows)]), _scaled_logistic
+    ),
+    "vertical_attention_baseline": _Model(lambda data: vertical_features(data.rows), _scaled_logistic),
+    "vertical_attention_plus_position": _Model(
+        lambda data: np.hstack([vertical_features(data.rows), position_features(data.rows)]), _scaled_logistic
     ),
 }
 

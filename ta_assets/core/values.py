@@ -22,6 +22,8 @@ DEFAULT_MODELS = (
 )
 TOKEN_PROBES = ("attention_probe", "multimax_probe")
 """Models that read every token of a sentence; they need ``pooling: tokens``."""
+VERTICAL_MODELS = ("vertical_attention_baseline", "vertical_attention_plus_position")
+"""Models of how much later text attends to a sentence; they need ``vertical_attention``."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,18 @@ class LabelRule:
 
 
 @dataclass(frozen=True)
+class VerticalAttention:
+    """How the attention of later text on a sentence is scored (FEATURES V1)."""
+
+    mode: str
+    """``light``: the last tokens are the queries; ``full``: all tokens of texts of at most ``max_full_length``."""
+    last_tokens: int = 1
+    depth_control: bool = True
+    """Mean over what comes after a sentence instead of the sum."""
+    max_full_length: int = 1024
+
+
+@dataclass(frozen=True)
 class ExtractionSpec:
     """Everything that decides the numbers of an extraction, apart from the texts."""
 
@@ -102,6 +116,28 @@ class ExtractionSpec:
     """Compute dtype: auto, float32, float16 or bfloat16."""
     storage_dtype: str = "float16"
     """float16 or float32."""
+    vertical_attention: VerticalAttention | None = None
+    """At the primary block; None is off."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a forward pass over a problem is for."""
+
+    blocks: tuple[int, ...]
+    vertical: bool = False
+    """Scores of vertical attention."""
+
+
+@dataclass(frozen=True)
+class VerticalScores:
+    """How much later text attends to each sentence of a problem."""
+
+    problem_id: int
+    scores: np.ndarray
+    """[n_sentences] float32."""
+    mode_used: str
+    """light, full, or light_fallback where full was asked for and the text is too long."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import yaml
 
 from ta_assets import runs
 from ta_assets.core.probes import ProbeData
-from ta_assets.core.values import CellResult
+from ta_assets.core.values import VERTICAL_MODELS, CellResult
 from ta_assets.definitions import build_definitions
 from ta_assets.staleness import Instance
 from ta_assets.studies import SHIPPED, load_studies
@@ -139,3 +139,25 @@ def test_token_probes_are_fitted_in_a_cell_and_measured_like_the_others(tmp_path
     for row in (0, 7, len(data.rows) - 1):
         assert len(tokens.of_row(row)) == tokens.lengths[row] == data.rows["token_count"].iloc[row]
         np.testing.assert_allclose(tokens.of_row(row).mean(axis=0), data.vectors[row], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["light", "full"])
+def test_vertical_scores_have_models_of_their_own(plain: Made, tmp_path: Path, mode: str) -> None:
+    shutil.copytree(plain.sources.store.base / "shards", tmp_path / "artifacts/shards")
+    vertical = {"mode": mode, "last_tokens": 4, "max_full_length": 150}
+    models = ["position_baseline", "linear_probe", *VERTICAL_MODELS]
+    made = make(
+        tmp_path,
+        extraction={"storage_dtype": "float32", "vertical_attention": vertical},
+        probes={"models": models},
+    )
+    assert made.metadata["estimated_storage_to_write"] == "0.00 B"
+    modes = made.metadata["vertical_attention_modes"]
+    assert set(modes) == ({"light"} if mode == "light" else {"full", "light_fallback"})
+    assert sum(modes.values()) == 8
+    assert np.isfinite(made.data.rows["vertical_score"]).all()
+    assert made.data.rows["vertical_score"].nunique() > len(made.data.rows) / 2
+    assert set(made.cell.metrics["models"]) == set(models)
+    assert "vertical_attention_plus_position - position_baseline" in made.cell.metrics["confidence_intervals"]
+    stored = plain.cell.metrics["models"]["linear_probe"]
+    assert made.cell.metrics["models"]["linear_probe"] == stored

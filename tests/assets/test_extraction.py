@@ -13,13 +13,15 @@ import pytest
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.storage_estimate import in_words
-from ta_assets.core.values import CorpusSource, ExtractionSpec
+from ta_assets.core.values import CorpusSource, ExtractionSpec, VerticalAttention
 from ta_assets.extraction import CorpusExtraction, free_bytes
+from ta_assets.extraction_index import MissingNames
 from ta_resources.extractor import Extractor
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
 from ta_resources.shards import ShardStore, read_shard
 from ta_resources.storage import Activations
+from ta_resources.vertical_scores import VerticalScoreStore
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "ta_resources/embedded"
 SOURCE = CorpusSource(
@@ -34,7 +36,7 @@ class Pass:
 
     value: Activations
     forwards: int
-    missing: dict[int, dict[int, str]]
+    missing: dict[int, MissingNames]
     estimated: int
     to_write: int
 
@@ -44,13 +46,14 @@ def extract(tmp_path: Path) -> Callable[..., Pass]:
     """Layer, pooling and other options -> a pass over four problems into the test's own store."""
 
     def run(free: Callable[[Path], int] = free_bytes, reuse: bool = True, **options: Any) -> Pass:
-        defaults = {"language_model": str(EMBEDDED / "model"), "storage_dtype": "float32"}
+        defaults: dict[str, Any] = {"language_model": str(EMBEDDED / "model"), "storage_dtype": "float32"}
         spec = ExtractionSpec(**(defaults | options))
         with LanguageModelResource(device="cpu").open(spec) as extractor:
             stores = {
                 block: ShardStore(tmp_path, f"{spec.pooling}{block}".ljust(64, "-")) for block in extractor.blocks
             }
-            extraction = CorpusExtraction(SOURCE, RolloutsResource(), stores, reuse, print, free)
+            scores = VerticalScoreStore(tmp_path, f"{spec.vertical_attention}") if spec.vertical_attention else None
+            extraction = CorpusExtraction(SOURCE, RolloutsResource(), stores, scores, reuse, print, free)
             calls: list[int] = []
             model: Any = extractor._loaded and extractor._loaded.model
             model.register_forward_pre_hook(lambda *_: calls.append(1))
@@ -77,7 +80,7 @@ def test_a_block_that_is_stored_is_kept_and_the_others_come_out_of_one_forward(
     before = times()
     second = extract(layer=[0, 1, 2])
     assert second.forwards == len(PROBLEMS)
-    assert {tuple(blocks) for blocks in second.missing.values()} == {(0, 2)}
+    assert {tuple(names.shards) for names in second.missing.values()} == {(0, 2)}
     assert second.value.record["block"] == 0
     assert second.value.record["blocks"] == [0, 1, 2]
     assert {tuple(of) for of in second.value.record["shards"].values()} == {("0", "1", "2")}
@@ -120,6 +123,34 @@ def test_stored_tokens_have_the_rows_of_every_sentence(extract: Callable[..., Pa
         counts = value.spans.loc[value.spans["problem_id"] == problem_id, "token_count"].to_numpy()
         np.testing.assert_array_equal(np.diff(pooled.offsets), counts)
         assert len(pooled.vectors) == counts.sum()
+
+
+def test_vertical_scores_take_no_pass_of_their_own_and_are_kept(extract: Callable[..., Pass], tmp_path: Path) -> None:
+    together = extract(layer=[1, 2], vertical_attention=VerticalAttention("light"))
+    assert together.forwards == len(PROBLEMS)
+    spans = together.value.spans
+    assert spans["vertical_score"].dtype == np.float32
+    assert set(spans["vertical_attention_mode_used"]) == {"light"}
+    assert extract(layer=[1, 2], vertical_attention=VerticalAttention("light")).forwards == 0
+    (damaged, *_) = sorted(tmp_path.rglob("vertical_scores/**/*.json"))
+    damaged.write_text(damaged.read_text().replace("light", "heavy"))
+    again = extract(layer=[1, 2], vertical_attention=VerticalAttention("light"))
+    assert again.forwards == 1
+    assert again.value.spans.equals(spans)
+    assert again.value.record == together.value.record
+
+
+def test_vectors_that_are_stored_are_kept_when_scores_are_asked_for(
+    extract: Callable[..., Pass], times: Callable[[], dict[str, int]]
+) -> None:
+    without = extract(layer=[1, 0])
+    before = times()
+    done = extract(layer=[1, 0], vertical_attention=VerticalAttention("full"))
+    assert done.forwards == len(PROBLEMS)
+    assert times() == before
+    assert done.to_write == 0
+    assert done.value.record == without.value.record
+    assert done.value.spans[list(without.value.spans)].equals(without.value.spans)
 
 
 @pytest.mark.parametrize("options", [{}, {"layer": "all", "storage_dtype": "float16"}, {"pooling": "tokens"}])

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ta_assets.core.errors import InputError
-from ta_assets.provenance import study_options
+from ta_assets.core.values import VerticalAttention
+from ta_assets.provenance import extraction_options, study_options
 from ta_assets.studies import Studies, load_studies, read_study
 
 HEALTHY: dict[str, Any] = {
@@ -76,6 +77,9 @@ def test_a_hub_id_is_not_taken_for_a_folder(tmp_path: Path) -> None:
         ({"extraction": {"layer": []}}, "extraction.layer", "the list is empty"),
         ({"extraction": {"layer": [0, "all"]}}, "extraction.layer", "a list of the others but all"),
         ({"extraction": {"pooling": "max"}}, "extraction.pooling", "'tokens'"),
+        ({"extraction": {"vertical_attention": {"mode": "half"}}}, "extraction.vertical_attention.mode", "'light'"),
+        ({"extraction": {"vertical_attention": {"last_tokens": 0}}}, "vertical_attention.last_tokens", "at least 1"),
+        ({"probes": {"models": ["vertical_attention_baseline"]}}, "probes.models", "vertical_attention.mode: light"),
         ({"probes": {"models": ["oracle"]}}, "probes.models", "known are position_baseline"),
         ({"probes": {"models": ["mlp_probe", "mlp_probe"]}}, "probes.models", "each model once"),
         ({"probes": {"models": []}}, "probes.models", "at least 1"),
@@ -102,6 +106,18 @@ def test_a_layer_is_kept_as_it_is_written(tmp_path: Path, written: Any, read: An
     study = read_study(write(tmp_path, changed(extraction={"layer": written})))
     layer = study.extraction_spec("small_correct").layer
     assert (layer, type(layer)) == (read, type(read))
+
+
+def test_vertical_attention_that_is_off_is_as_if_there_were_none(tmp_path: Path) -> None:
+    text = yaml.safe_dump(HEALTHY)
+    default = read_study(write(tmp_path, text))
+    off = read_study(write(tmp_path, text + "extraction: {vertical_attention: {mode: off, last_tokens: 3}}\n"))
+    light = read_study(write(tmp_path, text + "extraction: {vertical_attention: {mode: light, last_tokens: 3}}\n"))
+    specs = [study.extraction_spec("small_correct") for study in (default, off, light)]
+    assert specs[0] == specs[1]
+    assert set(extraction_options(specs[0])) == {"layer", "pooling", "dtype", "storage_dtype"}
+    assert specs[2].vertical_attention == VerticalAttention("light", last_tokens=3)
+    assert extraction_options(specs[2])["vertical_attention"]["mode"] == "light"
 
 
 def test_options_of_token_probes_decide_cells_that_have_them_and_nothing_else(tmp_path: Path) -> None:

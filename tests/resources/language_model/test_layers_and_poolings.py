@@ -9,7 +9,7 @@ import pytest
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.pooling import sentence_means
-from ta_assets.core.values import ExtractionSpec, Skip
+from ta_assets.core.values import ExtractionSpec, Skip, Wanted
 from ta_resources.capture import block_list, resolve_blocks
 from ta_resources.language_model import LanguageModelResource
 
@@ -114,8 +114,8 @@ def test_a_text_read_in_pieces_gives_the_same_rows_at_every_block(saved_model, t
 def test_only_the_blocks_that_a_problem_lacks_are_computed(saved_model, trace):
     with RESOURCE.open(spec(saved_model("llama"), layer=[0, 1, 3])) as extractor:
         calls = counted(extractor, range(4))
-        wanted = {1: (1, 0), 2: (3,)}
-        results: list[Any] = list(extractor.extract([trace(1), trace(2)], log=lambda _: None, blocks=wanted))
+        wanted = {1: Wanted((1, 0)), 2: Wanted((3,))}
+        results: list[Any] = list(extractor.extract([trace(1), trace(2)], log=lambda _: None, wanted=wanted))
     assert [(one.problem_id, one.block) for one in results] == [(1, 1), (1, 0), (2, 3)]
     assert calls == {-1: 2, 0: 2, 1: 2, 2: 1, 3: 1}
 
