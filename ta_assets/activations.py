@@ -1,20 +1,27 @@
 """The activations of a corpus: every sentence's pooled vector, written problem by problem."""
 
 from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 from pydantic import Field
 
 from ta_assets import plots, runs
-from ta_assets.extraction import CorpusExtraction
+from ta_assets.core.features import VERTICAL_MODE
+from ta_assets.core.storage_estimate import in_words
+from ta_assets.extraction import CorpusExtraction, Plan
 from ta_assets.partitions import Partitions
 from ta_assets.problems import union
 from ta_assets.provenance import World, fingerprint, output
+from ta_resources.extractor import Extractor
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
 from ta_resources.shards import ShardStore
 from ta_resources.storage import Activations, ArtifactStore
+from ta_resources.vertical_scores import VerticalScoreStore
 
 GPU_POOL = "gpu"
 
@@ -39,7 +46,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
             "problem_ids": dg.AssetIn(partition_mapping=partitions.setting_to_corpus, metadata={"collect": True}),
         },
         pool=GPU_POOL,
-        code_version="1",
+        code_version="2",
         group_name="activations",
     )
     def activations(
@@ -50,7 +57,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         language_model: LanguageModelResource,
         store: ArtifactStore,
     ) -> dg.Output[Activations]:
-        """Mean of the residual stream over each sentence's tokens, of all sentences of a corpus.
+        """The residual stream after each chosen block, pooled over sentences, of all sentences of a corpus.
 
         Depends on texts and extraction options only, never on labels or splits. Written problem by problem, so a
         killed run goes on where it stopped; what could not be extracted is recorded as skipped.
@@ -61,25 +68,48 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         # a killed process must not keep the pool's one slot for ever
         context.instance.add_run_tags(context.run.run_id, runs.owner_tags())
         with language_model.open(study.extraction_spec(corpus)) as extractor:
-            # resolved, not requested: "auto" means another dtype on another device
-            resolved = {
-                **made_from["extraction"],
-                "language_model": made_from["language_model"],
-                "layer": extractor.block,
-                "dtype": extractor.dtype,
-            }
+            resolved = _resolved(made_from, extractor)
             extraction = CorpusExtraction(
                 source=study.source(corpus),
                 rollouts=rollouts,
-                shards=ShardStore(store.base, fingerprint(resolved)),
+                shards=_shards(store.base, resolved),
+                vertical=_vertical_scores(store.base, resolved),
                 reuse=config.reuse,
                 log=context.log.info,
             )
-            value = extraction.run(extractor, union(problem_ids), resolved)
+            plan = extraction.plan(extractor, union(problem_ids))
+            value = extraction.run(extractor, plan, resolved)
             device = extractor.device_name
-        return output(value, made_from, {"device": device, **_facts(value)})
+        return output(value, made_from, {"device": device, **_facts(value), **_room(plan)})
 
     return [activations]
+
+
+def _resolved(made_from: Mapping[str, Any], extractor: Extractor) -> dict[str, Any]:
+    """What decided the numbers; not as requested, because "auto" means another dtype on another device."""
+    return {
+        **made_from["extraction"],
+        "language_model": made_from["language_model"],
+        "layer": extractor.block if len(extractor.blocks) == 1 else list(extractor.blocks),
+        "dtype": extractor.dtype,
+    }
+
+
+def _blocks(resolved: Mapping[str, Any]) -> list[int]:
+    return resolved["layer"] if isinstance(resolved["layer"], list) else [resolved["layer"]]
+
+
+def _shards(base: Path, resolved: Mapping[str, Any]) -> dict[int, ShardStore]:
+    """One store a block, so that whoever needs this block of a text shares its shard."""
+    vectors = {key: value for key, value in resolved.items() if key != "vertical_attention"}
+    return {block: ShardStore(base, fingerprint({**vectors, "layer": block})) for block in _blocks(resolved)}
+
+
+def _vertical_scores(base: Path, resolved: Mapping[str, Any]) -> VerticalScoreStore | None:
+    if "vertical_attention" not in resolved:
+        return None
+    deciding = {key: resolved[key] for key in ("language_model", "dtype", "vertical_attention")}
+    return VerticalScoreStore(base, fingerprint({**deciding, "layer": _blocks(resolved)[0]}))
 
 
 def _facts(value: Activations) -> dict[str, object]:
@@ -89,10 +119,26 @@ def _facts(value: Activations) -> dict[str, object]:
         "problems": len(value.record["shards"]),
         "sentences": len(value.spans),
         "block": value.record["block"],
+        "blocks": str(value.record["blocks"]),
+        **_vertical_facts(value),
         "d_model": value.record["d_model"],
         "tokens": sum(tokens.values()),
         "tokens_of_problems": plots.tokens(tokens),
         "skipped": len(skips),
         "skipped_kinds": dict(Counter(skips["kind"])),
         "skipped_problems": dg.MetadataValue.md(plots.markdown_table(skips)),
+    }
+
+
+def _vertical_facts(value: Activations) -> dict[str, object]:
+    if VERTICAL_MODE not in value.spans:
+        return {}
+    return {"vertical_attention_modes": dict(Counter(value.spans.groupby("problem_id")[VERTICAL_MODE].first()))}
+
+
+def _room(plan: Plan) -> dict[str, object]:
+    return {
+        "estimated_bytes": plan.estimate.total,
+        "estimated_storage": in_words(plan.estimate.total),
+        "estimated_storage_to_write": in_words(plan.estimate.missing),
     }

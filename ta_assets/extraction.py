@@ -1,22 +1,34 @@
 """One pass of the language model over a corpus: what is stored is taken, the rest is computed, nothing is lost.
 
-Belongs here: the order of reading, computing and storing. Stays out: Dagster, the language model itself.
+Belongs here: the order of reading, computing and storing. Stays out: Dagster, the language model itself, what is kept
+of a problem (``extraction_index.py``).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from ta_assets.core.values import CorpusSource, PooledProblem, Skip
+from ta_assets.core.errors import InputError
+from ta_assets.core.spans import UnalignedSentence
+from ta_assets.core.storage_estimate import StorageEstimate, block_bytes, in_words
+from ta_assets.core.values import CorpusSource, PooledProblem, Problem, Skip
+from ta_assets.extraction_index import Entry, MissingNames, MissingTexts, indexed
 from ta_resources.extractor import Extractor
 from ta_resources.rollouts import RolloutsResource
-from ta_resources.shards import Shard, ShardStore
+from ta_resources.shards import ShardStore
 from ta_resources.storage import Activations
+from ta_resources.vertical_scores import VerticalScoreStore
+
+
+def free_bytes(folder: Path) -> int:
+    """Room on the disk of a folder that need not exist yet."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,100 +37,101 @@ class CorpusExtraction:
 
     source: CorpusSource
     rollouts: RolloutsResource
-    shards: ShardStore
+    shards: Mapping[int, ShardStore]
+    """Block -> where its shards lie; the primary block first."""
+    vertical: VerticalScoreStore | None
+    """Where vertical scores lie; None when they are off."""
     reuse: bool
     log: Callable[[str], None]
+    free: Callable[[Path], int] = free_bytes
 
-    def run(self, extractor: Extractor, problem_ids: list[int], resolved: dict[str, Any]) -> Activations:
-        """Extract, store and index every problem; memory does not grow with their number but for the spans."""
-        names, entries = self._stored(problem_ids)
-        if entries:
-            self.log(f"{len(entries)} of {len(problem_ids)} problems taken from the store")
-        skipped: list[Skip] = []
-        for result in extractor.extract(Missing(self.rollouts, self.source, list(names)), log=self.log):
-            if isinstance(result, Skip):
-                self.log(f"problem {result.problem_id} skipped ({result.kind}): {result.reason}")
-                skipped.append(result)
-            else:
-                entries[result.problem_id] = Entry.of(self.shards.write(names[result.problem_id], result), result)
-        return _indexed(entries, skipped, extractor, resolved)
-
-    def _stored(self, problem_ids: list[int]) -> tuple[dict[int, str], dict[int, Entry]]:
-        """Names of the shards that are missing, and the entries of those that are there.
+    def plan(self, extractor: Extractor, problem_ids: list[int]) -> Plan:
+        """What is stored, what must be computed, and how much room that takes.
 
         Reads every problem once, so that a malformed one is reported before any forward pass.
+
+        Raises:
+            InputError: a malformed problem, or the disk has no room for what must be computed.
         """
-        names, entries = {}, {}
+        plan = Plan({}, {}, StorageEstimate(0, 0))
+        total = missing = 0
         for problem in self.rollouts.load_problems(self.source, problem_ids):
-            name = self.shards.name(problem.problem_id, problem.trace_text, problem.sentences)
-            found = self.shards.find(name) if self.reuse else None
+            names, entry = self._stored(problem)
+            n_rows = entry.n_rows or rows_to_store(problem, extractor)
+            one = block_bytes(len(problem.sentences), n_rows, extractor.d_model * extractor.storage_bytes)
+            total, missing = total + one * len(self.shards), missing + one * len(names.shards)
+            plan.entries[problem.problem_id] = entry
+            if names.any:
+                plan.missing[problem.problem_id] = names
+        complete = len(problem_ids) - len(plan.missing)
+        if complete:
+            self.log(f"{complete} of {len(problem_ids)} problems taken from the store")
+        self._require_room(missing)
+        return dataclasses.replace(plan, estimate=StorageEstimate(total, missing))
+
+    def run(self, extractor: Extractor, plan: Plan, resolved: dict[str, Any]) -> Activations:
+        """Extract, store and index every problem; memory does not grow with their number but for the spans."""
+        entries, skipped = dict(plan.entries), []
+        texts = MissingTexts(self.rollouts, self.source, list(plan.missing))
+        wanted = {problem_id: names.wanted() for problem_id, names in plan.missing.items()}
+        for result in extractor.extract(texts, wanted=wanted, log=self.log):
+            problem_id = result.problem_id
+            if isinstance(result, Skip):
+                self.log(f"problem {problem_id} skipped ({result.kind}): {result.reason}")
+                skipped.append(result)
+                del entries[problem_id]  # a problem has all of its blocks or none
+            elif isinstance(result, PooledProblem):
+                shard = self.shards[result.block].write(plan.missing[problem_id].shards[result.block], result)
+                entries[problem_id] = entries[problem_id].with_block(shard, result)
+            elif self.vertical is not None:
+                self.vertical.write(plan.missing[problem_id].vertical or "", result)
+                entries[problem_id] = entries[problem_id].with_vertical(result)
+        return indexed(entries, skipped, extractor, resolved)
+
+    def _stored(self, problem: Problem) -> tuple[MissingNames, Entry]:
+        """Names of the files that a problem lacks, and what is stored of it."""
+        what = (problem.problem_id, problem.trace_text, problem.sentences)
+        entry, names = Entry(), MissingNames({})
+        for block, shards in self.shards.items():
+            name = shards.name(*what)
+            found = shards.find(name) if self.reuse else None
             if found is None:
-                names[problem.problem_id] = name
+                names.shards[block] = name
             else:
-                entries[problem.problem_id] = Entry.of(*found)
-        return names, entries
+                entry = entry.with_block(*found)
+        if self.vertical is None:
+            return names, entry
+        name = self.vertical.name(*what)
+        scores = self.vertical.find(name) if self.reuse else None
+        return dataclasses.replace(names, vertical=name if scores is None else None), entry.with_vertical(scores)
+
+    def _require_room(self, missing: int) -> None:
+        base = next(iter(self.shards.values())).base
+        free = self.free(base)
+        if missing > free:
+            expected = f"{in_words(missing)} for activations that are still to be written; free some, or extract less"
+            raise InputError(base, "free space on the disk", in_words(free), expected)
 
 
 @dataclasses.dataclass(frozen=True)
-class Missing:
-    """The problems that the language model must read, one at a time; it has a length, which progress needs."""
+class Plan:
+    """What an extraction will do."""
 
-    rollouts: RolloutsResource
-    source: CorpusSource
-    problem_ids: list[int]
-
-    def __len__(self) -> int:
-        return len(self.problem_ids)
-
-    def __iter__(self) -> Iterator[tuple[int, str, Sequence[str]]]:
-        for problem in self.rollouts.load_problems(self.source, self.problem_ids):
-            yield problem.problem_id, problem.trace_text, problem.sentences
+    entries: dict[int, Entry]
+    """Problem id -> what is stored of it."""
+    missing: dict[int, MissingNames]
+    """Problem id -> what must be computed; problems that lack nothing are left out."""
+    estimate: StorageEstimate
 
 
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """What the index keeps of a problem: not its vectors."""
-
-    shard: Shard
-    spans: pd.DataFrame
-    n_tokens: int
-
-    @classmethod
-    def of(cls, shard: Shard, pooled: PooledProblem) -> Entry:
-        """The entry of a stored problem."""
-        return cls(shard, _span_rows(pooled.problem_id, pooled.token_spans), pooled.n_tokens)
-
-
-def _indexed(
-    entries: dict[int, Entry],
-    skipped: list[Skip],
-    extractor: Extractor,
-    resolved: dict[str, Any],
-) -> Activations:
-    ordered = sorted(entries)
-    frames = [entries[problem_id].spans for problem_id in ordered]
-    spans = pd.concat(frames, ignore_index=True) if frames else _span_rows(0, np.zeros((0, 2), np.int64))
-    return Activations(
-        spans=spans,
-        record={
-            "extraction": resolved,
-            "block": extractor.block,
-            "d_model": extractor.d_model,
-            "shards": {str(problem_id): dataclasses.asdict(entries[problem_id].shard) for problem_id in ordered},
-            "tokens": {str(problem_id): entries[problem_id].n_tokens for problem_id in ordered},
-            "skipped": [dataclasses.asdict(skip) for skip in sorted(skipped, key=lambda skip: skip.problem_id)],
-        },
-    )
-
-
-def _span_rows(problem_id: int, token_spans: np.ndarray) -> pd.DataFrame:
-    starts, ends = token_spans.astype(np.int64).T
-    return pd.DataFrame(
-        {
-            "problem_id": np.full(len(starts), problem_id, np.int64),
-            "chunk_idx": np.arange(len(starts), dtype=np.int64),
-            "token_start": starts,
-            "token_end": ends,
-            "token_count": ends - starts,
-        }
-    )
+def rows_to_store(problem: Problem, extractor: Extractor) -> int:
+    """Vectors that a problem will have at each block, by the tokenizer alone; none when it will be skipped."""
+    if extractor.pooling != "tokens":
+        return len(problem.sentences)
+    if not problem.sentences:
+        return 0
+    try:
+        spans = extractor.tokenizer.align(problem.trace_text, problem.sentences).token_spans
+    except UnalignedSentence:
+        return 0
+    return int((spans[:, 1] - spans[:, 0]).sum())

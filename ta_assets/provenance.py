@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from ta_assets.core.values import ExtractionSpec
+from ta_assets.core.values import TOKEN_PROBES, ExtractionSpec
 from ta_assets.studies import Studies
 from ta_assets.study import Study
 from ta_resources.language_model import LanguageModelResource
@@ -71,7 +71,10 @@ def study_options(study: Study, asset: str) -> dict[str, Any]:
         return {"inference": study.inference.model_dump(mode="json")}
     if asset == "aggregate_metrics":
         return {"best_of_k": study.probes.best_of_k}
-    return {"probes": dataclasses.asdict(study.probe_options)}
+    options = dataclasses.asdict(study.probe_options)
+    if asset != "probe_metrics" or not set(TOKEN_PROBES) & set(options["models"]):
+        del options["token_probes"]
+    return {"probes": options}
 
 
 def shared_corpora(studies: Studies, setting: str) -> tuple[str, ...]:
@@ -84,7 +87,11 @@ def shared_corpora(studies: Studies, setting: str) -> tuple[str, ...]:
 
 def extraction_options(spec: ExtractionSpec) -> dict[str, Any]:
     """The options of an extraction without the place of its model, which differs from machine to machine."""
-    return {key: value for key, value in dataclasses.asdict(spec).items() if key not in {"language_model", "revision"}}
+    place = {"language_model", "revision"}
+    options = {key: value for key, value in dataclasses.asdict(spec).items() if key not in place}
+    if spec.vertical_attention is None:  # without it, an extraction is what it was before there was this option
+        del options["vertical_attention"]
+    return options
 
 
 def fingerprint(value: object) -> str:

@@ -21,13 +21,19 @@ from pydantic import (
 
 from ta_assets.core.values import (
     DEFAULT_LABEL_FIELD,
+    DEFAULT_MODELS,
+    TOKEN_PROBES,
+    VERTICAL_MODELS,
     CorpusSource,
     ExtractionSpec,
     InferenceOptions,
     LabelRule,
     ProbeOptions,
     SplitRule,
+    TokenProbeOptions,
 )
+from ta_assets.extraction_section import Extraction
+from ta_assets.probe_models import ModelNames, TokenProbes
 
 SEEDS = 5
 """Every study has the same number of seeds: the grid of setting x seed then has no cell that can never be filled."""
@@ -112,15 +118,6 @@ class Splits(_Section):
         return self
 
 
-class Extraction(_Section):
-    """Which activations are taken; see ``ExtractionSpec``."""
-
-    layer: Literal["mid"] | Annotated[Integer, Field(ge=0)] = "mid"
-    pooling: Literal["mean"] = "mean"
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    storage_dtype: Literal["float16", "float32"] = "float16"
-
-
 class Probes(_Section):
     """Knobs of the probes and of their tables; see ``ProbeOptions``."""
 
@@ -129,6 +126,8 @@ class Probes(_Section):
     k_values: tuple[Annotated[Integer, Field(ge=1)], ...] = Field(default=(5, 10), min_length=1)
     position_bins: Integer = Field(default=5, ge=0)
     best_of_k: Integer = Field(default=1, ge=1, le=SEEDS)
+    models: ModelNames = DEFAULT_MODELS
+    token_probes: TokenProbes = TokenProbes()
 
 
 class Statistics(_Section):
@@ -205,6 +204,21 @@ class Study(_Section):
             raise ValueError(f"{', '.join(unknown)}: must be one of models ({', '.join(self.models)})")
         return self
 
+    @model_validator(mode="after")
+    def _models_have_their_input(self) -> Study:
+        token_probes = [model for model in self.probes.models if model in TOKEN_PROBES]
+        if token_probes and self.extraction.pooling != "tokens":
+            raise ValueError(
+                f"probes.models: {', '.join(token_probes)}: must have extraction.pooling: tokens, "
+                f"not {self.extraction.pooling}"
+            )
+        vertical = [model for model in self.probes.models if model in VERTICAL_MODELS]
+        if vertical and self.extraction.vertical_attention.mode == "off":
+            raise ValueError(
+                f"probes.models: {', '.join(vertical)}: must have extraction.vertical_attention.mode: light or full"
+            )
+        return self
+
     @property
     def corpora(self) -> tuple[str, ...]:
         """Names of its corpora, in the order of its settings, each once."""
@@ -229,7 +243,8 @@ class Study(_Section):
         return ExtractionSpec(
             language_model=str(self._resolve(where)) if local else where,
             revision=model.revision,
-            **self.extraction.model_dump(),
+            vertical_attention=self.extraction.vertical_attention.options(),
+            **self.extraction.model_dump(exclude={"vertical_attention"}),
         )
 
     @property
@@ -245,7 +260,9 @@ class Study(_Section):
     @property
     def probe_options(self) -> ProbeOptions:
         """The study's probes as the science takes them."""
-        return ProbeOptions(bootstrap=self.statistics.bootstrap, **self.probes.model_dump())
+        options = self.probes.model_dump()
+        token_probes = TokenProbeOptions(**options.pop("token_probes"))
+        return ProbeOptions(bootstrap=self.statistics.bootstrap, token_probes=token_probes, **options)
 
     @property
     def inference_options(self) -> InferenceOptions:

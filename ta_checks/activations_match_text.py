@@ -24,9 +24,9 @@ or more (median .45), the largest row .18 when spans are off by one token and .0
 
 
 def activations_match_text(
-    stored: np.ndarray,
-    fresh: np.ndarray,
-    keys: Sequence[tuple[int, int]],
+    stored: Sequence[np.ndarray],
+    fresh: Sequence[np.ndarray],
+    keys: Sequence[str],
     *,
     storage_dtype: str,
     compute_dtype: str = "auto",
@@ -36,9 +36,10 @@ def activations_match_text(
     The difference of a row is ||stored - fresh|| / ||fresh||, in float64; NaN counts as infinitely far.
 
     Args:
-        stored: [n_sentences, d_model] in the storage dtype.
-        fresh: [n_sentences, d_model] float, extracted now from the same texts.
-        keys: problem id and sentence index of each row, for the offenders.
+        stored: one row a sentence (and block): [d_model] in the storage dtype, or [n_tokens, d_model] of all its
+            tokens, whose norm is then over all of them.
+        fresh: the same from the same texts, extracted now.
+        keys: what each row is, for the offenders.
         storage_dtype: float16 or float32.
         compute_dtype: float32, float16 or bfloat16 when both extractions are known to have used it; else ``auto``.
 
@@ -49,11 +50,11 @@ def activations_match_text(
         known = f"{', '.join(STORAGE_ROUNDING)} stored; {', '.join(COMPUTE_DRIFT)} computed"
         raise ValueError(f"unknown dtype {storage_dtype!r} stored or {compute_dtype!r} computed, expected {known}")
     tolerance = STORAGE_ROUNDING[storage_dtype] + COMPUTE_DRIFT[compute_dtype]
-    if stored.ndim != 2 or stored.shape != fresh.shape or len(keys) != len(stored):
-        shapes = f"stored {stored.shape}, fresh {fresh.shape}, {len(keys)} keys"
-        return Verdict.failed(f"stored and fresh vectors do not have the same shape: {shapes}", n=len(stored))
     if not len(stored):
         return Verdict.failed("no sentence was compared")
+    if not len(stored) == len(fresh) == len(keys) or [row.shape for row in stored] != [row.shape for row in fresh]:
+        shapes = f"stored {_shapes(stored)}, fresh {_shapes(fresh)}, {len(keys)} keys"
+        return Verdict.failed(f"stored and fresh vectors do not have the same shape: {shapes}", n=len(stored))
     differences = relative_differences(stored, fresh)
     wrong = np.flatnonzero(differences > tolerance)
     worst_first = wrong[np.argsort(-differences[wrong], kind="stable")]
@@ -66,16 +67,21 @@ def activations_match_text(
         tolerance,
         unit="relative difference",
         n=len(stored),
-        offenders=[f"problem {keys[row][0]}, sentence {keys[row][1]}: {differences[row]:.2g}" for row in worst_first],
+        offenders=[f"{keys[row]}: {differences[row]:.2g}" for row in worst_first],
         message=message,
         details={"median_difference": np.median(differences)},
     )
 
 
-def relative_differences(stored: np.ndarray, fresh: np.ndarray) -> np.ndarray:
-    """[n_sentences] float64: distance of each pair of rows over the fresh row's norm; infinite if undefined."""
-    a, b = stored.astype(np.float64), fresh.astype(np.float64)
+def relative_differences(stored: Sequence[np.ndarray], fresh: Sequence[np.ndarray]) -> np.ndarray:
+    """[n_rows] float64: distance of each pair of rows over the fresh row's norm; infinite if undefined."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        distance = np.linalg.norm(a - b, axis=1)
-        relative = np.where(distance == 0, 0.0, distance / np.linalg.norm(b, axis=1))
+        flat = ([row.astype(np.float64).ravel() for row in rows] for rows in (stored, fresh))
+        pairs = list(zip(*flat, strict=True))
+        distance = np.array([np.linalg.norm(a - b) for a, b in pairs])
+        relative = np.where(distance == 0, 0.0, distance / np.array([np.linalg.norm(b) for _, b in pairs]))
     return np.where(np.isnan(relative), np.inf, relative)
+
+
+def _shapes(rows: Sequence[np.ndarray]) -> str:
+    return f"{len(rows)} rows of {', '.join(str(shape) for shape in sorted({row.shape for row in rows}))}"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ta_assets.core.values import Skip
+from ta_assets.core.features import VERTICAL_SCORE
+from ta_assets.core.values import Skip, VerticalScores
 from ta_assets.probe_data import split_of
 from ta_assets.study import SEEDS
 from ta_checks.evidence import Evidence
@@ -66,7 +67,7 @@ def zero_skipped_problems(evidence: Evidence) -> Verdict:
 
 
 def activations_match_text(evidence: Evidence) -> Verdict:
-    """Stored vectors against fresh ones, of the shortest problem and of a seeded sample of sentences."""
+    """Stored vectors against fresh ones at every block, of the shortest problem and of a sample of sentences."""
     from ta_checks.activations_match_text import activations_match_text
 
     activations: Activations = evidence.value
@@ -82,6 +83,7 @@ def activations_match_text(evidence: Evidence) -> Verdict:
     source = study.source(evidence.partition)
     problems = list(evidence.sources.rollouts.load_problems(source, chosen))
     stored, fresh, keys = [], [], []
+    sampled: dict[int, list[int]] = {}  # the same sentences at every block
     with evidence.sources.language_model.open(spec) as extractor:
         texts = [(problem.problem_id, problem.trace_text, problem.sentences) for problem in problems]
         for result in extractor.extract(texts, log=lambda _: None):
@@ -90,20 +92,29 @@ def activations_match_text(evidence: Evidence) -> Verdict:
                     result.kind, "==", "extracted", unit="outcome", n=1, offenders=[str(result.problem_id)],
                     message=f"problem {result.problem_id} was stored but cannot be extracted now: {result.reason}",
                 )  # fmt: skip
-            vectors = read_shard(base, activations.shards[result.problem_id]).vectors
-            if vectors.shape != result.vectors.shape:
+            if isinstance(result, VerticalScores):
+                scores = activations.spans.loc[activations.spans["problem_id"] == result.problem_id, VERTICAL_SCORE]
+                stored.append(scores.to_numpy())
+                fresh.append(result.scores)
+                keys.append(f"problem {result.problem_id}, vertical attention")
+                continue
+            one = read_shard(base, activations.shards_of(result.block)[result.problem_id])
+            if one.vectors.shape != result.vectors.shape or not np.array_equal(one.token_spans, result.token_spans):
                 return Verdict.judge(
-                    str(vectors.shape), "==", str(result.vectors.shape), unit="shape", n=1,
-                    offenders=[str(result.problem_id)], message="stored and fresh vectors have other shapes",
+                    str(one.vectors.shape), "==", str(result.vectors.shape), unit="shape", n=1,
+                    offenders=[f"problem {result.problem_id}, block {result.block}"],
+                    message="stored and fresh vectors have other shapes or spans",
                 )  # fmt: skip
-            rows = range(len(vectors))
-            if result.problem_id != shortest:
-                rows = sorted(chooser.sample(rows, min(SAMPLED_SENTENCES, len(vectors))))
-            stored.append(vectors[list(rows)])
-            fresh.append(result.vectors[list(rows)])
-            keys += [(result.problem_id, row) for row in rows]
+            rows = sampled.get(result.problem_id)
+            if rows is None:
+                every = range(len(one.token_spans))
+                rows = sorted(chooser.sample(every, min(SAMPLED_SENTENCES, len(every))))
+                sampled[result.problem_id] = rows = list(every) if result.problem_id == shortest else rows
+            stored += [one.of_sentence(row) for row in rows]
+            fresh += [result.of_sentence(row) for row in rows]
+            keys += [f"problem {result.problem_id}, sentence {row}, block {result.block}" for row in rows]
     dtypes = {"storage_dtype": spec.storage_dtype, "compute_dtype": activations.record["extraction"]["dtype"]}
-    return activations_match_text(np.concatenate(stored), np.concatenate(fresh), keys, **dtypes)
+    return activations_match_text(stored, fresh, keys, **dtypes)
 
 
 def span_integrity(evidence: Evidence) -> Verdict:

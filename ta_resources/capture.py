@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from fractions import Fraction
 from typing import Any
 
 from ta_assets.core.errors import InputError
 
+Layer = str | int | float
 BLOCK_LISTS = ("layers", "h", "decoder.layers")
 """Seen from the base model. In the words of the whole one: model.layers (Llama, Qwen2), gpt_neox.layers, transformer.h
 (GPT-2), model.decoder.layers (OPT)."""
@@ -40,22 +42,51 @@ def block_list(model: Any) -> Any:
     raise InputError(type(model).__name__, "blocks", children, "a decoder with a list " + ", ".join(BLOCK_LISTS))
 
 
-def resolve_block(layer: str | int, n_blocks: int, source: str) -> int:
-    """0-based index of the block that ``layer`` means: ``mid`` is n_blocks // 2 (16 of 32, 24 of 48).
+def resolve_blocks(layer: Layer | Sequence[Layer], n_blocks: int, source: str) -> tuple[int, ...]:
+    """0-based indices of the blocks that ``layer`` means, the primary one first, each once.
+
+    The primary block is the first one named. ``all`` names none: its primary block is the middle one, so that a study
+    that asks for all blocks gives the scores that it gave for ``mid``, and the others follow in order.
 
     Raises:
-        InputError: another word, or an index outside [0, n_blocks).
+        InputError: no block, or as ``resolve_block``.
     """
+    if layer == "all":
+        wanted: Sequence[Layer] = ["mid", *range(n_blocks)]
+    else:
+        wanted = [layer] if isinstance(layer, (str, int, float)) else layer
+    if not wanted:
+        raise InputError(source, "extraction.layer", list(wanted), "at least one block")
+    return tuple(dict.fromkeys(resolve_block(one, n_blocks, source) for one in wanted))
+
+
+def resolve_block(layer: Layer, n_blocks: int, source: str) -> int:
+    """0-based index of the block that ``layer`` means: ``mid`` is n_blocks // 2 (16 of 32, 24 of 48).
+
+    A fraction f of the depth is block floor(f * n_blocks) for the decimal number that was written: 0.58 of 50 is
+    block 29, although the binary number next to 0.58 is smaller.
+
+    Raises:
+        InputError: another word, an index outside [0, n_blocks), or a fraction outside (0, 1).
+    """
+    if isinstance(layer, float) and 0 < layer < 1:
+        return int(Fraction(str(layer)) * n_blocks)
     if layer == "mid":
         return n_blocks // 2
     if isinstance(layer, bool) or not isinstance(layer, int) or not 0 <= layer < n_blocks:
-        raise InputError(source, "extraction.layer", layer, f"mid, or a block index from 0 to {n_blocks - 1}")
+        expected = f"mid, a block index from 0 to {n_blocks - 1}, or a fraction of the depth in (0, 1)"
+        raise InputError(source, "extraction.layer", layer, expected)
     return layer
 
 
 @contextmanager
-def capture_blocks(model: Any, blocks: Sequence[int]) -> Iterator[Callable[..., dict[int, Any]]]:
+def capture_blocks(
+    model: Any, blocks: Sequence[int], keep: Callable[[int, Any], Any] = lambda _, hidden: hidden
+) -> Iterator[Callable[..., dict[int, Any]]]:
     """Hook the blocks; yields ``run(**inputs)``, which returns ``{block: [batch, n_tokens, d_model] tensor}``.
+
+    ``keep(block, tensor)`` is called within the forward and says what is kept of a block instead of the tensor, so that
+    many blocks need not lie in memory at once.
 
     The output of block k is the residual stream after it: ``hidden_states[k + 1]`` of transformers' own
     ``output_hidden_states=True``, except for the last block, where transformers replaces that entry by the output of
@@ -76,13 +107,13 @@ def capture_blocks(model: Any, blocks: Sequence[int]) -> Iterator[Callable[..., 
     outputs: dict[int, Any] = {}
 
     def hook(block: int) -> Callable[..., None]:
-        def keep(_module: Any, _inputs: Any, output: Any) -> None:
+        def done(_module: Any, _inputs: Any, output: Any) -> None:
             # Some architectures return (hidden, cache, ...), others the tensor alone.
-            outputs[block] = output[0] if isinstance(output, tuple) else output
+            outputs[block] = keep(block, output[0] if isinstance(output, tuple) else output)
             if block == wanted[-1]:
                 raise _DeepestBlockDone
 
-        return keep
+        return done
 
     def run(**inputs: Any) -> dict[int, Any]:
         outputs.clear()

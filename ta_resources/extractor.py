@@ -12,47 +12,23 @@ problem's bytes must not depend on which other problems a resumed run still has 
 from __future__ import annotations
 
 import gc
-import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.pooling import segment_mean
 from ta_assets.core.spans import UnalignedSentence
-from ta_assets.core.values import PooledProblem, Skip
-from ta_resources.capture import capture_blocks
+from ta_assets.core.values import PooledProblem, Skip, VerticalScores, Wanted
 from ta_resources.devices import free_device_memory
-from ta_resources.tokenizing import AlignedTrace, TraceTokenizer
+from ta_resources.forward import Job, LoadedModel, read
+from ta_resources.progress import Log, Progress
 
-Log = Callable[[str], None]
 MIN_TOKENS_PER_FORWARD = 16
 """Where halving stops: below this a piece needs hardly less memory than the cache of what came before it."""
 OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "not enough memory")
 """What CUDA, MPS and the cpu allocator write into a bare RuntimeError."""
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """What a loader hands over."""
-
-    model: Any
-    """Base model in eval mode on its device, without the blocks above ``block``."""
-    tokenizer: TraceTokenizer
-    identity: dict[str, str]
-    block: int
-    """0-based index of the block whose output is pooled."""
-    n_blocks: int
-    """Blocks of the whole model."""
-    context_length: int
-    """Tokens: the smaller of the model's and the tokenizer's limit."""
-    storage_dtype: Any
-    """torch.float16 or torch.float32."""
-    tokens_per_forward: int
-    progress_seconds: float
 
 
 class Extractor:
@@ -61,10 +37,12 @@ class Extractor:
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded: LoadedModel | None = loaded
         self.identity, self.tokenizer = loaded.identity, loaded.tokenizer
-        self.block, self.n_blocks = loaded.block, loaded.n_blocks
+        self.blocks, self.n_blocks, self.pooling = loaded.blocks, loaded.n_blocks, loaded.pooling
+        self.block = loaded.blocks[0]
         self.context_length = loaded.context_length
         self.d_model: int = loaded.model.config.hidden_size
-        self.dtype = str(loaded.model.dtype).removeprefix("torch.")
+        self.storage_bytes: int = loaded.storage_dtype.itemsize
+        self.dtype, self.vertical = loaded.dtype, loaded.vertical
         self.device_name = _device_name(loaded.model.device)
 
     def close(self) -> None:
@@ -82,35 +60,50 @@ class Extractor:
         return self.tokenizer.decode_spans(text, token_spans)
 
     def extract(
-        self, problems: Iterable[tuple[int, str, Sequence[str]]], *, log: Log
-    ) -> Iterator[PooledProblem | Skip]:
+        self,
+        problems: Iterable[tuple[int, str, Sequence[str]]],
+        *,
+        log: Log,
+        wanted: Mapping[int, Wanted] | None = None,
+    ) -> Iterator[PooledProblem | VerticalScores | Skip]:
         """Pool every problem, in order, one at a time: nothing is kept of a problem once it was yielded.
 
-        A problem's vectors depend on its own text and sentences alone, to the byte, on one machine with one number of
-        threads; only after out-of-memory is a text cut into smaller pieces, which changes rounding.
+        All blocks of a problem come out of one forward pass, which ends at the deepest of them. A problem's vectors
+        depend on its own text and sentences alone, to the byte, on one machine with one number of threads; only after
+        out-of-memory is a text cut into smaller pieces, which changes rounding.
 
         Args:
             problems: (problem_id, trace text, sentences); any iterable, also an endless one.
             log: receives progress every ``progress_seconds``, and every retry.
+            wanted: problem id -> what of it; by default all of ``self.blocks``, and vertical scores if they are on.
 
         Yields:
-            ``PooledProblem`` or, for whatever can be wrong with one problem, ``Skip``: never an exception for one.
+            One ``PooledProblem`` for each block of a problem, in the order of the blocks, then its ``VerticalScores``;
+            or, for whatever can be wrong with one problem, one ``Skip``: never an exception for one.
 
         Raises:
             InputError: the tokenizer makes tokens that the model does not have.
         """
         if self._loaded is None:
             raise RuntimeError("the language model is closed: use the extractor inside `with resource.open(spec)`")
+        everything = Wanted(self.blocks, vertical=self.vertical is not None)
         total = len(problems) if isinstance(problems, Sized) else None
-        progress = _Progress(total, self._loaded.progress_seconds, log)
+        progress = Progress(total, self._loaded.progress_seconds, log)
         for problem_id, text, sentences in problems:
             progress.before()
-            result = self._extract_one(problem_id, text, sentences, log)
-            progress.done(result)
-            yield result
+            of = everything if wanted is None else wanted[problem_id]
+            job = self._job((problem_id, text, sentences), of)
+            result = job if isinstance(job, Skip) else self._read_within_memory(job, log)
+            if isinstance(result, Skip):
+                progress.skipped(result)
+                yield result
+            elif isinstance(job, Job):
+                progress.extracted(len(job.trace.ids))
+                yield from result
         progress.finish()
 
-    def _extract_one(self, problem_id: int, text: str, sentences: Sequence[str], log: Log) -> PooledProblem | Skip:
+    def _job(self, problem: tuple[int, str, Sequence[str]], wanted: Wanted) -> Job | Skip:
+        problem_id, text, sentences = problem
         if not sentences:
             return Skip(problem_id, "no_sentences", "the trace has no sentences")
         try:
@@ -122,10 +115,7 @@ class Extractor:
             reason = f"{n_tokens} tokens, the model reads at most {self.context_length}"
             return Skip(problem_id, "context_length", reason)
         self._refuse_unknown_tokens(trace.ids)
-        stored = self._pool_within_memory(problem_id, trace, log)
-        if isinstance(stored, Skip):
-            return stored
-        return PooledProblem(problem_id, self.block, stored, trace.token_spans, n_tokens, trace.text)
+        return Job(problem_id, trace, wanted)
 
     def _refuse_unknown_tokens(self, ids: np.ndarray) -> None:
         """A tokenizer that belongs to another model is no fault of one problem; on CUDA it would end the process."""
@@ -135,14 +125,14 @@ class Extractor:
             source = self.identity.get("language_model", "model folder")
             raise InputError(source, "tokenizer.json: token id", int(ids.max()), f"ids below {rows}, the model's own")
 
-    def _pool_within_memory(self, problem_id: int, trace: AlignedTrace, log: Log) -> np.ndarray | Skip:
-        """Pool the trace in one forward if it may be that long, in ever smaller pieces when memory runs out."""
+    def _read_within_memory(self, job: Job, log: Log) -> list[PooledProblem | VerticalScores] | Skip:
+        """Read the trace in one forward if it may be that long, in ever smaller pieces when memory runs out."""
         assert self._loaded is not None
-        n_tokens = len(trace.ids)
+        n_tokens = len(job.trace.ids)
         size = min(n_tokens, self._loaded.tokens_per_forward)
         while True:
             try:
-                return self._pool(problem_id, trace, size)
+                return read(self._loaded, job, size)
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -152,81 +142,9 @@ class Extractor:
             free_device_memory(self._loaded.model.device)
             if size <= MIN_TOKENS_PER_FORWARD:
                 reason = f"{n_tokens} tokens, also in pieces of {size}: {message}; use a device with more memory"
-                return Skip(problem_id, "out_of_memory", reason)
+                return Skip(job.problem_id, "out_of_memory", reason)
             size = max(MIN_TOKENS_PER_FORWARD, size // 2)
-            log(f"problem {problem_id}: out of memory, trying pieces of {size} tokens")
-
-    def _pool(self, problem_id: int, trace: AlignedTrace, size: int) -> np.ndarray | Skip:
-        """[n_sentences, d_model] storage dtype on the host, or why it must not be stored."""
-        import torch
-
-        assert self._loaded is not None
-        with torch.inference_mode():
-            pooled = segment_mean(self._residual_stream(trace.ids, size), trace.token_spans)
-            wrong = (~torch.isfinite(pooled)).any(dim=1)
-            if wrong.any():
-                reason = f"NaN or infinity in the vectors of {int(wrong.sum())} of {len(wrong)} sentences"
-                return Skip(problem_id, "not_finite", f"{reason} (computed in {self.dtype})")
-            stored = pooled.to(self._loaded.storage_dtype)
-            if not torch.isfinite(stored).all():
-                reason = f"a coordinate of {float(pooled.abs().max()):.6g} does not fit {self._loaded.storage_dtype}"
-                return Skip(problem_id, "overflow", f"{reason}; set extraction.storage_dtype to float32")
-            return stored.cpu().numpy()
-
-    def _residual_stream(self, ids: np.ndarray, size: int) -> Any:
-        """[n_tokens, d_model] compute dtype on the device; ``size`` tokens a forward, joined by a key-value cache."""
-        import torch
-        from transformers import DynamicCache
-
-        assert self._loaded is not None
-        model = self._loaded.model
-        tokens = torch.from_numpy(ids).to(model.device)[None]
-        with capture_blocks(model, [self.block]) as run:
-            if size >= len(ids):
-                return run(input_ids=tokens, use_cache=False)[self.block][0]
-            cache = DynamicCache(config=model.config)
-            pieces = [
-                run(input_ids=piece, past_key_values=cache, use_cache=True)[self.block][0]
-                for piece in tokens.split(size, dim=1)
-            ]
-        return torch.cat(pieces)
-
-
-class _Progress:
-    """Says every few seconds how far the corpus is, and at the end what came of it."""
-
-    def __init__(self, total: int | None, interval: float, log: Log) -> None:
-        self._total, self._interval, self._log = total, interval, log
-        self._problems = self._tokens = self._skipped = 0
-        self._start = self._last = time.monotonic()
-
-    def before(self) -> None:
-        """Log when the interval has passed; called before each problem, so that a slow one is announced."""
-        now = time.monotonic()
-        if now - self._last < self._interval:
-            return
-        self._last = now
-        seconds = now - self._start
-        text = f"problem {self._problems + 1}" + ("" if self._total is None else f" of {self._total}")
-        text += f", {self._tokens / max(seconds, 1e-9):,.0f} tokens/s"
-        if self._total is not None and self._problems:
-            text += f", about {seconds / self._problems * (self._total - self._problems):.0f} s left"
-        self._log(text)
-
-    def done(self, result: PooledProblem | Skip) -> None:
-        """Count one problem."""
-        self._problems += 1
-        if isinstance(result, Skip):
-            self._skipped += 1
-            self._log(f"problem {result.problem_id}: skipped, {result.kind}: {result.reason}")
-        else:
-            self._tokens += result.n_tokens
-
-    def finish(self) -> None:
-        """Log the sum."""
-        seconds = time.monotonic() - self._start
-        counts = f"{self._problems - self._skipped} problems extracted, {self._skipped} skipped"
-        self._log(f"{counts}, {self._tokens:,} tokens in {seconds:.1f} s")
+            log(f"problem {job.problem_id}: out of memory, trying pieces of {size} tokens")
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -6,7 +6,7 @@ Belongs here: configuration, loading, freeing. Stays out: what happens to a trac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,13 @@ import dagster as dg
 from pydantic import Field
 
 from ta_assets.core.errors import InputError
+from ta_assets.core.pooling import POOLINGS
 from ta_assets.core.values import ExtractionSpec
-from ta_resources.capture import block_list, resolve_block
+from ta_resources.attention_rows import require_readable
+from ta_resources.capture import Layer, block_list, resolve_blocks
 from ta_resources.devices import STORAGE_DTYPES, resolve_device, resolve_dtype, torch_dtype
-from ta_resources.extractor import Extractor, LoadedModel
+from ta_resources.extractor import Extractor
+from ta_resources.forward import LoadedModel
 from ta_resources.model_folder import CONFIG, HubAccess, ModelFolder, open_folder, weight_files
 from ta_resources.tokenizing import TraceTokenizer
 
@@ -29,7 +32,7 @@ UNLIMITED_TOKENS = 10**30
 
 
 class LanguageModelResource(dg.ConfigurableResource):
-    """Text and sentences -> pooled activations of one block, on a GPU, on MPS or on a cpu."""
+    """Text and sentences -> pooled activations of one or more blocks, on a GPU, on MPS or on a cpu."""
 
     device: str = Field(default="auto", description="auto (cuda, else mps, else cpu), cpu, mps, cuda or cuda:<number>.")
     tokens_per_forward: int = Field(
@@ -65,27 +68,31 @@ class LanguageModelResource(dg.ConfigurableResource):
 
     @contextmanager
     def open(self, spec: ExtractionSpec) -> Iterator[Extractor]:
-        """Load the model up to the wanted block, and free it on the way out.
+        """Load the model up to the deepest wanted block, and free it on the way out.
 
         Raises:
             InputError: as ``identity``; or a layer, dtype, pooling or device that is not there.
         """
-        if spec.pooling != "mean":
-            raise InputError(spec.language_model, "extraction.pooling", spec.pooling, "mean")
+        if spec.pooling not in POOLINGS:
+            raise InputError(spec.language_model, "extraction.pooling", spec.pooling, f"one of {', '.join(POOLINGS)}")
         device = resolve_device(self.device)
         storage_dtype = torch_dtype("extraction.storage_dtype", spec.storage_dtype, STORAGE_DTYPES)
         folder = self._folder(spec)
         tokenizer = TraceTokenizer.from_folder(folder)
-        model, n_blocks = load_base_model(folder, spec.layer, device, resolve_dtype(spec.dtype, device))
+        model, blocks, n_blocks = load_base_model(folder, spec.layer, device, resolve_dtype(spec.dtype, device))
+        if spec.vertical_attention is not None:
+            require_readable(model, blocks[0], folder.source)
         model_limit = getattr(model.config, "max_position_embeddings", None) or UNLIMITED_TOKENS
         extractor = Extractor(
             LoadedModel(
                 model=model,
                 tokenizer=tokenizer,
                 identity=folder.identity(),
-                block=len(block_list(model)) - 1,
+                blocks=blocks,
                 n_blocks=n_blocks,
                 context_length=min(model_limit, tokenizer.max_tokens or UNLIMITED_TOKENS),
+                pooling=spec.pooling,
+                vertical=spec.vertical_attention,
                 storage_dtype=storage_dtype,
                 tokens_per_forward=self.tokens_per_forward,
                 progress_seconds=self.progress_seconds,
@@ -102,8 +109,10 @@ class LanguageModelResource(dg.ConfigurableResource):
         return open_folder(spec.language_model, spec.revision, access)
 
 
-def load_base_model(folder: ModelFolder, layer: str | int, device: torch.device, dtype: torch.dtype) -> tuple[Any, int]:
-    """The base model (no head) in eval mode with the blocks up to ``layer`` and no others.
+def load_base_model(
+    folder: ModelFolder, layer: Layer | Sequence[Layer], device: torch.device, dtype: torch.dtype
+) -> tuple[Any, tuple[int, ...], int]:
+    """The base model (no head) in eval mode with the blocks up to the deepest one that ``layer`` means, and no others.
 
     The configuration that is loaded names only so many blocks, so the upper ones are never created: neither the host
     nor the device holds them, and their tensors are not read. A block does not know how many others there are, which
@@ -111,7 +120,7 @@ def load_base_model(folder: ModelFolder, layer: str | int, device: torch.device,
     attention implementation.
 
     Returns:
-        The model, and the number of blocks of the whole model.
+        The model, the blocks that ``layer`` means (the primary one first), and the number of blocks of the whole model.
 
     Raises:
         InputError: an unknown architecture, a layer out of range, or weights that do not fill the model.
@@ -126,8 +135,8 @@ def load_base_model(folder: ModelFolder, layer: str | int, device: torch.device,
     except (ValueError, KeyError, AttributeError, OSError) as error:
         expected = "a decoder that this version of transformers knows by itself"
         raise InputError(folder.source, CONFIG, str(error).split("\n")[0], expected) from error
-    block = resolve_block(layer, n_blocks, folder.source)
-    config.num_hidden_layers = block + 1
+    blocks = resolve_blocks(layer, n_blocks, folder.source)
+    config.num_hidden_layers = max(blocks) + 1
     with _quiet_transformers():
         model, report = AutoModel.from_pretrained(
             path,
@@ -141,12 +150,12 @@ def load_base_model(folder: ModelFolder, layer: str | int, device: torch.device,
     absent = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
     if absent:
         raise InputError(folder.source, weights[0].name, absent[:5], "weights for every tensor of the architecture")
-    if len(block_list(model)) != block + 1:
+    if len(block_list(model)) != config.num_hidden_layers:
         raise InputError(
             folder.source, CONFIG, config.model_type, "an architecture whose blocks num_hidden_layers counts"
         )
     model = model.eval().requires_grad_(False).to(device)
-    return model, n_blocks
+    return model, blocks, n_blocks
 
 
 @contextmanager

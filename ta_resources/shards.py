@@ -19,6 +19,9 @@ from ta_assets.core.values import PooledProblem
 from ta_resources.atomic import sha256_of, write_file
 
 FOLDER = "shards"
+ARRAYS = ("vectors", "token_spans")
+OFFSETS = "offsets"
+"""Only there when every token of a sentence is stored."""
 KEY_CHARACTERS = 16
 """64 bits of SHA-256: a collision within one store stays out of reach."""
 
@@ -33,7 +36,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardStore:
-    """The shards of one extraction (one model, block, pooling and dtype)."""
+    """The shards of one extraction (one model, one block, pooling and dtype): a file holds a problem at one block."""
 
     base: Path
     """Folder of all artifacts."""
@@ -64,6 +67,8 @@ class ShardStore:
             "vectors": np.ascontiguousarray(pooled.vectors),
             "token_spans": np.ascontiguousarray(pooled.token_spans),
         }
+        if pooled.offsets is not None:
+            arrays[OFFSETS] = np.ascontiguousarray(pooled.offsets)
         facts = {
             "problem_id": pooled.problem_id,
             "block": pooled.block,
@@ -98,7 +103,47 @@ def read_shard(base: Path, shard: Shard) -> PooledProblem:
         token_spans=arrays["token_spans"],
         n_tokens=facts["n_tokens"],
         text=facts["text"],
+        offsets=arrays.get(OFFSETS),
     )
+
+
+class StoredTokens:
+    """Every token of chosen sentences, read from shards with all tokens, one sentence at a time."""
+
+    def __init__(self, base: Path, shards: Mapping[int, Shard], keys: Sequence[tuple[int, int]]) -> None:
+        """Open the shards, which must have been read whole before: only that compares them with their hash.
+
+        Args:
+            base: folder of all artifacts.
+            shards: problem id -> its shard.
+            keys: problem id and sentence index of each row.
+        """
+        from safetensors import safe_open
+
+        used = sorted({problem_id for problem_id, _ in keys})
+        self._keys = [(int(problem_id), int(index)) for problem_id, index in keys]
+        self._hashes = [(problem_id, shards[problem_id].sha256) for problem_id in used]
+        self._vectors, self._offsets = {}, {}
+        for problem_id in used:
+            # mapped into memory, not read: the tokens of a corpus may not fit
+            file = safe_open(base / shards[problem_id].file, framework="numpy").__enter__()
+            self._vectors[problem_id] = file.get_slice("vectors")
+            self._offsets[problem_id] = file.get_tensor(OFFSETS)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """[n_rows] int64: tokens of each sentence."""
+        return np.array([np.diff(self._offsets[problem][[i, i + 1]])[0] for problem, i in self._keys], dtype=np.int64)
+
+    def of_row(self, row: int) -> np.ndarray:
+        """[n_tokens, d_model] storage dtype of one sentence."""
+        problem_id, index = self._keys[row]
+        start, end = self._offsets[problem_id][[index, index + 1]].tolist()
+        return self._vectors[problem_id][start:end]
+
+    def sha256(self) -> str:
+        """Hex digest of the shards' own hashes and of which sentence each row is."""
+        return hashlib.sha256(json.dumps([self._hashes, self._keys]).encode()).hexdigest()
 
 
 def _read(path: Path) -> tuple[Mapping[str, np.ndarray], dict]:
@@ -107,7 +152,9 @@ def _read(path: Path) -> tuple[Mapping[str, np.ndarray], dict]:
     try:
         with safe_open(path, framework="numpy") as file:
             facts = json.loads((file.metadata() or {})["facts"])
-            arrays = {name: file.get_tensor(name) for name in ("vectors", "token_spans")}
+            present = set(file.keys())
+            names = [*ARRAYS, OFFSETS] if OFFSETS in present else ARRAYS
+            arrays = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(path, "content", str(error), "a shard of pooled activations") from None
     if _digest(arrays) != facts.get("content_sha256"):

@@ -32,15 +32,29 @@ class Activations:
     """The artifact of ``activations``: where each problem's vectors lie and what was skipped."""
 
     spans: pd.DataFrame
-    """One row a sentence: problem_id, chunk_idx, token_start, token_end, token_count (int64)."""
+    """One row a sentence: problem_id, chunk_idx, token_start, token_end, token_count (int64), and where it is on
+    ``vertical_score`` (float32) and ``vertical_attention_mode_used``."""
     record: dict[str, Any]
-    """``extraction`` (what decides the numbers), ``fingerprint``, ``shards`` {problem id: {file, sha256}},
-    ``skipped`` [{problem_id, kind, reason}], ``block``, ``d_model``, ``n_tokens``."""
+    """``extraction`` (what decides the numbers), ``block`` (the primary one), ``blocks`` (all, the primary one first),
+    ``shards`` {problem id: {block: {file, sha256}}}, ``tokens`` {problem id: n}, ``d_model``,
+    ``skipped`` [{problem_id, kind, reason}]."""
 
     @property
     def shards(self) -> dict[int, Shard]:
-        """Problem id -> its shard."""
-        return {int(problem_id): Shard(**shard) for problem_id, shard in self.record["shards"].items()}
+        """Problem id -> its shard of the primary block."""
+        return self.shards_of(self.record["block"])
+
+    def shards_of(self, block: int) -> dict[int, Shard]:
+        """Problem id -> its shard of one block.
+
+        Raises:
+            KeyError: the block was not extracted.
+        """
+        return {int(problem_id): Shard(**of[str(block)]) for problem_id, of in self.record["shards"].items()}
+
+    def files(self) -> list[Shard]:
+        """Every shard of every problem."""
+        return [Shard(**shard) for of in self.record["shards"].values() for shard in of.values()]
 
 
 RECORDS = {record.__name__: record for record in (Activations, CellResult, CrossFitted, SeedFreeScores)}
@@ -113,7 +127,7 @@ class ArtifactStore(dg.ConfigurableResource):
         except InputError:
             value = None
         if isinstance(value, Activations):
-            for shard in value.shards.values():
+            for shard in value.files():
                 path = self.base / shard.file
                 found[shard.file] = sha256_of(path) if path.is_file() else None
         return found

@@ -19,7 +19,7 @@ import pandas as pd
 from ta_assets.core.metrics import evaluate, position_bins
 from ta_assets.core.probes import SEED_FREE, Fit, ProbeData, fit_scores
 from ta_assets.core.resampling import grouped_delta_bootstrap
-from ta_assets.core.values import CellResult, ProbeOptions, SeedFreeScores
+from ta_assets.core.values import TOKEN_PROBES, CellResult, ProbeOptions, SeedFreeScores
 
 PRIMARY_METRIC = "average_precision"
 PARTS = ("train", "val", "test")
@@ -27,8 +27,9 @@ SCORED_PARTS = ("val", "test")
 COMPARISONS = (
     ("activations_plus_position", "position_baseline"),
     ("activations_plus_position", "text_only_baseline"),
+    ("vertical_attention_plus_position", "position_baseline"),
 )
-"""Pairs whose difference gets an interval: does reading activations add to what needs no model?"""
+"""Pairs whose difference gets an interval: does reading the model add to what needs none?"""
 
 PREDICTION_COLUMNS = ("problem_id", "chunk_idx", "split", "seed", "anchor", "importance_score", "relative_position")
 
@@ -106,9 +107,17 @@ def _all_scores(
             scores[model] = seed_free.scores[f"score_{model}"].to_numpy(dtype=np.float32)
             fits[model] = seed_free.fits.get(model)
         else:
-            fit: Fit = fit_scores(model, data, options, seed)
+            fit = _fit(model, data, options, seed)
             scores[model], fits[model] = fit.scores, fit.facts()
     return scores, fits
+
+
+def _fit(model: str, data: ProbeData, options: ProbeOptions, seed: int) -> Fit:
+    if model not in TOKEN_PROBES:
+        return fit_scores(model, data, options, seed)
+    from ta_assets.core.token_probes import fit_token_scores  # torch takes seconds to load
+
+    return fit_token_scores(model, data, options.token_probes, seed)
 
 
 def _measure(data: ProbeData, inside: np.ndarray, scores: np.ndarray, options: ProbeOptions) -> dict[str, float]:

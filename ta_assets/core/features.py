@@ -12,6 +12,7 @@ import pandas as pd
 
 from ta_assets.core.values import PooledProblem, Split
 
+VERTICAL_SCORE, VERTICAL_MODE = "vertical_score", "vertical_attention_mode_used"
 POSITION_FEATURES: tuple[str, ...] = ("chunk_idx", "num_chunks", "relative_position", "token_count")
 
 
@@ -35,6 +36,31 @@ def add_spans(labels: pd.DataFrame, pooled: Iterable[PooledProblem]) -> pd.DataF
     for problem_id, at in rows.groupby("problem_id").indices.items():
         joined[at] = spans[problem_id][rows["chunk_idx"].to_numpy()[at]]  # type: ignore[index]
     return rows.assign(token_start=joined[:, 0], token_end=joined[:, 1], token_count=joined[:, 1] - joined[:, 0])
+
+
+def add_vertical(rows: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
+    """Append ``vertical_score`` (float32) and ``vertical_attention_mode_used`` where the extraction has made them.
+
+    Args:
+        rows: labelled sentences of problems that were extracted.
+        spans: one row a sentence: problem_id, chunk_idx, and perhaps the two columns.
+    """
+    if VERTICAL_SCORE not in spans:
+        return rows
+    keys = ["problem_id", "chunk_idx"]
+    return rows.merge(spans[[*keys, VERTICAL_SCORE, VERTICAL_MODE]], on=keys, how="left", validate="one_to_one")
+
+
+def vertical_features(rows: pd.DataFrame) -> np.ndarray:
+    """[n_rows, 1] float32.
+
+    Raises:
+        ValueError: there are no scores, or not of every sentence.
+    """
+    absent = int(rows[VERTICAL_SCORE].isna().sum()) if VERTICAL_SCORE in rows else len(rows)
+    if absent:
+        raise ValueError(f"{absent} of {len(rows)} sentences have no {VERTICAL_SCORE}")
+    return rows[[VERTICAL_SCORE]].to_numpy(dtype=np.float32)
 
 
 def add_split(rows: pd.DataFrame, split: Split) -> pd.DataFrame:

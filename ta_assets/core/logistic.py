@@ -74,10 +74,8 @@ def fit(
         tolerance: largest gradient entry, in units of the preconditioner's root and the weights' sum, at which a
             column is done.
     """
-    parts = [
-        _solve(rows, *(array[..., start : start + COLUMNS_AT_ONCE] for array in (labels, weights, at)), tolerance)
-        for start in range(0, labels.shape[1], COLUMNS_AT_ONCE)
-    ]
+    chunks = [slice(start, start + COLUMNS_AT_ONCE) for start in range(0, labels.shape[1], COLUMNS_AT_ONCE)]
+    parts = [_solve(rows, labels[:, one], weights[:, one], at[one], tolerance) for one in chunks]
     return LogisticFits(
         np.concatenate([part.weights for part in parts], axis=1),
         np.concatenate([part.intercepts for part in parts]),

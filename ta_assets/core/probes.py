@@ -1,4 +1,4 @@
-"""The five models of the predecessor, fitted on the train sentences and scoring all of them.
+"""The models of the predecessor on one row a sentence, fitted on the train sentences and scoring all of them.
 
 Belongs here: model definitions, their registry, one fit. Stays out: metrics, what a cell reports, permuted labels,
 token-level probes.
@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from ta_assets.core.features import position_features
+from ta_assets.core.features import position_features, vertical_features
 from ta_assets.core.values import ProbeOptions
 
 MAX_TEXT_FEATURES = 10_000
@@ -31,6 +31,23 @@ LOGISTIC_MAX_ITER = 1_000
 MLP_PATIENCE = 20
 MLP_VALIDATION_FRACTION = 0.1
 """scikit-learn's share of the train rows that early stopping holds back, stratified by class."""
+
+
+class TokenSource(Protocol):
+    """The vectors of every token of some sentences; reads them when they are asked for."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """[n_rows] int64: tokens of each sentence."""
+        ...
+
+    def of_row(self, row: int) -> np.ndarray:
+        """[n_tokens, d_model] float of one sentence."""
+        ...
+
+    def sha256(self) -> str:
+        """Hex digest of all of them."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +61,10 @@ class ProbeData:
     train: np.ndarray
     """[n_rows] bool: the rows to fit on."""
     by_block: Mapping[int, np.ndarray] = field(default_factory=dict)
-    """Block -> [n_rows, d_model] float of every extracted block, sorted."""
+    """Block -> [n_rows, d_model] float32, sorted by block; ``vectors`` is one of them. Empty when nobody said which
+    block ``vectors`` are of. May read a block anew whenever it is asked for: keep what is used twice."""
+    tokens: TokenSource | None = None
+    """Every token of every row, where they are stored; ``vectors`` are then their means."""
 
     def __post_init__(self) -> None:
         n = len(self.rows)
@@ -55,17 +75,23 @@ class ProbeData:
 
     @classmethod
     def of(
-        cls, rows: pd.DataFrame, vectors: np.ndarray | None, by_block: Mapping[int, np.ndarray] | None = None
+        cls,
+        rows: pd.DataFrame,
+        vectors: np.ndarray | None,
+        by_block: Mapping[int, np.ndarray] | None = None,
+        tokens: TokenSource | None = None,
     ) -> ProbeData:
         """Take the train rows from the column ``split``."""
-        return cls(rows, vectors, (rows["split"] == "train").to_numpy(dtype=bool), by_block or {})
+        return cls(rows, vectors, (rows["split"] == "train").to_numpy(dtype=bool), by_block or {}, tokens)
 
     def sha256(self) -> str:
-        """Hex digest of everything here; equal data, equal digest."""
+        """Hex digest of all that the models here are fitted on, so not of other blocks; equal data, equal digest."""
         digest = hashlib.sha256(repr([(name, str(dtype)) for name, dtype in self.rows.dtypes.items()]).encode())
         rows = pd.util.hash_pandas_object(self.rows, index=False)  # pyright: ignore[reportAttributeAccessIssue]
         for array in (rows.to_numpy(), self.train, *(() if self.vectors is None else (self.vectors,))):
             digest.update(np.ascontiguousarray(array).tobytes())
+        if self.tokens is not None:
+            digest.update(self.tokens.sha256().encode())
         return digest.hexdigest()
 
 
@@ -102,7 +128,7 @@ def fit_scores(model: str, data: ProbeData, options: ProbeOptions, seed: int = 0
     ``seed`` matters to the models in ``SEEDED`` only.
 
     Raises:
-        ValueError: unknown model, train rows of one class, activations absent or not finite.
+        ValueError: unknown model, train rows of one class, activations absent or not finite, vertical scores absent.
     """
     if model not in _MODELS:
         raise ValueError(f"unknown model {model!r}, expected one of {', '.join(MODELS)}")
@@ -124,12 +150,21 @@ def fit_scores(model: str, data: ProbeData, options: ProbeOptions, seed: int = 0
     )
 
 
-def _require_fittable(model: str, data: ProbeData) -> None:
+def require_both_classes(model: str, data: ProbeData) -> None:
+    """Refuse train rows of one class.
+
+    Raises:
+        ValueError: there are no anchors among them, or nothing else.
+    """
     counts = np.bincount(data.rows["anchor"].to_numpy(dtype=np.int64)[data.train], minlength=2)
     if counts[:2].min() == 0:
         raise ValueError(
             f"cannot fit {model}: the {counts.sum()} train sentences hold {counts[1]} anchors; both classes are needed"
         )
+
+
+def _require_fittable(model: str, data: ProbeData) -> None:
+    require_both_classes(model, data)
     if model not in NEEDS_ACTIVATIONS:
         return
     if data.vectors is None:
@@ -191,6 +226,10 @@ _MODELS: Mapping[str, _Model] = {
     "mlp_probe": _Model(_activations, _mlp),
     "activations_plus_position": _Model(
         lambda data: np.hstack([_activations(data), position_features(data.rows)]), _scaled_logistic
+    ),
+    "vertical_attention_baseline": _Model(lambda data: vertical_features(data.rows), _scaled_logistic),
+    "vertical_attention_plus_position": _Model(
+        lambda data: np.hstack([vertical_features(data.rows), position_features(data.rows)]), _scaled_logistic
     ),
 }
 

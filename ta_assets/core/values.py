@@ -6,13 +6,24 @@ Belongs here: records without behaviour beyond reading themselves. Stays out: co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 DEFAULT_LABEL_FIELD = "counterfactual_importance_accuracy"
+DEFAULT_MODELS = (
+    "position_baseline",
+    "text_only_baseline",
+    "linear_probe",
+    "mlp_probe",
+    "activations_plus_position",
+)
+TOKEN_PROBES = ("attention_probe", "multimax_probe")
+"""Models that read every token of a sentence; they need ``pooling: tokens``."""
+VERTICAL_MODELS = ("vertical_attention_baseline", "vertical_attention_plus_position")
+"""Models of how much later text attends to a sentence; they need ``vertical_attention``."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,18 @@ class LabelRule:
 
 
 @dataclass(frozen=True)
+class VerticalAttention:
+    """How the attention of later text on a sentence is scored (FEATURES V1)."""
+
+    mode: str
+    """``light``: the last tokens are the queries; ``full``: all tokens of texts of at most ``max_full_length``."""
+    last_tokens: int = 1
+    depth_control: bool = True
+    """Mean over what comes after a sentence instead of the sum."""
+    max_full_length: int = 1024
+
+
+@dataclass(frozen=True)
 class ExtractionSpec:
     """Everything that decides the numbers of an extraction, apart from the texts."""
 
@@ -85,13 +108,38 @@ class ExtractionSpec:
     """A Hub id, or an absolute path of a local model folder."""
     revision: str = "main"
     """Branch, tag or commit on the Hub; unused for a folder."""
-    layer: str | int = "mid"
-    """``mid`` (n_layers // 2) or a 0-based block index; the vectors are the residual stream after that block."""
+    layer: str | int | float | tuple[str | int | float, ...] = "mid"
+    """``mid`` (n_layers // 2), a 0-based block index, a fraction of the depth (block floor(f * n_layers)), several of
+    these, or ``all``; the vectors are the residual stream after those blocks. The first one named is the primary block;
+    of ``all`` it is the middle one."""
     pooling: str = "mean"
+    """``mean`` or ``last`` token of a sentence, or all its ``tokens``."""
     dtype: str = "auto"
     """Compute dtype: auto, float32, float16 or bfloat16."""
     storage_dtype: str = "float16"
     """float16 or float32."""
+    vertical_attention: VerticalAttention | None = None
+    """At the primary block; None is off."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a forward pass over a problem is for."""
+
+    blocks: tuple[int, ...]
+    vertical: bool = False
+    """Scores of vertical attention."""
+
+
+@dataclass(frozen=True)
+class VerticalScores:
+    """How much later text attends to each sentence of a problem."""
+
+    problem_id: int
+    scores: np.ndarray
+    """[n_sentences] float32."""
+    mode_used: str
+    """light, full, or light_fallback where full was asked for and the text is too long."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +150,22 @@ class PooledProblem:
     block: int
     """0-based index of the block whose output was pooled."""
     vectors: np.ndarray
-    """[n_sentences, d_model] storage dtype: mean of the residual stream over each sentence's tokens."""
+    """[n_sentences, d_model] storage dtype: the residual stream pooled over each sentence's tokens; with ``offsets``
+    [n_tokens_in_spans, d_model]: that of every token of every sentence, one sentence after the other."""
     token_spans: np.ndarray
     """[n_sentences, 2] int64, half-open token positions of each sentence."""
     n_tokens: int
     """Length of the tokenized trace."""
     text: str
     """The text that was tokenized: the trace, or its sentences joined by spaces after a retry."""
+    offsets: np.ndarray | None = None
+    """[n_sentences + 1] int64: sentence i has the rows from offsets[i] to offsets[i + 1]; None if there is one each."""
+
+    def of_sentence(self, index: int) -> np.ndarray:
+        """[d_model], or with ``offsets`` [n_tokens, d_model]: what is stored of one sentence."""
+        if self.offsets is None:
+            return self.vectors[index]
+        return self.vectors[self.offsets[index] : self.offsets[index + 1]]
 
 
 @dataclass(frozen=True)
@@ -150,6 +207,26 @@ class SplitRule:
 
 
 @dataclass(frozen=True)
+class TokenProbeOptions:
+    """Shape and training of the token probes (FEATURES M7, M8, M9); the defaults are the predecessor's."""
+
+    depth: int = 1
+    """Layers of the network on each token."""
+    width: int = 128
+    heads: int = 4
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    batch: int = 32
+    """Sentences a step."""
+    epochs: int = 50
+    """At most so many."""
+    patience: int = 5
+    """Epochs without a better validation score after which training ends."""
+    loss: str = "bce"
+    """``bce`` on the anchors, or ``huber`` or ``mse`` on the importance score."""
+
+
+@dataclass(frozen=True)
 class ProbeOptions:
     """Knobs of the probes and of their evaluation; the defaults are the predecessor's."""
 
@@ -159,15 +236,8 @@ class ProbeOptions:
     position_bins: int = 5
     bootstrap: int = 1000
     best_of_k: int = 1
-    models: tuple[str, ...] = field(
-        default=(
-            "position_baseline",
-            "text_only_baseline",
-            "linear_probe",
-            "mlp_probe",
-            "activations_plus_position",
-        )
-    )
+    models: tuple[str, ...] = DEFAULT_MODELS
+    token_probes: TokenProbeOptions = TokenProbeOptions()
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def edit_vectors(sources: Sources, edit: Callable[[np.ndarray, dict[int, np.ndar
     for problem, one in pooled.items():
         changed = dataclasses.replace(one, vectors=edit(one.vectors, vectors))
         shard = shards.write(f"shards/planted/{problem}.safetensors", changed)
-        activations.record["shards"][str(problem)] = dataclasses.asdict(shard)
+        activations.record["shards"][str(problem)] = {str(one.block): dataclasses.asdict(shard)}
     sources.store.save("activations", CORPUS, activations)
 
 

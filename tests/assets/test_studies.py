@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ta_assets.core.errors import InputError
+from ta_assets.core.values import VerticalAttention
+from ta_assets.provenance import extraction_options, study_options
 from ta_assets.studies import Studies, load_studies, read_study
 
 HEALTHY: dict[str, Any] = {
@@ -71,6 +73,18 @@ def test_a_hub_id_is_not_taken_for_a_folder(tmp_path: Path) -> None:
         ({"labels": {"anchor_percentile": True, "typo": 1}}, "labels.typo", "no such key"),
         ({"extraction": {"layer": -1}}, "extraction.layer", "at least 0"),
         ({"extraction": {"layer": True}}, "extraction.layer", "not a yes or no"),
+        ({"extraction": {"layer": 1.0}}, "extraction.layer", "fraction of the depth in (0, 1)"),
+        ({"extraction": {"layer": []}}, "extraction.layer", "the list is empty"),
+        ({"extraction": {"layer": [0, "all"]}}, "extraction.layer", "a list of the others but all"),
+        ({"extraction": {"pooling": "max"}}, "extraction.pooling", "'tokens'"),
+        ({"extraction": {"vertical_attention": {"mode": "half"}}}, "extraction.vertical_attention.mode", "'light'"),
+        ({"extraction": {"vertical_attention": {"last_tokens": 0}}}, "vertical_attention.last_tokens", "at least 1"),
+        ({"probes": {"models": ["vertical_attention_baseline"]}}, "probes.models", "vertical_attention.mode: light"),
+        ({"probes": {"models": ["oracle"]}}, "probes.models", "known are position_baseline"),
+        ({"probes": {"models": ["mlp_probe", "mlp_probe"]}}, "probes.models", "each model once"),
+        ({"probes": {"models": []}}, "probes.models", "at least 1"),
+        ({"probes": {"models": ["attention_probe"]}}, "probes.models", "must have extraction.pooling: tokens"),
+        ({"probes": {"token_probes": {"heads": 0}}}, "probes.token_probes.heads", "at least 1"),
         ({"seeds": 3}, "seeds", "5"),
         ({"settings": {"a": {"model": "unknown", "solutions": "correct"}}}, "settings.a.model", "one of models"),
         ({"readme": "../../etc/passwd"}, "readme", "without '..'"),
@@ -82,6 +96,42 @@ def test_a_fault_is_named_with_its_path(tmp_path: Path, sections: dict[str, Any]
     assert where in str(caught.value)
     assert words in str(caught.value)
     assert str(tmp_path / "mine.yaml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("mid", "mid"), (3, 3), (0.25, 0.25), ("all", "all"), ([0, "mid", 0.75], (0, "mid", 0.75))],
+)
+def test_a_layer_is_kept_as_it_is_written(tmp_path: Path, written: Any, read: Any) -> None:
+    study = read_study(write(tmp_path, changed(extraction={"layer": written})))
+    layer = study.extraction_spec("small_correct").layer
+    assert (layer, type(layer)) == (read, type(read))
+
+
+def test_vertical_attention_that_is_off_is_as_if_there_were_none(tmp_path: Path) -> None:
+    text = yaml.safe_dump(HEALTHY)
+    default = read_study(write(tmp_path, text))
+    off = read_study(write(tmp_path, text + "extraction: {vertical_attention: {mode: off, last_tokens: 3}}\n"))
+    light = read_study(write(tmp_path, text + "extraction: {vertical_attention: {mode: light, last_tokens: 3}}\n"))
+    specs = [study.extraction_spec("small_correct") for study in (default, off, light)]
+    assert specs[0] == specs[1]
+    assert set(extraction_options(specs[0])) == {"layer", "pooling", "dtype", "storage_dtype"}
+    assert specs[2].vertical_attention == VerticalAttention("light", last_tokens=3)
+    assert extraction_options(specs[2])["vertical_attention"]["mode"] == "light"
+
+
+def test_options_of_token_probes_decide_cells_that_have_them_and_nothing_else(tmp_path: Path) -> None:
+    def options(asset: str, models: list[str], heads: int) -> Any:
+        probes = {"models": models, "token_probes": {"heads": heads}}
+        content = changed(probes=probes, extraction={"pooling": "tokens"})
+        return study_options(read_study(write(tmp_path, content)), asset)
+
+    for asset, models, same in (
+        ("probe_metrics", ["linear_probe"], True),
+        ("seed_free_scores", ["linear_probe", "attention_probe"], True),
+        ("probe_metrics", ["linear_probe", "attention_probe"], False),
+    ):
+        assert (options(asset, models, 4) == options(asset, models, 8)) == same
 
 
 def test_all_faults_of_a_file_are_listed_at_once(tmp_path: Path) -> None:

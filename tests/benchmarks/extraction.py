@@ -1,4 +1,4 @@
-"""How much cheaper extraction is than a plain full forward, and that its memory does not grow with the corpus.
+"""How much cheaper extraction is than a plain full forward, what all layers cost, and that memory does not grow.
 
     TA_SMOLLM2=FOLDER python -m tests.benchmarks.extraction
 
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ import numpy as np
 
 from ta_assets.core.values import ExtractionSpec, PooledProblem
 from ta_resources.language_model import LanguageModelResource
+from tests.benchmarks.traces import Trace, made_trace, random_llama
 
-SPEED_BAR, MEMORY_BAR = 2.2, 1.1
+SPEED_BAR, MEMORY_BAR, ALL_LAYERS_BAR = 2.2, 1.1, 1.10
 TEXT_TOKENS = (500, 900, 1400)
 ROUNDS = 3
 """Pairs per text; with three texts nine ratios, about 70 s of CPU on SmolLM2."""
@@ -39,11 +41,10 @@ SMOLLM2_SHAPE = {
     "max_position_embeddings": 8192,
     "tie_word_embeddings": True,
 }
-Trace = tuple[int, str, list[str]]
 
 
 def run(model_folder: Path | None) -> list[dict[str, Any]]:
-    """Both claims as records ``{"claim", "value", "comparison", "bar", "n", "detail"}``.
+    """The claims as records ``{"claim", "value", "comparison", "bar", "n", "detail"}``.
 
     Args:
         model_folder: SmolLM2-135M, or None for a random-weight Llama of its shape.
@@ -52,21 +53,13 @@ def run(model_folder: Path | None) -> list[dict[str, Any]]:
         folder = model_folder or random_llama(Path(scratch) / "model", SMOLLM2_SHAPE)
         name = "SmolLM2-135M" if model_folder else "random-weight Llama of SmolLM2's shape"
         small = random_llama(Path(scratch) / "small", SMOLLM2_SHAPE | {"vocab_size": 300, "num_hidden_layers": 4})
-        return [speed(folder, name), memory(small)]
+        return [speed(folder, name), all_layers(folder, name), memory(small)]
 
 
 def speed(folder: Path, name: str) -> dict[str, Any]:
     """CPU seconds of a plain full forward over ours at the middle layer: one thread, interleaved, median of pairs."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(limits=1):
-            pairs, error = _timed_pairs(folder)
-    finally:
-        torch.set_num_threads(threads)
+    with _one_thread():
+        pairs, error = _timed_pairs(folder)
     ratios = [plain / ours for plain, ours, _ in pairs]
     return {
         "claim": "extraction at the middle layer against a full forward with output_hidden_states at batch 1, CPU time",
@@ -83,6 +76,54 @@ def speed(folder: Path, name: str) -> dict[str, Any]:
             "threads": 1,
         },
     }
+
+
+def all_layers(folder: Path, name: str) -> dict[str, Any]:
+    """CPU seconds of extracting all layers over those of a bare forward to the deepest: one thread, interleaved."""
+    import torch
+
+    spec = ExtractionSpec(str(folder), layer="all", dtype="float32", storage_dtype="float32")
+    pairs = []
+    with _one_thread(), LanguageModelResource(device="cpu").open(spec) as extractor:
+        model: Any = extractor._loaded and extractor._loaded.model
+        traces = [made_trace(n_tokens, extractor.tokenizer.encode) for n_tokens in TEXT_TOKENS]
+        tokens = {trace[1]: torch.from_numpy(extractor.tokenizer.encode(trace[1])[0])[None] for trace in traces}
+
+        def bare(trace: Trace) -> None:
+            with torch.inference_mode():
+                model(tokens[trace[1]], use_cache=False)
+
+        def ours(trace: Trace) -> list[Any]:
+            return list(extractor.extract([trace], log=lambda _: None))
+
+        for trace in [traces[0], *(traces * ROUNDS)]:
+            seconds, _ = _cpu_seconds(bare, trace)
+            our_seconds, results = _cpu_seconds(ours, trace)
+            assert len(results) == extractor.n_blocks
+            pairs.append((seconds, our_seconds))
+    ratios = [our_seconds / seconds for seconds, our_seconds in pairs[1:]]  # the first pair warms up
+    return {
+        "claim": "extraction of all layers, tokenized, pooled and ready to store, against a bare forward, CPU time",
+        "value": statistics.median(ratios),
+        "comparison": "<=",
+        "bar": ALL_LAYERS_BAR,
+        "n": len(ratios),
+        "detail": {"model": name, "ratios": [round(ratio, 3) for ratio in ratios], "threads": 1},
+    }
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def memory(folder: Path) -> dict[str, Any]:
@@ -149,45 +190,6 @@ def _cpu_seconds(function: Callable[[Trace], Any], trace: Trace) -> tuple[float,
     start = time.process_time()
     result = function(trace)
     return time.process_time() - start, result
-
-
-def made_trace(n_tokens: int, encode: Callable[[str], tuple[np.ndarray, Any]], problem_id: int = 0) -> Trace:
-    """A trace of whole sentences with at least ``n_tokens`` tokens."""
-    sentences: list[str] = []
-    for sentence in _sentences(problem_id):
-        sentences.append(sentence)
-        if len(encode(" ".join(sentences))[0]) >= n_tokens:
-            break
-    return problem_id, " ".join(sentences), sentences
-
-
-def _sentences(problem_id: int) -> Iterator[str]:
-    number, step = problem_id % 7 + 3, 0
-    while True:
-        step, number = step + 1, number * 3 % 97 + 1
-        yield f"Step {step}: the sum is now {number}, so we add {step % 9} and keep the rest for later."
-        yield f"Wait, let me check that {number} plus {step % 9} is {number + step % 9}."
-
-
-def random_llama(folder: Path, shape: dict[str, Any]) -> Path:
-    """Save a Llama with random weights and a byte-level tokenizer."""
-    import torch
-    import transformers
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    torch.manual_seed(0)
-    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape))
-    model.save_pretrained(folder)
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
-    )
-    sentences = _sentences(0)
-    tokenizer.train_from_iterator([next(sentences) for _ in range(40)], trainer)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
 
 
 def _peak_in_subprocess(folder: Path, n_problems: int) -> dict[str, int]:

@@ -86,7 +86,7 @@ def pool() -> tuple[pd.DataFrame, ...]:
             )
         )
     columns = list(found[-1].columns)
-    return tuple(rows[columns] for rows in found)
+    return tuple(rows.reindex(columns=columns) for rows in found)
 
 
 def drawn_traces(rng: np.random.Generator, n_problems: int, n_sentences: int | None) -> pd.DataFrame:

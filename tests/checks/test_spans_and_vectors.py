@@ -51,8 +51,8 @@ def vectors(n: int = 40, d: int = 64, seed: int = 0) -> np.ndarray:
 
 
 def compare(stored: np.ndarray, fresh: np.ndarray, dtype: str = "float16", compute: str = "auto") -> Verdict:
-    keys = [(330, row) for row in range(len(stored))]
-    return activations_match_text(stored, fresh, keys, storage_dtype=dtype, compute_dtype=compute)
+    keys = [f"problem 330, sentence {row}" for row in range(len(stored))]
+    return activations_match_text(list(stored), list(fresh), keys, storage_dtype=dtype, compute_dtype=compute)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
@@ -101,11 +101,24 @@ def test_the_offenders_are_the_rows_worst_first() -> None:
     assert verdict.offenders == ("problem 330, sentence 7: 0.5", "problem 330, sentence 2: 0.2")
 
 
+def test_the_tokens_of_a_sentence_are_compared_in_their_order() -> None:
+    fresh = [vectors(n, seed=n) for n in (3, 5, 2)]
+    keys = ["first", "second", "third"]
+    stored = [tokens.astype(np.float16) for tokens in fresh]
+    assert activations_match_text(stored, fresh, keys, storage_dtype="float16").passed
+    stored[1] = stored[1][::-1]  # the mean over the sentence stays
+    found = activations_match_text(stored, fresh, keys, storage_dtype="float16")
+    assert found.status == "failed"
+    assert [offender.split(":")[0] for offender in found.offenders] == ["second"]
+    stored[1] = stored[1][:4]
+    assert activations_match_text(stored, fresh, keys, storage_dtype="float16").status == "failed"
+
+
 def test_another_shape_or_nothing_to_compare_fails() -> None:
     assert compare(vectors(d=32), vectors()).status == "failed"
     assert compare(vectors(n=39), vectors()).status == "failed"
     assert compare(np.zeros((0, 4)), np.zeros((0, 4))).status == "failed"
-    short = activations_match_text(vectors(), vectors(), [(1, 0)], storage_dtype="float32")
+    short = activations_match_text(list(vectors()), list(vectors()), ["one"], storage_dtype="float32")
     assert short.status == "failed"
 
 

@@ -127,12 +127,13 @@ def test_an_interval_inside_the_margin_is_no_difference() -> None:
 def linear_p(rows: pd.DataFrame, score: np.ndarray) -> float:
     """The predecessor's way: residuals on linear position, in-sample, and the same test of their products."""
     position = rows[["chunk_idx", "num_chunks", "relative_position", "token_count"]].to_numpy(float)
+    problems = rows["problem_id"].to_numpy()
     residuals = [
-        within_problems(target - LinearRegression().fit(position, target).predict(position), rows["problem_id"])
+        within_problems(target - LinearRegression().fit(position, target).predict(position), problems)
         for target in (rows["anchor"].to_numpy(float), score)
     ]
     products = residuals[0] * residuals[1]
-    return one_sided_p(np.array([products[rows["problem_id"] == one].mean() for one in rows["problem_id"].unique()]))
+    return one_sided_p(np.array([products[problems == one].mean() for one in np.unique(problems)]))
 
 
 def test_a_smooth_function_of_position_is_no_increment_though_linear_residuals_say_so() -> None:

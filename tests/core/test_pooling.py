@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ta_assets.core.pooling import segment_mean
+from ta_assets.core.pooling import POOLINGS, SpanPooler, segment_mean, span_offsets
 
 
 def reference(hidden: torch.Tensor, spans: np.ndarray) -> np.ndarray:
@@ -61,3 +63,41 @@ def test_arrays_of_another_shape_are_refused():
         segment_mean(torch.zeros(1, 5, 2), np.array([[0, 1]]))
     with pytest.raises(ValueError, match="spans"):
         segment_mean(torch.zeros(5, 2), np.array([0, 1, 2]))
+
+
+@given(
+    spans=st.lists(st.tuples(st.integers(0, 39), st.integers(1, 40)), min_size=1, max_size=8).map(
+        lambda pairs: np.array([(start, min(start + length, 40)) for start, length in pairs])
+    ),
+    cuts=st.lists(st.integers(0, 40), max_size=6),
+    pooling=st.sampled_from(POOLINGS),
+)
+@settings(max_examples=80, deadline=None)
+def test_pieces_of_a_text_pool_as_the_whole_text_does_and_nothing_else_is_held(spans, cuts, pooling):
+    hidden = torch.randn(40, 7, generator=torch.Generator().manual_seed(1))
+    expected = {
+        "mean": [hidden[start:end].mean(0) for start, end in spans],
+        "last": [hidden[end - 1] for _, end in spans],
+        "tokens": [hidden[start:end] for start, end in spans],
+    }[pooling]
+    pooler, edges = SpanPooler(spans, pooling), sorted({0, *cuts, 40})
+    for start, end in itertools.pairwise(edges):
+        pooler.feed(hidden[start:end])
+        waiting = [int(first) for first, last in spans if last > end]
+        assert pooler._held is not None
+        assert len(pooler._held) == max(end - min(waiting, default=end), 0)
+    found = pooler.result()
+    assert torch.equal(found, torch.cat(expected) if pooling == "tokens" else torch.stack(expected))
+    if pooling == "tokens":
+        assert span_offsets(spans).tolist() == np.cumsum([0, *(len(rows) for rows in expected)]).tolist()
+
+
+def test_a_pooler_that_saw_too_few_tokens_says_so():
+    pooler = SpanPooler(np.array([[0, 1], [3, 6]]), "last")
+    with pytest.raises(ValueError, match="no tokens"):
+        pooler.result()
+    pooler.feed(torch.zeros(5, 2))
+    with pytest.raises(ValueError, match=r"spans\[1\].*5 tokens"):
+        pooler.result()
+    with pytest.raises(ValueError, match="pooling"):
+        SpanPooler(np.array([[0, 1]]), "max")

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from ta_assets.core.features import position_features
 from ta_assets.core.probes import MODELS, NEEDS_ACTIVATIONS, SEED_FREE, SEEDED, ProbeData, fit_scores
-from ta_assets.core.values import ProbeOptions
+from ta_assets.core.values import VERTICAL_MODELS, ProbeOptions
 
 OPTIONS = ProbeOptions(mlp_hidden=8, mlp_max_iter=40)
 
@@ -38,6 +38,7 @@ def made_up(n_problems: int = 6, n_sentences: int = 20, width: int = 12) -> Prob
             "importance_score": anchor + rng.random(n),
             "relative_position": (index / (n_sentences - 1)).astype(np.float32),
             "token_count": rng.integers(3, 30, n),
+            "vertical_score": (rng.random(n) / 10).astype(np.float32),
             "split": np.array(["train", "train", "train", "train", "val", "test"])[problem % 6],
         }
     )
@@ -61,10 +62,13 @@ def plain_logistic(inputs: np.ndarray, data: ProbeData) -> np.ndarray:
 def test_linear_models_are_balanced_logistic_regressions_of_scaled_inputs(data: ProbeData) -> None:
     assert data.vectors is not None
     vectors, position = data.vectors.astype(np.float32), position_features(data.rows)
+    vertical = data.rows[["vertical_score"]].to_numpy()
     inputs = {
         "position_baseline": position,
         "linear_probe": vectors,
         "activations_plus_position": np.hstack([vectors, position]),
+        "vertical_attention_baseline": vertical,
+        "vertical_attention_plus_position": np.hstack([vertical, position]),
     }
     for model, matrix in inputs.items():
         np.testing.assert_array_equal(fit_scores(model, data, OPTIONS).scores, plain_logistic(matrix, data))
@@ -98,7 +102,7 @@ def test_stored_scores_of_both_baselines_come_back(shared_folder: Path, name: st
 
 def test_every_model_is_either_seeded_or_seed_free() -> None:
     assert sorted(SEED_FREE + SEEDED) == sorted(MODELS)
-    assert ProbeOptions().models == MODELS
+    assert ProbeOptions().models + VERTICAL_MODELS == MODELS
     assert set(NEEDS_ACTIVATIONS) < set(MODELS)
 
 
@@ -171,6 +175,15 @@ def test_absent_or_broken_activations_are_refused(data: ProbeData, model: str) -
     broken[[3, 100], 0] = [np.nan, np.inf]
     with pytest.raises(ValueError, match="2 of 120 vectors"):
         fit_scores(model, replace(data, vectors=broken), OPTIONS)
+
+
+@pytest.mark.parametrize("model", VERTICAL_MODELS)
+def test_a_sentence_without_a_vertical_score_is_refused(data: ProbeData, model: str) -> None:
+    scores = data.rows["vertical_score"].where(np.arange(len(data.rows)) != 5)
+    with pytest.raises(ValueError, match="1 of 120 sentences have no vertical_score"):
+        fit_scores(model, replace(data, rows=data.rows.assign(vertical_score=scores)), OPTIONS)
+    with pytest.raises(ValueError, match="120 of 120"):
+        fit_scores(model, replace(data, rows=data.rows.drop(columns="vertical_score")), OPTIONS)
 
 
 def test_an_unknown_model_is_refused(data: ProbeData) -> None:

@@ -1,0 +1,131 @@
+"""Several blocks and other poolings: against transformers' own states, and out of one forward pass a problem."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ta_assets.core.errors import InputError
+from ta_assets.core.pooling import sentence_means
+from ta_assets.core.values import ExtractionSpec, Skip, Wanted
+from ta_resources.capture import block_list, resolve_blocks
+from ta_resources.language_model import LanguageModelResource
+
+RESOURCE = LanguageModelResource(device="cpu")
+
+
+def spec(folder, **settings):
+    options: dict[str, Any] = {"storage_dtype": "float32"} | settings
+    return ExtractionSpec(str(folder), **options)
+
+
+def extract(folder, traces, resource=RESOURCE, **settings) -> list[Any]:
+    with resource.open(spec(folder, **settings)) as extractor:
+        return list(extractor.extract(traces, log=lambda _: None))
+
+
+def counted(extractor, blocks) -> dict[int, int]:
+    """Calls of the model (-1) and of some of its blocks, counted from now on."""
+    model: Any = extractor._loaded.model
+    calls = dict.fromkeys([-1, *blocks], 0)
+
+    def counter(which):
+        def count(*_):
+            calls[which] += 1
+
+        return count
+
+    model.register_forward_pre_hook(counter(-1))
+    for block in blocks:
+        block_list(model)[block].register_forward_pre_hook(counter(block))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("layer", "n_blocks", "blocks"),
+    [
+        ("mid", 32, (16,)),
+        (0.5, 48, (24,)),
+        (0.58, 50, (29,)),
+        (0.25, 5, (1,)),
+        (0.999, 4, (3,)),
+        (3, 5, (3,)),
+        ([2, "mid", 0.25, 0], 5, (2, 1, 0)),
+        (("mid",), 5, (2,)),
+        ("all", 5, (2, 0, 1, 3, 4)),
+        ("all", 1, (0,)),
+    ],
+)
+def test_a_layer_means_blocks_of_which_the_first_named_is_the_primary_one(layer, n_blocks, blocks):
+    assert resolve_blocks(layer, n_blocks, "model") == blocks
+
+
+@pytest.mark.parametrize("layer", [5, -1, True, 1.0, 0.0, 1.5, "top", [], [0, "top"], [0, "all"]])
+def test_a_layer_that_is_not_there_is_refused(layer):
+    with pytest.raises(InputError, match=r"extraction\.layer"):
+        resolve_blocks(layer, 5, "model")
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last", "tokens"])
+@pytest.mark.parametrize("layer", ["mid", [3, 0, 0.5], "all"])
+def test_any_blocks_and_pooling_take_one_forward_pass_a_problem(saved_model, trace, layer, pooling):
+    with RESOURCE.open(spec(saved_model("llama"), layer=layer, pooling=pooling)) as extractor:
+        calls = counted(extractor, range(max(extractor.blocks) + 1))
+        results: list[Any] = list(extractor.extract([trace(1), trace(2), trace(3)], log=lambda _: None))
+    assert set(calls.values()) == {3}
+    expected = [(problem_id, block) for problem_id in (1, 2, 3) for block in extractor.blocks]
+    assert [(one.problem_id, one.block) for one in results] == expected
+
+
+def test_a_blocks_bytes_do_not_depend_on_the_blocks_that_are_taken_with_it(saved_model, trace):
+    together = extract(saved_model("qwen2"), [trace(n_sentences=7)], layer="all")
+    for one in together:
+        (alone,) = extract(saved_model("qwen2"), [trace(n_sentences=7)], layer=one.block)
+        assert alone.vectors.tobytes() == one.vectors.tobytes()
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_last_and_tokens_are_transformers_own_states(saved_model, plain_states, trace, family):
+    problem = trace(n_sentences=7)
+    states, _ = plain_states(saved_model(family), problem[1])
+    made = [extract(saved_model(family), [problem], layer=[0, 1, 3], pooling=p) for p in ("last", "tokens", "mean")]
+    for last, tokens, mean in zip(*made, strict=True):
+        state = states[last.block + 1].numpy()
+        close: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
+        np.testing.assert_allclose(last.vectors, state[last.token_spans[:, 1] - 1], **close)
+        for index, (start, end) in enumerate(tokens.token_spans):
+            np.testing.assert_allclose(tokens.of_sentence(index), state[start:end], **close)
+        assert tokens.offsets[-1] == len(tokens.vectors) == (last.token_spans[:, 1] - last.token_spans[:, 0]).sum()
+        np.testing.assert_allclose(sentence_means(tokens).vectors, mean.vectors, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last", "tokens"])
+def test_a_text_read_in_pieces_gives_the_same_rows_at_every_block(saved_model, trace, pooling):
+    settings = {"layer": [0, 2], "pooling": pooling}
+    whole = extract(saved_model("llama"), [trace(n_sentences=7)], **settings)
+    resource = LanguageModelResource(device="cpu", tokens_per_forward=16)
+    pieces = extract(saved_model("llama"), [trace(n_sentences=7)], resource, **settings)
+    for a, b in zip(whole, pieces, strict=True):
+        assert a.n_tokens > 48
+        np.testing.assert_allclose(a.vectors, b.vectors, rtol=1e-5, atol=1e-5)
+
+
+def test_only_the_blocks_that_a_problem_lacks_are_computed(saved_model, trace):
+    with RESOURCE.open(spec(saved_model("llama"), layer=[0, 1, 3])) as extractor:
+        calls = counted(extractor, range(4))
+        wanted = {1: Wanted((1, 0)), 2: Wanted((3,))}
+        results: list[Any] = list(extractor.extract([trace(1), trace(2)], log=lambda _: None, wanted=wanted))
+    assert [(one.problem_id, one.block) for one in results] == [(1, 1), (1, 0), (2, 3)]
+    assert calls == {-1: 2, 0: 2, 1: 2, 2: 1, 3: 1}
+
+
+def test_nan_in_one_block_skips_the_problem_and_names_the_block(saved_model, trace):
+    with RESOURCE.open(spec(saved_model("llama"), layer=[0, 3])) as extractor:
+        model: Any = extractor._loaded and extractor._loaded.model
+        model.layers[2].mlp.up_proj.weight[0, 0] = np.nan
+        (skip,) = extractor.extract([trace()], log=lambda _: None)
+    assert isinstance(skip, Skip)
+    assert skip.kind == "not_finite"
+    assert "block 3" in skip.reason
