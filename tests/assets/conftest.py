@@ -18,21 +18,29 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 N_PROBLEMS, N_SENTENCES = 6, 12
+ROLLOUTS = 97
 WORDS = ("the", "sum", "of", "two", "is", "five", "so", "we", "add", "one", "wait", "check", "again", "no", "yes")
 
 
 def write_problem(folder: Path, rng: random.Random) -> None:
     """One problem in the dataset's layout, with importances that have no ties at the threshold."""
     sentences = [" ".join(rng.choices(WORDS, k=rng.randint(4, 9))).capitalize() + f" {i}." for i in range(N_SENTENCES)]
-    chunks = [
-        {
-            "chunk": sentence,
-            "chunk_idx": index,
-            "function_tags": ["active_computation"],
-            "counterfactual_importance_accuracy": round(rng.uniform(-1, 1), 4),
-        }
-        for index, sentence in enumerate(sentences)
-    ]
+    right = [rng.randint(5, ROLLOUTS - 5) for _ in sentences]
+    chunks = []
+    for index, sentence in enumerate(sentences):
+        different = rng.randint(17, 50)
+        following = right[index + 1] / ROLLOUTS if index + 1 < N_SENTENCES else None
+        importance = 0.0 if following is None else rng.randint(0, different) / different - following
+        chunks.append(
+            {
+                "chunk": sentence,
+                "chunk_idx": index,
+                "function_tags": ["active_computation"],
+                "accuracy": right[index] / ROLLOUTS,
+                "different_trajectories_fraction": different / ROLLOUTS,
+                "counterfactual_importance_accuracy": importance,
+            }
+        )
     solution = " ".join(sentences)
     folder.mkdir(parents=True)
     for name, content in (

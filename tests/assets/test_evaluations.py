@@ -230,3 +230,48 @@ def test_a_mean_is_made_anew_when_other_cells_may_be_in_it(made: Sources) -> Non
     assert made.instance.work("aggregate_metrics", CORPUS, aggregate_made_from(study, {})) is None
     reason = made.instance.work("aggregate_metrics", CORPUS, aggregate_made_from(study, {"3": "a red check"}))
     assert reason == "left_out_seeds: [] -> ['3']"
+
+
+def edit_rows(sources: Sources, **fields: Any) -> None:
+    """Change every probe's row of a comparison by hand."""
+
+    def edit(value: dict[str, Any]) -> dict[str, Any]:
+        rows = [row | (fields if row["kind"] == "probe" else {}) for row in value["rows"]]
+        return {**value, "rows": rows}
+
+    change(sources, "probe_comparison", CORPUS, edit)
+
+
+def test_a_claim_on_too_few_problems_is_red(copied: Sources) -> None:
+    def fewer(value: Any) -> Any:
+        kept = value.scores["problem_id"].isin(sorted(value.scores["problem_id"].unique())[:4])
+        return dataclasses.replace(value, scores=value.scores[kept].reset_index(drop=True))
+
+    edit_rows(copied, verdict="better")
+    change(copied, "cv_scores", CORPUS, fewer)
+    assert verdict(copied, "enough_problems", "probe_comparison", CORPUS).status == "failed"
+
+
+def test_an_interval_without_width_is_red(copied: Sources) -> None:
+    edit_rows(copied, low=0.1, high=0.1, difference=0.1)
+    assert verdict(copied, "interval_not_degenerate", "probe_comparison", CORPUS).status == "failed"
+
+
+def test_labels_on_a_handful_of_rollouts_warn(copied: Sources) -> None:
+    change(copied, "sentences", CORPUS, lambda table: table.assign(n_different=2.0))
+    assert verdict(copied, "label_support", "probe_comparison", CORPUS).status == "warned"
+
+
+def test_probes_worse_than_the_order_warn(copied: Sources) -> None:
+    def perfect_order(value: Any) -> Any:
+        return dataclasses.replace(
+            value, scores=value.scores.assign(**{"order/0": value.scores["anchor"].astype(float)})
+        )
+
+    change(copied, "cv_scores", CORPUS, perfect_order)
+    assert verdict(copied, "beats_order_baseline", "probe_comparison", CORPUS).status == "warned"
+
+
+def test_a_claim_without_a_corrected_test_warns(copied: Sources) -> None:
+    edit_rows(copied, verdict="better", p=0.9)
+    assert verdict(copied, "claims_survive_correction", "probe_comparison", CORPUS).status == "warned"
