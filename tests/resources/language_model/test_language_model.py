@@ -26,7 +26,8 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def spec(folder, **settings):
-    return ExtractionSpec(str(folder), **({"storage_dtype": "float32"} | settings))
+    defaults: dict[str, Any] = {"storage_dtype": "float32"}
+    return ExtractionSpec(str(folder), **(defaults | settings))
 
 
 def model_of(extractor) -> Any:

@@ -17,7 +17,8 @@ RESOURCE = LanguageModelResource(device="cpu")
 
 
 def spec(folder, **settings):
-    return ExtractionSpec(str(folder), **({"storage_dtype": "float32"} | settings))
+    defaults: dict[str, Any] = {"storage_dtype": "float32"}
+    return ExtractionSpec(str(folder), **(defaults | settings))
 
 
 def extract(folder, traces, resource=RESOURCE, **settings) -> list[Any]:
