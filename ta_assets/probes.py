@@ -72,17 +72,26 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
 
 def _facts(value: CellResult) -> dict[str, Any]:
+    from ta_assets.core.targets import TARGETS
+
+    target = TARGETS[value.metrics["target"]]
+    short = {"average_precision": "ap", "spearman_mean": "spearman"}[target.primary_metric]
     rows = [
         {"probe": model, "part": part, **parts[part]}
         for model, parts in value.metrics["models"].items()
         for part in ("val", "test")
     ]
-    test = {f"test_ap_{row['probe']}": row["average_precision"] for row in rows if row["part"] == "test"}
+    test = {f"test_{short}_{row['probe']}": row[target.primary_metric] for row in rows if row["part"] == "test"}
+    curve = (
+        {"scores_over_target": plots.scores_over_target(value.predictions, target.column)}
+        if target.continuous
+        else {"precision_recall": plots.precision_recall(value.predictions)}
+    )
     return {
         "seed": value.metrics["seed"],
         "rows": dg.MetadataValue.json(value.metrics["rows"]),
         "metrics": dg.MetadataValue.md(plots.markdown_table(pd.DataFrame(rows))),
         "intervals": dg.MetadataValue.json(value.metrics["confidence_intervals"]),
-        "precision_recall": plots.precision_recall(value.predictions),
+        **curve,
         **{name: number for name, number in test.items() if number is not None},
     }

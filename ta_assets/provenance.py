@@ -47,7 +47,10 @@ class World:
             return {"sources": sources, "setting": study.settings[partition].model_dump()}
         if asset == "sentences":
             study = self.studies.by_corpus[partition]
-            return {"source": self.rollouts.identity(study.source(partition)), "labels": study.labels.model_dump()}
+            return {
+                "source": self.rollouts.identity(study.source(partition)),
+                "labels": dataclasses.asdict(study.label_rule),
+            }
         if asset == "activations":
             study = self.studies.by_corpus[partition]
             spec = study.extraction_spec(partition)
@@ -67,7 +70,10 @@ def study_options(study: Study, asset: str) -> dict[str, Any]:
         return {"splits": study.splits.model_dump()}
     if asset == "aggregate_metrics":
         return {"best_of_k": study.probes.best_of_k}
-    return {"probes": dataclasses.asdict(study.probe_options)}
+    options = dataclasses.asdict(study.probe_options)
+    if study.probes.residualize_against == "none":
+        del options["anchor_percentile"]  # decides residual anchors only; others come with the sentences
+    return {"probes": options}
 
 
 def shared_corpora(studies: Studies, setting: str) -> tuple[str, ...]:

@@ -79,12 +79,13 @@ class Model(_Section):
 
 
 class Labels(_Section):
-    """How sentences become labels; see ``LabelRule``."""
+    """How sentences become labels, see ``LabelRule``; and which label is the target, see ``core.targets``."""
 
     field: str = DEFAULT_LABEL_FIELD
     anchor_percentile: float = Field(default=90.0, gt=0, lt=100)
     drop_last_chunk: bool = True
     missing: Literal["error", "zero"] = "error"
+    target: Literal["anchor_binary", "importance_abs", "importance_signed"] = "anchor_binary"
 
 
 class Splits(_Section):
@@ -120,6 +121,7 @@ class Probes(_Section):
     k_values: tuple[Annotated[Integer, Field(ge=1)], ...] = Field(default=(5, 10), min_length=1)
     position_bins: Integer = Field(default=5, ge=0)
     best_of_k: Integer = Field(default=1, ge=1, le=SEEDS)
+    residualize_against: Literal["none", "position", "position_plus_text"] = "none"
 
 
 class Statistics(_Section):
@@ -215,7 +217,7 @@ class Study(_Section):
     @property
     def label_rule(self) -> LabelRule:
         """The study's labels as the science takes them."""
-        return LabelRule(**self.labels.model_dump())
+        return LabelRule(**self.labels.model_dump(exclude={"target"}))
 
     @property
     def split_rule(self) -> SplitRule:
@@ -225,7 +227,12 @@ class Study(_Section):
     @property
     def probe_options(self) -> ProbeOptions:
         """The study's probes as the science takes them."""
-        return ProbeOptions(bootstrap=self.statistics.bootstrap, **self.probes.model_dump())
+        return ProbeOptions(
+            bootstrap=self.statistics.bootstrap,
+            target=self.labels.target,
+            anchor_percentile=self.labels.anchor_percentile,
+            **self.probes.model_dump(),
+        )
 
     def _resolve(self, folder: str) -> Path:
         return (self.path.parent / Path(folder).expanduser()).resolve()

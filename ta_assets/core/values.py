@@ -157,6 +157,12 @@ class ProbeOptions:
     position_bins: int = 5
     bootstrap: int = 1000
     best_of_k: int = 1
+    target: str = "anchor_binary"
+    """What is predicted: a key of ``targets.TARGETS``."""
+    residualize_against: str = "none"
+    """What probes are refitted without, see ``residuals``: none, position or position_plus_text."""
+    anchor_percentile: float = 90.0
+    """Of residuals: those that reach it in their trace are residual anchors. In (0, 100)."""
     models: tuple[str, ...] = field(
         default=(
             "position_baseline",
