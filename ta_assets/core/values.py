@@ -15,6 +15,13 @@ import pandas as pd
 DEFAULT_LABEL_FIELD = "counterfactual_importance_accuracy"
 
 
+class Markdown(str):
+    """Text for a person, stored as a Markdown file of its own."""
+
+
+NO_REPORT = Markdown()
+
+
 @dataclass(frozen=True)
 class CorpusSource:
     """Where the traces of one model with one correctness lie, in the layout of ``uzaymacar/math-rollouts``.
@@ -194,3 +201,5 @@ class CellResult:
     """JSON-able; see ``cells.evaluate_cell``."""
     predictions: pd.DataFrame
     """Val and test rows: the columns of ``cells.PREDICTION_COLUMNS`` and score_<model> (float32)."""
+    report: Markdown = NO_REPORT
+    """The cell for a person to read (``report.cell_report``); empty until somebody writes it."""

@@ -30,6 +30,7 @@ from ta_resources.rollouts import RolloutsResource
 from ta_resources.storage import ArtifactStore
 
 CELL = "3|tiny_correct"
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -135,7 +135,7 @@ def test_the_sign_of_a_signed_target_reaches_the_scores(data: ProbeData) -> None
         np.testing.assert_allclose(here, -there, atol=1e-5)
 
 
-def test_seed_free_scores_of_another_target_are_refused_by_the_hash_of_the_study_not_the_data(data: ProbeData) -> None:
+def test_seed_free_scores_of_a_continuous_target_are_shared_by_all_cells(data: ProbeData) -> None:
     shared = seed_free_scores(data, SIGNED)
     assert evaluate_cell(data, SIGNED, 1, shared).metrics == evaluate_cell(data, SIGNED, 1).metrics
 
