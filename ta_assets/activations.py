@@ -80,7 +80,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
             plan = extraction.plan(extractor, union(problem_ids))
             value = extraction.run(extractor, plan, resolved)
             device = extractor.device_name
-        return output(value, made_from, {"device": device, **_facts(value), **_room(plan)})
+        return output(value, made_from, {"device": device, **_facts(value), **_vertical_facts(value), **_room(plan)})
 
     return [activations]
 
@@ -120,7 +120,6 @@ def _facts(value: Activations) -> dict[str, object]:
         "sentences": len(value.spans),
         "block": value.record["block"],
         "blocks": str(value.record["blocks"]),
-        **_vertical_facts(value),
         "d_model": value.record["d_model"],
         "tokens": sum(tokens.values()),
         "tokens_of_problems": plots.tokens(tokens),

@@ -75,16 +75,16 @@ class CorpusExtraction:
         texts = MissingTexts(self.rollouts, self.source, list(plan.missing))
         wanted = {problem_id: names.wanted() for problem_id, names in plan.missing.items()}
         for result in extractor.extract(texts, wanted=wanted, log=self.log):
-            problem_id = result.problem_id
+            problem_id, names = result.problem_id, plan.missing[result.problem_id]
             if isinstance(result, Skip):
                 self.log(f"problem {problem_id} skipped ({result.kind}): {result.reason}")
                 skipped.append(result)
                 del entries[problem_id]  # a problem has all of its blocks or none
             elif isinstance(result, PooledProblem):
-                shard = self.shards[result.block].write(plan.missing[problem_id].shards[result.block], result)
+                shard = self.shards[result.block].write(names.shards[result.block], result)
                 entries[problem_id] = entries[problem_id].with_block(shard, result)
-            elif self.vertical is not None:
-                self.vertical.write(plan.missing[problem_id].vertical or "", result)
+            elif self.vertical is not None and names.vertical is not None:
+                self.vertical.write(names.vertical, result)
                 entries[problem_id] = entries[problem_id].with_vertical(result)
         return indexed(entries, skipped, extractor, resolved)
 

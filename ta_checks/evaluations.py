@@ -105,13 +105,14 @@ def activations_match_text(evidence: Evidence) -> Verdict:
                     offenders=[f"problem {result.problem_id}, block {result.block}"],
                     message="stored and fresh vectors have other shapes or spans",
                 )  # fmt: skip
-            rows = sampled.get(result.problem_id)
-            if rows is None:
+            if result.problem_id not in sampled:
                 every = range(len(one.token_spans))
-                rows = sorted(chooser.sample(every, min(SAMPLED_SENTENCES, len(every))))
-                sampled[result.problem_id] = rows = list(every) if result.problem_id == shortest else rows
-            stored += [one.of_sentence(row) for row in rows]
-            fresh += [result.of_sentence(row) for row in rows]
+                whole = result.problem_id == shortest or len(every) <= SAMPLED_SENTENCES
+                sampled[result.problem_id] = list(every) if whole else sorted(chooser.sample(every, SAMPLED_SENTENCES))
+            rows = sampled[result.problem_id]
+            # copied: a view would keep all tokens of the problem
+            stored += [one.of_sentence(row).copy() for row in rows]
+            fresh += [result.of_sentence(row).copy() for row in rows]
             keys += [f"problem {result.problem_id}, sentence {row}, block {result.block}" for row in rows]
     dtypes = {"storage_dtype": spec.storage_dtype, "compute_dtype": activations.record["extraction"]["dtype"]}
     return activations_match_text(stored, fresh, keys, **dtypes)

@@ -18,7 +18,10 @@ from ta_assets.core.values import VERTICAL_MODELS, CellResult
 from ta_assets.definitions import build_definitions
 from ta_assets.staleness import Instance
 from ta_assets.studies import SHIPPED, load_studies
+from ta_checks import INVARIANTS
 from ta_checks.evidence import Evidence, Sources
+from ta_checks.factory import judge
+from ta_checks.verdict import Verdict
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
 from ta_resources.storage import ArtifactStore
@@ -84,6 +87,12 @@ def make(folder: Path, **sections: Any) -> Made:
     return Made(Sources(studies, store, RolloutsResource(), LanguageModelResource(), view), metadata)
 
 
+def judged(made: Made) -> Verdict:
+    """The comparison of what is stored with what is computed afresh."""
+    (rule,) = [row for row in INVARIANTS if row.name == "activations_match_text"]
+    return judge(rule, Evidence("activations", CORPUS, made.sources))
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """The study as it is by default, made once."""
@@ -113,6 +122,13 @@ def test_the_last_token_of_a_sentence_can_be_probed_at_all_layers(tmp_path: Path
     made = make(tmp_path, extraction={"storage_dtype": "float32", "pooling": "last", "layer": "all"})
     assert made.metadata["block"] == 2
     assert len(made.data.by_block) == 4
+    activations = made.sources.store.load("activations", CORPUS)
+    for blocks in activations.record["shards"].values():
+        blocks["3"] = blocks["0"]
+    made.sources.store.save("activations", CORPUS, activations)
+    found = judged(made)
+    assert found.status == "failed"
+    assert all("block 3" in offender for offender in found.offenders)
 
 
 def test_stored_tokens_are_probed_by_their_mean(plain: Made, tmp_path: Path) -> None:
@@ -159,5 +175,11 @@ def test_vertical_scores_have_models_of_their_own(plain: Made, tmp_path: Path, m
     assert made.data.rows["vertical_score"].nunique() > len(made.data.rows) / 2
     assert set(made.cell.metrics["models"]) == set(models)
     assert "vertical_attention_plus_position - position_baseline" in made.cell.metrics["confidence_intervals"]
-    stored = plain.cell.metrics["models"]["linear_probe"]
-    assert made.cell.metrics["models"]["linear_probe"] == stored
+    assert made.cell.metrics["models"]["linear_probe"] == plain.cell.metrics["models"]["linear_probe"]
+    assert judged(made).status == "passed"
+    activations = made.sources.store.load("activations", CORPUS)
+    activations.spans["vertical_score"] = activations.spans["vertical_score"][::-1].to_numpy()
+    made.sources.store.save("activations", CORPUS, activations)
+    found = judged(made)
+    assert found.status == "failed"
+    assert "vertical attention" in found.offenders[0]

@@ -9,7 +9,7 @@ import pytest
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import PooledProblem
-from ta_resources.shards import Shard, ShardStore, read_shard
+from ta_resources.shards import Shard, ShardStore, StoredTokens, read_shard
 
 
 def pooled(vectors: np.ndarray) -> PooledProblem:
@@ -81,3 +81,34 @@ def test_a_flipped_byte_is_noticed(shards: ShardStore) -> None:
 def test_a_missing_shard_is_named(shards: ShardStore) -> None:
     with pytest.raises(InputError, match="nowhere"):
         read_shard(shards.base, Shard("nowhere.safetensors", "0"))
+
+
+def ragged(problem_id: int, counts: list[int]) -> PooledProblem:
+    """A problem whose tokens are all stored; its sentences follow a prompt of three tokens."""
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    vectors = np.random.default_rng(problem_id).normal(size=(offsets[-1], 3)).astype(np.float16)
+    spans = np.stack([offsets[:-1], offsets[1:]], axis=1) + 3
+    return PooledProblem(problem_id, 2, vectors, spans, int(offsets[-1]) + 3, "a b", offsets)
+
+
+def test_tokens_come_back_bit_by_bit_with_their_offsets(shards: ShardStore) -> None:
+    given = ragged(7, [2, 1, 4])
+    back = read_shard(shards.base, shards.write("shards/tokens.safetensors", given))
+    assert back.vectors.tobytes() == given.vectors.tobytes()
+    assert back.offsets is not None
+    assert back.offsets.tolist() == [0, 2, 3, 7]
+    np.testing.assert_array_equal(back.of_sentence(2), given.vectors[3:])
+
+
+def test_tokens_are_read_sentence_by_sentence_in_the_order_of_the_rows(shards: ShardStore) -> None:
+    given = {7: ragged(7, [2, 1, 4]), 9: ragged(9, [5, 3])}
+    stored = {one: shards.write(f"shards/{one}.safetensors", pooled) for one, pooled in given.items()}
+    keys = [(9, 1), (7, 0), (7, 2)]
+    tokens = StoredTokens(shards.base, stored, keys)
+    assert tokens.lengths.tolist() == [3, 2, 4]
+    for row, (problem_id, index) in enumerate(keys):
+        np.testing.assert_array_equal(tokens.of_row(row), given[problem_id].of_sentence(index))
+    assert StoredTokens(shards.base, stored, keys).sha256() == tokens.sha256()
+    assert StoredTokens(shards.base, stored, keys[::-1]).sha256() != tokens.sha256()
+    other = stored | {9: shards.write("shards/9.safetensors", ragged(9, [4, 4]))}
+    assert StoredTokens(shards.base, other, keys).sha256() != tokens.sha256()
