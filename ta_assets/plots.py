@@ -54,6 +54,20 @@ def precision_recall(predictions: pd.DataFrame) -> dg.MarkdownMetadataValue:
     return figure(draw)
 
 
+def scores_over_target(predictions: pd.DataFrame, target: str) -> dg.MarkdownMetadataValue:
+    """Score of every probe against a continuous target, on the test rows."""
+
+    def draw(axes: Any) -> None:
+        test = predictions[predictions["split"] == "test"]
+        for column in [name for name in test.columns if name.startswith("score_")]:
+            axes.scatter(test[target], test[column], s=8, label=column.removeprefix("score_"))
+        axes.set_xlabel(target.replace("_", " "))
+        axes.set_ylabel("score")
+        axes.legend(fontsize="small")
+
+    return figure(draw)
+
+
 def tokens(counts: Mapping[str, int]) -> dg.MarkdownMetadataValue:
     """Length of every trace, which bounds context and memory."""
 

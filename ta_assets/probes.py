@@ -1,5 +1,6 @@
 """The probes of a setting: those that no seed changes once, the others and all metrics once a seed."""
 
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -53,12 +54,13 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         seed_free_scores: SeedFreeScores,
         store: ArtifactStore,
     ) -> dg.Output[CellResult]:
-        """Metrics of every probe on val and test, position bins, bootstrap intervals, and the predictions.
+        """Metrics of every probe on val and test, position bins, bootstrap intervals, predictions, and a report.
 
         Reads its corpus through the store: Dagster cannot validate a mapping from a corpus straight to cells. What
         changes there reaches a cell through the seed-free scores, which carry a hash of all data they were fitted on.
         """
         from ta_assets.core.cells import evaluate_cell
+        from ta_assets.core.report import cell_report
 
         cell = Cell.from_key(context.partition_key)
         study = studies.by_setting[cell.setting]
@@ -66,23 +68,34 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         sentences, activations = store.load("sentences", corpus), store.load("activations", corpus)
         data = probe_data(sentences, activations, split_of(splits), store.base)
         value = evaluate_cell(data, study.probe_options, cell.seed, seed_free_scores)
+        value = replace(value, report=cell_report(value, data.rows, f"{cell.setting}, seed {cell.seed}"))
         return output(value, study_options(study, "probe_metrics"), _facts(value))
 
     return [seed_free_scores, probe_metrics]
 
 
 def _facts(value: CellResult) -> dict[str, Any]:
+    from ta_assets.core.targets import TARGETS
+
+    target = TARGETS[value.metrics["target"]]
+    short = {"average_precision": "ap", "spearman_mean": "spearman"}[target.primary_metric]
     rows = [
         {"probe": model, "part": part, **parts[part]}
         for model, parts in value.metrics["models"].items()
         for part in ("val", "test")
     ]
-    test = {f"test_ap_{row['probe']}": row["average_precision"] for row in rows if row["part"] == "test"}
+    test = {f"test_{short}_{row['probe']}": row[target.primary_metric] for row in rows if row["part"] == "test"}
+    curve = (
+        {"scores_over_target": plots.scores_over_target(value.predictions, target.column)}
+        if target.continuous
+        else {"precision_recall": plots.precision_recall(value.predictions)}
+    )
     return {
         "seed": value.metrics["seed"],
         "rows": dg.MetadataValue.json(value.metrics["rows"]),
         "metrics": dg.MetadataValue.md(plots.markdown_table(pd.DataFrame(rows))),
         "intervals": dg.MetadataValue.json(value.metrics["confidence_intervals"]),
-        "precision_recall": plots.precision_recall(value.predictions),
+        **curve,
+        "report": dg.MetadataValue.md(value.report),
         **{name: number for name, number in test.items() if number is not None},
     }

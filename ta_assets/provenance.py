@@ -47,7 +47,10 @@ class World:
             return {"sources": sources, "setting": study.settings[partition].model_dump()}
         if asset == "sentences":
             study = self.studies.by_corpus[partition]
-            return {"source": self.rollouts.identity(study.source(partition)), "labels": study.labels.model_dump()}
+            return {
+                "source": self.rollouts.identity(study.source(partition)),
+                "labels": dataclasses.asdict(study.label_rule),
+            }
         if asset == "activations":
             study = self.studies.by_corpus[partition]
             spec = study.extraction_spec(partition)
@@ -74,6 +77,8 @@ def study_options(study: Study, asset: str) -> dict[str, Any]:
     options = dataclasses.asdict(study.probe_options)
     if asset != "probe_metrics" or not set(TOKEN_PROBES) & set(options["models"]):
         del options["token_probes"]
+    if study.probes.residualize_against == "none":
+        del options["anchor_percentile"]  # decides residual anchors only; others come with the sentences
     return {"probes": options}
 
 

@@ -21,10 +21,10 @@ from ta_assets.core.errors import InputError
 from ta_assets.core.features import POSITION_FEATURES, add_split
 from ta_assets.core.metrics import evaluate
 from ta_assets.core.probes import NEEDS_ACTIVATIONS, SEED_FREE, ProbeData, fit_scores
-from ta_assets.core.values import ProbeOptions, Split
+from ta_assets.core.values import VERTICAL_MODELS, ProbeOptions, Split
 
 EXIT_BAD_INPUT = 2
-REFITTED = tuple(model for model in SEED_FREE if model not in NEEDS_ACTIVATIONS)
+REFITTED = tuple(model for model in SEED_FREE if model not in (*NEEDS_ACTIVATIONS, *VERTICAL_MODELS))
 PUBLISHED_METRICS = ("pr_auc", "spearman_mean", "top_5_recall", "top_10_recall")
 K_VALUES = (5, 10)
 SCORE_PREFIX = "score_"

@@ -93,13 +93,14 @@ class Model(_Section):
 
 
 class Labels(_Section):
-    """How sentences become labels; see ``LabelRule``."""
+    """How sentences become labels, see ``LabelRule``; and which label is the target, see ``core.targets``."""
 
     field: str = DEFAULT_LABEL_FIELD
     anchor_percentile: float = Field(default=90.0, gt=0, lt=100)
     drop_last_chunk: bool = True
     missing: Literal["error", "zero"] = "error"
     rollouts: Integer = Field(default=100, ge=1, le=100_000)
+    target: Literal["anchor_binary", "importance_abs", "importance_signed"] = "anchor_binary"
 
 
 class Splits(_Section):
@@ -128,6 +129,7 @@ class Probes(_Section):
     best_of_k: Integer = Field(default=1, ge=1, le=SEEDS)
     models: ModelNames = DEFAULT_MODELS
     token_probes: TokenProbes = TokenProbes()
+    residualize_against: Literal["none", "position", "position_plus_text"] = "none"
 
 
 class Statistics(_Section):
@@ -212,6 +214,11 @@ class Study(_Section):
                 f"probes.models: {', '.join(token_probes)}: must have extraction.pooling: tokens, "
                 f"not {self.extraction.pooling}"
             )
+        if token_probes and self.labels.target != "anchor_binary":
+            raise ValueError(
+                f"probes.models: {', '.join(token_probes)}: must have labels.target: anchor_binary, "
+                f"not {self.labels.target}"
+            )
         vertical = [model for model in self.probes.models if model in VERTICAL_MODELS]
         if vertical and self.extraction.vertical_attention.mode == "off":
             raise ValueError(
@@ -250,7 +257,7 @@ class Study(_Section):
     @property
     def label_rule(self) -> LabelRule:
         """The study's labels as the science takes them."""
-        return LabelRule(**self.labels.model_dump())
+        return LabelRule(**self.labels.model_dump(exclude={"target"}))
 
     @property
     def split_rule(self) -> SplitRule:
@@ -262,7 +269,13 @@ class Study(_Section):
         """The study's probes as the science takes them."""
         options = self.probes.model_dump()
         token_probes = TokenProbeOptions(**options.pop("token_probes"))
-        return ProbeOptions(bootstrap=self.statistics.bootstrap, token_probes=token_probes, **options)
+        return ProbeOptions(
+            bootstrap=self.statistics.bootstrap,
+            target=self.labels.target,
+            anchor_percentile=self.labels.anchor_percentile,
+            token_probes=token_probes,
+            **options,
+        )
 
     @property
     def inference_options(self) -> InferenceOptions:

@@ -33,6 +33,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
         """
         from ta_assets.core.aggregate import aggregate, interval_table, seed_table, summary_table
         from ta_assets.core.markdown import results_table
+        from ta_assets.core.targets import TARGETS
 
         name = context.partition_key
         study = studies.by_setting[name]
@@ -44,7 +45,11 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
         }
         if not cells:
             raise dg.Failure(f"no cell of {name} may be aggregated: {left_out}", allow_retries=False)
-        value = {**aggregate(cells, best_of_k=study.probes.best_of_k), "left_out": left_out}
+        primary = TARGETS[study.labels.target].primary_metric
+        value = {
+            **aggregate(cells, primary_metric=primary, best_of_k=study.probes.best_of_k),
+            "left_out": left_out,
+        }
         table = summary_table(value)
         facts = {
             "seeds": len(cells),
@@ -54,8 +59,12 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
             "table": dg.MetadataValue.md(results_table(value)),
             "table_of_seeds": dg.MetadataValue.md(plots.markdown_table(seed_table(value))),
             "table_of_intervals": dg.MetadataValue.md(plots.markdown_table(interval_table(value))),
-            "average_precision": plots.bars(table, "model", "average_precision_mean", "average_precision_std"),
+            primary: plots.bars(table, "model", f"{primary}_mean", f"{primary}_std"),
         }
+        if "residual_by_model" in value:
+            facts["beyond_position"] = dg.MetadataValue.md(
+                plots.markdown_table(pd.DataFrame(value["residual_by_model"]))
+            )
         return output(value, aggregate_made_from(study, left_out), facts)
 
     @dg.asset(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ta_checks.labelled_vectors import LabelledVectors
-from ta_checks.shuffled_labels import obstacle, shuffled_probes
+from ta_checks.shuffled_labels import agreement_by_problem, measure_of, obstacle, shuffled_probes
 from ta_checks.verdict import Verdict
 
 LEVEL = 0.05
@@ -23,6 +23,8 @@ def beats_shuffled_labels(
     data: LabelledVectors, scores: Mapping[str, np.ndarray], *, seed: int, permutations: int = 200
 ) -> Verdict:
     """Fail when no probe's mean AUROC within the test problems stands out from the shuffled ones.
+
+    Where the target is continuous, half of one plus the rank correlation takes the place of AUROC.
 
     The p-value of a probe is (1 + number of shuffled probes at least as good) / (1 + permutations) (Phipson and Smyth
     2010), adjusted over the probes by Holm's method. All probes meet the same shuffled ridge probes on the activation
@@ -41,8 +43,6 @@ def beats_shuffled_labels(
     Raises:
         ValueError: scores have another length, or a vector is not finite.
     """
-    from ta_assets.core.metrics import auroc_by_problem
-
     wrong = [name for name, values in scores.items() if values.shape != data.anchors.shape]
     if wrong:
         raise ValueError(f"scores of {', '.join(wrong)} are not one a sentence")
@@ -54,15 +54,14 @@ def beats_shuffled_labels(
     aurocs, p_values = {}, {}
     for name, values in scores.items():
         known = bool(np.isfinite(values[data.test]).all())
-        by_problem = (
-            auroc_by_problem(data.anchors[data.test], values[data.test], data.problems[data.test]) if known else []
-        )
+        by_problem = agreement_by_problem(data, data.target[data.test], values[data.test]) if known else []
         aurocs[name] = float(np.nanmean(by_problem)) if known else float("nan")
         # A score that is not finite beats nothing.
         p_values[name] = (1 + np.count_nonzero(null >= aurocs[name])) / (1 + len(null)) if known else 1.0
     adjusted = holm({name: p_values[name] for name in probes})
     best = min(probes, key=lambda name: (adjusted[name], -np.nan_to_num(aurocs[name])))
-    lines = [f"{name}: adjusted p {p:.3g}, AUROC {aurocs[name]:.3f}" for name, p in adjusted.items() if p > LEVEL]
+    measure = measure_of(data)
+    lines = [f"{name}: adjusted p {p:.3g}, {measure} {aurocs[name]:.3f}" for name, p in adjusted.items() if p > LEVEL]
     return Verdict.judge(
         adjusted[best],
         "<=",
@@ -71,9 +70,9 @@ def beats_shuffled_labels(
         n=permutations,
         offenders=lines,
         message=f"{len(probes) - len(lines)} of {len(probes)} probes beat shuffled labels; "
-        f"best is {best} with AUROC {aurocs[best]:.3f}, shuffled {null.mean():.3f} ± {null.std():.3f}",
+        f"best is {best} with {measure} {aurocs[best]:.3f}, shuffled {null.mean():.3f} ± {null.std():.3f}",
         details={
-            "auroc": aurocs,
+            "auroc" if data.importance is None else "agreement": aurocs,
             "p": p_values,
             "adjusted_p": adjusted,
             "null_mean": null.mean(),

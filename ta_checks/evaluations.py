@@ -170,16 +170,24 @@ def beats_shuffled_labels(evidence: Evidence) -> Verdict:
 
 
 def finite_probe_metrics(evidence: Evidence) -> Verdict:
-    """Every metric of every probe on val and test."""
+    """Every metric that the study's target has, of every probe of the study, on val and test; absent counts as None."""
+    from ta_assets.core.residuals import residual_metric_names
+    from ta_assets.core.targets import TARGETS
     from ta_checks.finite_metrics import finite_metrics
 
-    models = evidence.value.metrics["models"]
+    options = evidence.study.probe_options
+    metrics = evidence.value.metrics
+    wanted = {"": (options.models, metrics["models"], TARGETS[options.target].metric_names(options.k_values))}
+    if options.residualize_against != "none":
+        models = metrics["residual"]["models"]
+        wanted["residual of "] = (tuple(models) or ("no probe",), models, residual_metric_names(options))
     return finite_metrics(
         {
-            f"{model}.{part}.{metric}": number
-            for model, parts in models.items()
+            f"{kind}{model}.{part}.{metric}": found.get(model, {}).get(part, {}).get(metric)
+            for kind, (models, found, names) in wanted.items()
+            for model in models
             for part in ("val", "test")
-            for metric, number in parts[part].items()
+            for metric in names
         }
     )
 
@@ -191,7 +199,7 @@ def finite_aggregate_metrics(evidence: Evidence) -> Verdict:
     return finite_metrics(
         {
             f"{row['model']}.{name}": number
-            for row in evidence.value["summary_by_model"]
+            for row in [*evidence.value["summary_by_model"], *evidence.value.get("residual_by_model", [])]
             for name, number in row.items()
             if name.endswith(("_mean", "_std"))
         }
@@ -219,13 +227,16 @@ def readme_is_current(evidence: Evidence) -> Verdict:
 
 
 def _labelled(evidence: Evidence) -> LabelledVectors:
+    from ta_assets.core.targets import TARGETS
     from ta_checks.labelled_vectors import LabelledVectors
 
     data: Any = evidence.probe_data
+    target = TARGETS[evidence.study.labels.target]
     return LabelledVectors(
         vectors=data.vectors,
         anchors=data.rows["anchor"].to_numpy(),
         problems=data.rows["problem_id"].to_numpy(),
         train=(data.rows["split"] == "train").to_numpy(),
         test=(data.rows["split"] == "test").to_numpy(),
+        importance=target.values(data.rows) if target.continuous else None,
     )

@@ -15,7 +15,8 @@ class LabelledVectors:
     """The sentences of one setting with their activations, labels and parts of the split, row by row.
 
     Raises:
-        ValueError: lengths differ, a mask is not boolean, or a label is neither 0 nor 1; all faults at once.
+        ValueError: lengths differ, a mask is not boolean, a label is neither 0 nor 1, or a target is not finite; all
+            faults at once.
     """
 
     vectors: np.ndarray
@@ -28,6 +29,13 @@ class LabelledVectors:
     """[n_sentences] bool."""
     test: np.ndarray
     """[n_sentences] bool."""
+    importance: np.ndarray | None = None
+    """[n_sentences] float: what probes of a continuous target were fitted on; None when they were fitted on anchors."""
+
+    @property
+    def target(self) -> np.ndarray:
+        """[n_sentences] what probes are asked to predict: int64 anchors, or float64 importance."""
+        return self.anchors.astype(np.int64) if self.importance is None else self.importance.astype(np.float64)
 
     def __post_init__(self) -> None:
         n = len(self.vectors)
@@ -43,6 +51,11 @@ class LabelledVectors:
             for name in ("train", "test")
             if getattr(self, name).dtype != bool
         ]
+        if self.importance is not None:
+            if self.importance.shape != (n,):
+                faults.append(f"importance has shape {self.importance.shape}, expected ({n},)")
+            if not np.isfinite(self.importance).all():
+                faults.append("importance holds NaN or infinity")
         if not np.isin(self.anchors, (0, 1)).all():
             faults.append("anchors hold values other than 0 and 1")
         if faults:

@@ -50,7 +50,9 @@ def overfit_memorization(data: LabelledVectors) -> Verdict:
     ``observed`` is the smallest average precision on the rows that were fitted. Vectors that are constant, equal but
     for rounding, or on a line count as a constant score, whose average precision is the prevalence. Equal rows with
     different labels fail whatever the average precision, which one pair among hundreds of rows hardly moves. Problems
-    with one class are listed in the details.
+    with one class are listed in the details. Where the target is continuous, anchors (the top of the same importance)
+    are what must be memorized, since any linear map of fewer dimensions than sentences would miss some importances;
+    equal rows fail when their importances differ.
     """
     memories, one_class = [], []
     for problem in np.unique(data.problems[data.train]):
@@ -58,7 +60,7 @@ def overfit_memorization(data: LabelledVectors) -> Verdict:
         if len(np.unique(data.anchors[rows])) < 2:
             one_class.append(int(problem))
         else:
-            memories.append(_memorize(int(problem), data.vectors[rows].astype(np.float64), data.anchors[rows]))
+            memories.append(_memorize(int(problem), data, rows))
     if not memories:
         return Verdict.skipped(
             f"none of the {len(one_class)} training problems has both anchors and other sentences",
@@ -92,25 +94,26 @@ def overfit_memorization(data: LabelledVectors) -> Verdict:
     )
 
 
-def _memorize(problem: int, vectors: np.ndarray, anchors: np.ndarray) -> _Memory:
-    """Fit one problem; vectors [n, d_model] float64, anchors [n] with both classes."""
+def _memorize(problem: int, data: LabelledVectors, rows: np.ndarray) -> _Memory:
+    """Fit the [n_sentences] bool rows of one problem, which hold both classes."""
     from ta_assets.core.metrics import average_precision
 
+    vectors, anchors = data.vectors[rows].astype(np.float64), data.anchors[rows]
     if not np.isfinite(vectors).all():
         return _Memory(problem, float("nan"), ", vectors hold NaN or infinity", False)
-    conflict = _conflict(vectors, anchors)
+    conflict = _conflict(vectors, data.target[rows])
     fault = ", equal vectors have different labels" if conflict else ""
     directions, collapsed = _directions(vectors)
     scores = np.zeros(len(anchors)) if collapsed else _scores(directions, anchors)
     return _Memory(problem, average_precision(anchors, scores), fault + collapsed, conflict)
 
 
-def _conflict(vectors: np.ndarray, anchors: np.ndarray) -> bool:
+def _conflict(vectors: np.ndarray, labels: np.ndarray) -> bool:
     """Whether two equal rows have different labels; adding zero makes -0.0 and 0.0 equal."""
-    first: dict[bytes, int] = {}
+    first: dict[bytes, float] = {}
     return any(
-        first.setdefault((row + 0.0).tobytes(), int(anchor)) != anchor
-        for row, anchor in zip(vectors, anchors, strict=True)
+        first.setdefault((row + 0.0).tobytes(), float(label)) != label
+        for row, label in zip(vectors, labels, strict=True)
     )
 
 

@@ -4,7 +4,8 @@ Belongs here: this rule and its bounds. Stays out: shuffling and fitting (``shuf
 
 The predecessor asked that one such probe score at most prevalence + 0.1, five to eight standard deviations away, so
 its check could not fire (SCIENCE.md, W11). Average precision is no measure here at any bound: a score and its reverse
-do not average to the prevalence. AUROC within a problem does average to 1/2.
+do not average to the prevalence. AUROC within a problem does average to 1/2, and so does half of one plus the rank
+correlation, which takes its place where the target is continuous.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ta_checks.shuffled_labels import (
     Permute,
     ShuffledProbes,
     agreement_z,
+    measure_of,
     obstacle,
     permute_within_problems,
     ridge_fit_and_score,
@@ -48,7 +50,8 @@ def random_label(
 ) -> Verdict:
     """Fail when shuffled labels predict the test problems, were not shuffled, or test problems are trained on.
 
-    ``observed`` is the distance from 1/2 of the mean AUROC (over test problems, then over shuffles); its bound is
+    ``observed`` is the distance from 1/2 of the mean agreement (AUROC, or half of one plus the rank correlation where
+    the target is continuous; over test problems, then over shuffles); its bound is
     ``SPREADS`` of the shuffles' own standard deviation. When that holds but labels agree with the true ones beyond
     chance, or a problem is in both parts, the failing figure is reported in its place.
 
@@ -70,32 +73,35 @@ def random_label(
     mean, spread = float(probes.aurocs.mean()), float(probes.aurocs.std(ddof=1))
     agreement = agreement_z(data, probes.labels)
     details = {
-        "mean_auroc": mean,
+        "mean_auroc" if data.importance is None else "mean_agreement": mean,
         "spread_of_one_shuffle": spread,
         "standard_error": spread / np.sqrt(permutations),
         "test_problems": probes.n_test_problems,
         "agreement_with_true_labels_z": agreement,
         "unchanged_share": unchanged_share(data, probes.labels),
-        "predecessor_rule": _predecessor_rule(data, probes),
     }
+    if data.importance is None:  # the predecessor had no such check for a continuous target
+        details["predecessor_rule"] = _predecessor_rule(data, probes)
     if spread == 0 and mean == CHANCE:
         return Verdict.skipped("every shuffled probe scores all sentences alike: nothing was tested", details)
     verdicts = [
-        _near_chance(mean, spread, permutations, details),
+        _near_chance(measure_of(data), (mean, spread), permutations, details),
         _shuffled(agreement, permutations, details),
         _apart(data, details),
     ]
     return next((one for one in verdicts if not one.passed), verdicts[0])
 
 
-def _near_chance(mean: float, spread: float, permutations: int, details: dict[str, Any]) -> Verdict:
+def _near_chance(measure: str, found: tuple[float, float], permutations: int, details: dict[str, Any]) -> Verdict:
+    mean, spread = found
     limit = spread * max(SPREADS, STANDARD_ERRORS / np.sqrt(permutations))
-    message = f"probes on shuffled labels have a mean AUROC of {mean:.4f}, chance is {CHANCE}"
+    message = f"probes on shuffled labels have a mean {measure} of {mean:.4f}, chance is {CHANCE}"
     if abs(mean - CHANCE) > limit:
         message += ": labels leak into the test, or were not shuffled"
+    offenders = [f"mean {measure} {mean:.4f}"] if abs(mean - CHANCE) > limit else []
     return Verdict.judge(
-        abs(mean - CHANCE), "<=", limit, unit="AUROC from 0.5", n=permutations,
-        offenders=[f"mean AUROC {mean:.4f}"] if abs(mean - CHANCE) > limit else [], message=message, details=details,
+        abs(mean - CHANCE), "<=", limit, unit=f"{measure} from 0.5", n=permutations,
+        offenders=offenders, message=message, details=details,
     )  # fmt: skip
 
 

@@ -1,5 +1,9 @@
 """Probes fitted on shuffled labels: what chance looks like on the vectors of a setting.
 
+Labels are what the setting's probes predict: anchors, or a continuous importance. Agreement of a score with anchors is
+the AUROC within a problem, with an importance half of one plus the rank correlation: both are 1/2 by chance and 1 for
+a perfect order.
+
 Belongs here: shuffling within problems, how well it was shuffled, ridge probes for all shuffles at once. Stays out:
 what may follow from it (``random_label``, ``beats_shuffled_labels``), the real probes, Dagster.
 """
@@ -26,33 +30,63 @@ class ShuffledProbes:
     """The outcome of fitting on shuffled labels."""
 
     labels: np.ndarray
-    """[n_sentences, n_permutations] of 0 and 1: shuffled within each training problem, true elsewhere."""
+    """[n_sentences, n_permutations] targets: shuffled within each training problem, true elsewhere."""
     aurocs: np.ndarray
-    """[n_permutations] float64: mean over the test problems with both classes of the AUROC within the problem."""
+    """[n_permutations] float64: mean over the test problems that can be ranked of the agreement within the problem."""
     n_test_problems: int
-    """Test problems with both classes."""
+    """Test problems with different labels."""
 
 
 def obstacle(data: LabelledVectors) -> str | None:
     """Why nothing can be said about shuffled labels here; None when it can."""
+    different = "both anchors and other sentences" if data.importance is None else "sentences of different importance"
     if not _mixed_problems(data, data.test):
-        return "no test problem has both anchors and other sentences: nothing can be ranked"
+        return f"no test problem has {different}: nothing can be ranked"
     if not _mixed_problems(data, data.train):
-        return "no training problem has both anchors and other sentences: shuffling changes nothing"
+        return f"no training problem has {different}: shuffling changes nothing"
     return None
+
+
+def measure_of(data: LabelledVectors) -> str:
+    """Name of the agreement of a score with this setting's labels."""
+    return "AUROC" if data.importance is None else "(1 + Spearman) / 2"
+
+
+def agreement_by_problem(data: LabelledVectors, labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """How well scores of the test sentences order their labels within each problem, in [0, 1]; chance is 1/2.
+
+    Args:
+        data: the sentences of the cell.
+        labels: [n_test] targets.
+        scores: [n_test] or [n_test, n_scores] float.
+
+    Returns:
+        [n_test_problems] or [n_test_problems, n_scores] float64 by sorted problem id; NaN where the labels of a
+        problem are all equal. A constant score orders nothing: 1/2.
+    """
+    from ta_assets.core.metrics import auroc_by_problem
+    from ta_assets.core.ranks import spearman_by_problem
+
+    problems = data.problems[data.test]
+    if data.importance is None:
+        return auroc_by_problem(labels, scores, problems)
+    correlations = spearman_by_problem(labels, scores, problems)
+    differing = [len(np.unique(labels[problems == one])) > 1 for one in np.unique(problems)]
+    mixed = np.array(differing).reshape(-1, *[1] * (correlations.ndim - 1))
+    return (1 + np.where(mixed & np.isnan(correlations), 0.0, correlations)) / 2
 
 
 def permute_within_problems(data: LabelledVectors, rng: np.random.Generator, permutations: int) -> np.ndarray:
     """Shuffle the labels of every training problem among its sentences, independently in each column.
 
     Returns:
-        [n_sentences, permutations] int64; rows outside train keep their labels.
+        [n_sentences, permutations] int64 anchors or float64 importance; rows outside train keep their labels.
     """
-    labels = np.repeat(data.anchors.astype(np.int64)[:, None], permutations, axis=1)
+    labels = np.repeat(data.target[:, None], permutations, axis=1)
     for problem in np.unique(data.problems[data.train]):
         rows = np.flatnonzero(data.train & (data.problems == problem))
         order = rng.random((len(rows), permutations)).argsort(axis=0)
-        labels[rows] = data.anchors[rows][order]
+        labels[rows] = data.target[rows][order]
     return labels
 
 
@@ -104,8 +138,6 @@ def shuffled_probes(
     Raises:
         ValueError: a vector or a score is not finite.
     """
-    from ta_assets.core.metrics import auroc_by_problem
-
     bad = np.count_nonzero(~np.isfinite(data.vectors).all(axis=1))
     if bad:
         raise ValueError(f"{bad} of {len(data.vectors)} vectors hold NaN or infinity")
@@ -113,13 +145,12 @@ def shuffled_probes(
     targets = _centred(labels[data.train], data.problems[data.train])
     scores = fit_and_score(data.vectors[data.train], targets, data.vectors[data.test])
     graded = labels[data.test]
-    problems = data.problems[data.test]
     if (graded == graded[:, :1]).all():
-        by_problem = auroc_by_problem(graded[:, 0], scores, problems)
+        by_problem = agreement_by_problem(data, graded[:, 0], scores)
     else:
         # The permuted labels reach the test rows only when a row is in both parts: grade what was fitted, it is a leak.
         columns = zip(graded.T, scores.T, strict=True)
-        by_problem = np.stack([auroc_by_problem(y, s, problems) for y, s in columns], axis=1)
+        by_problem = np.stack([agreement_by_problem(data, y, s) for y, s in columns], axis=1)
     mixed = ~np.isnan(by_problem).any(axis=1)
     return ShuffledProbes(labels, by_problem[mixed].mean(axis=0), int(mixed.sum()))
 
@@ -127,35 +158,37 @@ def shuffled_probes(
 def agreement_z(data: LabelledVectors, labels: np.ndarray) -> float:
     """How far the shuffled labels agree with the true ones, in standard errors of what chance gives.
 
-    A training problem with k anchors among n sentences keeps a hypergeometric number of them: mean k²/n, variance
-    k²(n-k)² / (n²(n-1)). Problems, and columns, are independent.
+    The sum of products of n true labels with a random order of them has mean (sum of labels)²/n and variance (sum of
+    squares about the mean)²/(n-1) (Hoeffding 1951; for anchors that is the hypergeometric number of anchors kept).
+    Problems, and columns, are independent.
 
     Args:
-        labels: [n_sentences, n_permutations] of 0 and 1.
+        labels: [n_sentences, n_permutations] targets.
 
     Returns:
-        z of the mean number of anchors kept over all columns: large for labels that were not shuffled.
+        z of the mean sum over all columns: large for labels that were not shuffled.
     """
+    target = data.target
     expected = variance = 0.0
     for problem in _mixed_problems(data, data.train):
-        truth = data.anchors[data.train & (data.problems == problem)]
-        n, k = len(truth), int(truth.sum())
-        expected += k * k / n
-        variance += (k * (n - k)) ** 2 / (n * n * (n - 1))
+        truth = target[data.train & (data.problems == problem)]
+        n = len(truth)
+        expected += truth.sum() ** 2 / n
+        variance += np.square(truth - truth.mean()).sum() ** 2 / (n - 1)
     rows = np.isin(data.problems, _mixed_problems(data, data.train)) & data.train
-    kept = (labels[rows] * data.anchors[rows, None]).sum(axis=0)
+    kept = (labels[rows] * target[rows, None]).sum(axis=0)
     return float((kept.mean() - expected) / np.sqrt(variance / labels.shape[1]))
 
 
 def unchanged_share(data: LabelledVectors, labels: np.ndarray) -> float:
     """Share of shuffles that left every label where it was."""
-    return float((labels[data.train] == data.anchors[data.train, None]).all(axis=0).mean())
+    return float((labels[data.train] == data.target[data.train, None]).all(axis=0).mean())
 
 
 def _mixed_problems(data: LabelledVectors, rows: np.ndarray) -> list[int]:
-    """Problems whose chosen rows hold both classes, sorted."""
+    """Problems whose chosen rows hold different labels, sorted."""
     found = np.unique(data.problems[rows])
-    return [int(one) for one in found if len(np.unique(data.anchors[rows & (data.problems == one)])) == 2]
+    return [int(one) for one in found if len(np.unique(data.target[rows & (data.problems == one)])) > 1]
 
 
 def _centred(labels: np.ndarray, problems: np.ndarray) -> np.ndarray:

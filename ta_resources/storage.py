@@ -1,7 +1,8 @@
-"""What the assets make, on disk: parquet for tables, JSON for the rest, one folder an artifact; no pickle.
+"""What the assets make, on disk: parquet for tables, Markdown for reports, JSON for the rest; no pickle.
 
-``{base}/{asset}/{partition}/`` holds the files and a ``manifest.json`` with their hashes. A folder appears as a whole
-and is verified whenever it is read. Stays out: activations' vectors (``shards.py``), which the artifact only names.
+One folder an artifact: ``{base}/{asset}/{partition}/`` holds the files and a ``manifest.json`` with their hashes. A
+folder appears as a whole and is verified whenever it is read. Stays out: activations' vectors (``shards.py``), which
+the artifact only names.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import pandas as pd
 from pydantic import Field
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.values import CellResult, CrossFitted, SeedFreeScores
+from ta_assets.core.values import CellResult, CrossFitted, Markdown, SeedFreeScores
 from ta_resources.atomic import recover_folder, sha256_of, write_folder
 from ta_resources.shards import Shard
 
@@ -189,12 +190,16 @@ def _encoded(name: str, part: object) -> tuple[str, bytes]:
         buffer = io.BytesIO()
         part.to_parquet(buffer, index=False)
         return f"{name}.parquet", buffer.getvalue()
+    if isinstance(part, Markdown):
+        return f"{name}.md", part.encode()
     return f"{name}.json", _json(part)
 
 
 def _decoded(path: Path) -> object:
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
+    if path.suffix == ".md":
+        return Markdown(path.read_bytes().decode())
     return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -36,7 +36,8 @@ def aggregate(
         JSON-able: primary_metric, seeds, metrics (names); summary_by_model (sorted by the primary test mean: model,
         depends_on_seed, <metric>_mean, <metric>_std); best_model (its first row); best_seed {model, seed, val, test}
         (highest val value, ties to the smaller seed); best_of_k and best_of_k_by_model (k, selected_seeds);
-        ci_summary, ci_records; seed_records (one row per seed, part and model).
+        ci_summary, ci_records; seed_records (one row per seed, part and model); residual_by_model (model,
+        depends_on_seed, <residual metric>_mean and _std, best residual_spearman first) where the cells have residuals.
 
     Raises:
         ValueError: no cells, cells that hold different models or metrics, no such metric, best_of_k below 1.
@@ -74,6 +75,7 @@ def aggregate(
             "ci_records": intervals,
             "seed_records": records,
         }
+        | _residual_summary(cells)
     )
 
 
@@ -111,6 +113,23 @@ def _seed_records(cells: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]
         for part in SCORED_PARTS
         for model, parts in cell["models"].items()
     ]
+
+
+def _residual_summary(cells: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over seeds of what probes refitted on residuals reach on test; nothing where nothing was residualized."""
+    residual = {seed: cell["residual"] for seed, cell in cells.items() if "residual" in cell}
+    if not residual:
+        return {}
+    if len(residual) < len(cells) or len({one["against"] for one in residual.values()}) > 1:
+        raise ValueError("cells of one setting differ in what they residualize against")
+    records = _part(_seed_records(residual), "test")
+    metrics = [key for key in records[0] if key not in ("seed", "split", "model")]
+    rows = [
+        {"model": model, "depends_on_seed": model not in SEED_FREE}
+        | _spread([record for record in records if record["model"] == model], metrics)
+        for model in dict.fromkeys(record["model"] for record in records)
+    ]
+    return {"residual_by_model": _ranked(rows, "residual_spearman_mean")}
 
 
 def _shape(cell: Mapping[str, Any]) -> dict[str, set[str]]:

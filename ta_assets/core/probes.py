@@ -16,7 +16,6 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -24,13 +23,11 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from ta_assets.core.features import position_features, vertical_features
+from ta_assets.core.regressors import MLP_PATIENCE, MLP_VALIDATION_FRACTION, regression_twin, tfidf
+from ta_assets.core.targets import TARGETS, Target
 from ta_assets.core.values import ProbeOptions
 
-MAX_TEXT_FEATURES = 10_000
 LOGISTIC_MAX_ITER = 1_000
-MLP_PATIENCE = 20
-MLP_VALIDATION_FRACTION = 0.1
-"""scikit-learn's share of the train rows that early stopping holds back, stratified by class."""
 
 
 class TokenSource(Protocol):
@@ -100,11 +97,11 @@ class Fit:
     """What one fit gave."""
 
     scores: np.ndarray
-    """[n_rows] float32: predicted probability of being an anchor, for every row."""
+    """[n_rows] float32, for every row: predicted probability of being an anchor, or predicted importance."""
     converged: bool
     """Whether the solver stopped by its own criterion and not at its limit."""
     n_iter: int
-    """Iterations (lbfgs) or epochs (MLP)."""
+    """Iterations (lbfgs, conjugate gradients) or epochs (MLP); 0 for a solution in closed form."""
     seconds: float
     """Wall time of fitting and scoring."""
     warnings: tuple[str, ...]
@@ -125,26 +122,35 @@ def fit_scores(model: str, data: ProbeData, options: ProbeOptions, seed: int = 0
     """Fit one model on the train rows and score all rows, with one BLAS thread.
 
     One thread, because sums in another order give other digits, and because these fits are too small to share.
-    ``seed`` matters to the models in ``SEEDED`` only.
+    ``seed`` matters to the models in ``SEEDED`` only. A continuous ``options.target`` is fitted by the model's
+    regression twin (``regressors``) on the same inputs.
 
     Raises:
-        ValueError: unknown model, train rows of one class, activations absent or not finite, vertical scores absent.
+        ValueError: unknown model or target, train rows of one class or with one importance, activations absent or
+            not finite, vertical scores absent.
     """
     if model not in _MODELS:
         raise ValueError(f"unknown model {model!r}, expected one of {', '.join(MODELS)}")
-    _require_fittable(model, data)
+    if options.target not in TARGETS:
+        raise ValueError(f"unknown target {options.target!r}, expected one of {', '.join(TARGETS)}")
+    target = TARGETS[options.target]
+    _require_fittable(model, data, target)
     definition = _MODELS[model]
-    labels = data.rows["anchor"].to_numpy()[data.train]
+    labels = target.values(data.rows)[data.train]
     started = time.perf_counter()
     with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         inputs = definition.inputs(data)
-        pipeline: Any = definition.build(labels, options, seed).fit(inputs[data.train], labels)
-        scores = pipeline.predict_proba(inputs)[:, 1].astype(np.float32)
+        if target.continuous:
+            pipeline: Any = regression_twin(model, len(labels), options, seed).fit(inputs[data.train], labels)
+            scores = pipeline.predict(inputs).astype(np.float32)
+        else:
+            pipeline = definition.build(labels, options, seed).fit(inputs[data.train], labels)
+            scores = pipeline.predict_proba(inputs)[:, 1].astype(np.float32)
     return Fit(
         scores=scores,
         converged=not any(issubclass(one.category, ConvergenceWarning) for one in caught),
-        n_iter=int(np.max(pipeline[-1].n_iter_)),
+        n_iter=0 if pipeline[-1].n_iter_ is None else int(np.max(pipeline[-1].n_iter_)),
         seconds=time.perf_counter() - started,
         warnings=tuple(dict.fromkeys(f"{one.category.__name__}: {one.message}" for one in caught)),
     )
@@ -156,15 +162,20 @@ def require_both_classes(model: str, data: ProbeData) -> None:
     Raises:
         ValueError: there are no anchors among them, or nothing else.
     """
-    counts = np.bincount(data.rows["anchor"].to_numpy(dtype=np.int64)[data.train], minlength=2)
-    if counts[:2].min() == 0:
-        raise ValueError(
-            f"cannot fit {model}: the {counts.sum()} train sentences hold {counts[1]} anchors; both classes are needed"
-        )
+    _require_spread(model, data, TARGETS["anchor_binary"])
 
 
-def _require_fittable(model: str, data: ProbeData) -> None:
-    require_both_classes(model, data)
+def _require_spread(model: str, data: ProbeData, target: Target) -> None:
+    values = target.values(data.rows)[data.train]
+    if len(np.unique(values)) < 2:
+        held = f"do not differ in {target.column}"
+        if not target.continuous:
+            held = f"hold {values.sum()} anchors; both classes are needed"
+        raise ValueError(f"cannot fit {model}: the {len(values)} train sentences {held}")
+
+
+def _require_fittable(model: str, data: ProbeData, target: Target) -> None:
+    _require_spread(model, data, target)
     if model not in NEEDS_ACTIVATIONS:
         return
     if data.vectors is None:
@@ -183,7 +194,7 @@ def _scaled_logistic(labels: np.ndarray, options: ProbeOptions, seed: int) -> Pi
 
 
 def _text_logistic(labels: np.ndarray, options: ProbeOptions, seed: int) -> Pipeline:
-    return make_pipeline(TfidfVectorizer(ngram_range=(1, 2), min_df=1, max_features=MAX_TEXT_FEATURES), _logistic())
+    return make_pipeline(tfidf(), _logistic())
 
 
 def _mlp(labels: np.ndarray, options: ProbeOptions, seed: int) -> Pipeline:

@@ -26,6 +26,13 @@ VERTICAL_MODELS = ("vertical_attention_baseline", "vertical_attention_plus_posit
 """Models of how much later text attends to a sentence; they need ``vertical_attention``."""
 
 
+class Markdown(str):
+    """Text for a person, stored as a Markdown file of its own."""
+
+
+NO_REPORT = Markdown()
+
+
 @dataclass(frozen=True)
 class CorpusSource:
     """Where the traces of one model with one correctness lie, in the layout of ``uzaymacar/math-rollouts``.
@@ -236,6 +243,12 @@ class ProbeOptions:
     position_bins: int = 5
     bootstrap: int = 1000
     best_of_k: int = 1
+    target: str = "anchor_binary"
+    """What is predicted: a key of ``targets.TARGETS``."""
+    residualize_against: str = "none"
+    """What probes are refitted without, see ``residuals``: none, position or position_plus_text."""
+    anchor_percentile: float = 90.0
+    """Of residuals: those that reach it in their trace are residual anchors. In (0, 100)."""
     models: tuple[str, ...] = DEFAULT_MODELS
     token_probes: TokenProbeOptions = TokenProbeOptions()
 
@@ -260,6 +273,8 @@ class CellResult:
     """JSON-able; see ``cells.evaluate_cell``."""
     predictions: pd.DataFrame
     """Val and test rows: the columns of ``cells.PREDICTION_COLUMNS`` and score_<model> (float32)."""
+    report: Markdown = NO_REPORT
+    """The cell for a person to read (``report.cell_report``); empty until somebody writes it."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from ta_assets.core.errors import InputError
+from ta_assets.core.values import CellResult, Markdown
 from ta_resources import atomic
 from ta_resources.storage import MANIFEST, Activations, ArtifactStore
 
@@ -35,6 +36,19 @@ def test_a_record_comes_back_as_its_class(store: ArtifactStore) -> None:
     loaded = store.load("activations", "corpus")
     assert isinstance(loaded, Activations)
     assert loaded.record == value.record
+
+
+def test_a_report_lies_beside_its_cell_as_markdown(store: ArtifactStore) -> None:
+    report = Markdown("# Cell\r\n\n| a |\n| --- |\n| ü… |\n")
+    store.save("probe_metrics", "3|pilot", CellResult({"seed": 3}, pd.DataFrame({"a": [1]}), report))
+    path = store.folder("probe_metrics", "3|pilot") / "report.md"
+    assert path.read_bytes() == report.encode()
+    loaded = store.load("probe_metrics", "3|pilot").report
+    assert isinstance(loaded, Markdown)
+    assert loaded == report
+    path.write_text("edited", encoding="utf-8")
+    with pytest.raises(InputError, match="sha256"):
+        store.load("probe_metrics", "3|pilot")
 
 
 def test_equal_values_are_equal_bytes(store: ArtifactStore) -> None:

@@ -1,0 +1,137 @@
+"""A study of a continuous target with residuals: made, judged by every check, and red where a fault is planted."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pytest
+
+from ta_assets import runs
+from ta_assets.core.residuals import AGAINST
+from ta_assets.core.targets import TARGETS
+from ta_assets.definitions import build_definitions
+from ta_assets.partitions import partitions_of
+from ta_assets.provenance import World
+from ta_assets.staleness import Instance
+from ta_assets.studies import load_studies
+from ta_assets.study import Labels, Probes
+from ta_checks import ASSETS, INVARIANTS
+from ta_checks.evidence import Evidence, Sources
+from ta_checks.factory import judge
+from ta_checks.verdict import Verdict
+from ta_resources.language_model import LanguageModelResource
+from ta_resources.rollouts import RolloutsResource
+from ta_resources.storage import ArtifactStore
+
+CELL = "3|tiny_correct"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world: Callable) -> Iterator[Sources]:
+    """One setting whose target is the signed importance."""
+    folder = tmp_path_factory.mktemp("continuous")
+    world = make_world(folder, tiny_model)
+    world.change_study(
+        labels={"target": "importance_signed"},
+        probes={"mlp_hidden": 8, "mlp_max_iter": 30, "residualize_against": "position_plus_text"},
+        settings={"tiny_correct": {"model": "tiny", "solutions": "correct"}},
+    )
+    store = ArtifactStore(base_dir=str(folder / "artifacts"))
+    studies = load_studies(str(world.study))
+    definitions = build_definitions(studies, resources={"store": store})
+    with dg.DagsterInstance.ephemeral() as instance:
+        for asset in ASSETS:
+            for partition in partitions_of(asset, studies.selected):
+                assert runs.made(runs.make(definitions, instance, asset, partition), asset), (asset, partition)
+        view = Instance(instance, lambda: definitions)
+        yield Sources(studies, store, RolloutsResource(), LanguageModelResource(), view)
+
+
+@pytest.fixture
+def copied(made: Sources, tmp_path: Path) -> Sources:
+    shutil.copytree(made.store.base, tmp_path / "artifacts")
+    return dataclasses.replace(made, store=ArtifactStore(base_dir=str(tmp_path / "artifacts")))
+
+
+def verdict(sources: Sources, name: str, asset: str, partition: str) -> Verdict:
+    (invariant,) = [row for row in INVARIANTS if (row.name, row.asset) == (name, asset)]
+    return judge(invariant, Evidence(asset, partition, sources))
+
+
+def change(sources: Sources, asset: str, partition: str, edit: Callable[[Any], Any]) -> None:
+    sources.store.save(asset, partition, edit(sources.store.load(asset, partition)))
+
+
+def test_a_healthy_continuous_study_raises_no_alarm(made: Sources) -> None:
+    for invariant in INVARIANTS:
+        for partition in partitions_of(invariant.asset, made.studies.selected):
+            found = judge(invariant, Evidence(invariant.asset, partition, made))
+            allowed = {"passed"} if invariant.severity == "ERROR" else {"passed", "warned"}
+            assert found.status in allowed, (invariant.name, partition, found.message)
+
+
+def test_the_mean_and_the_best_are_by_rank_correlation(made: Sources) -> None:
+    value = made.store.load("aggregate_metrics", "tiny_correct")
+    assert value["primary_metric"] == "spearman_mean"
+    assert value["best_model"] is not None
+    assert value["best_seed"]["val"] is not None
+    assert {row["model"] for row in value["residual_by_model"]} == {"linear_probe", "mlp_probe"}
+    assert "nan" not in (made.store.base / "tiny/README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param(lambda m: m["models"]["linear_probe"]["test"].update(spearman_mean=None), id="undefined"),
+        pytest.param(lambda m: m["models"]["linear_probe"]["test"].clear(), id="a metric that is not there"),
+        pytest.param(lambda m: m["models"].pop("mlp_probe"), id="a probe that is not there"),
+        pytest.param(lambda m: m["residual"]["models"]["mlp_probe"]["val"].clear(), id="no residual metric"),
+        pytest.param(lambda m: m["residual"]["models"].clear(), id="no refitted probe"),
+    ],
+)
+def test_a_metric_that_is_missing_is_not_finite(copied: Sources, edit: Callable[[dict[str, Any]], object]) -> None:
+    def planted(value: Any) -> Any:
+        edit(value.metrics)
+        return value
+
+    change(copied, "probe_metrics", CELL, planted)
+    assert verdict(copied, "finite_metrics", "probe_metrics", CELL).status == "failed"
+
+
+def test_scores_are_judged_against_the_importance_and_not_against_anchors(copied: Sources) -> None:
+    def oracle(value: Any) -> Any:
+        return dataclasses.replace(
+            value,
+            predictions=value.predictions.assign(
+                score_linear_probe=value.predictions["importance_signed"].astype(np.float32)
+            ),
+        )
+
+    change(copied, "probe_metrics", CELL, oracle)
+    found = verdict(copied, "beats_shuffled_labels", "probe_metrics", CELL)
+    assert found.passed, found.message
+    assert found.details["agreement"]["linear_probe"] == 1.0
+
+
+def test_a_target_changes_cells_and_not_sentences(made: Sources, tmp_path: Path) -> None:
+    world = World(made.studies, made.rollouts, made.language_model)
+    assert "target" not in world.made_from("sentences", "tiny_correct")["labels"]
+    options = world.made_from("probe_metrics", CELL)["probes"]
+    assert (options["target"], options["anchor_percentile"]) == ("importance_signed", 90.0)
+    plain = world.made_from("probe_metrics", "0|embedded_correct")["probes"]
+    assert plain["target"] == "anchor_binary"
+    assert "anchor_percentile" not in plain
+
+
+def test_a_study_names_the_targets_and_residuals_that_there_are() -> None:
+    target = Labels.model_fields["target"].annotation
+    against = Probes.model_fields["residualize_against"].annotation
+    assert set(getattr(target, "__args__", ())) == set(TARGETS)
+    assert tuple(getattr(against, "__args__", ())) == AGAINST
