@@ -26,13 +26,8 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def spec(folder, **settings):
-<<<<<<< HEAD
     options: dict[str, Any] = {"storage_dtype": "float32"} | settings
     return ExtractionSpec(str(folder), **options)
-=======
-    defaults: dict[str, Any] = {"storage_dtype": "float32"}
-    return ExtractionSpec(str(folder), **(defaults | settings))
->>>>>>> extract
 
 
 def model_of(extractor) -> Any:
