@@ -44,8 +44,8 @@ def spoil(path: Path, **columns: Any) -> None:
 
 REFIT_TOLERANCE = {"position_baseline": 5e-5, "text_only_baseline": 0.04}
 """The published text baseline stopped short of its optimum, so its digits are the processor's: with numpy's vector
-instructions switched off (``NPY_DISABLE_CPU_FEATURES``) the same fit gives a Spearman .006 and a top-10 recall .033 away.
-The exact check of the published numbers is the recomputation from the predictions."""
+instructions switched off (``NPY_DISABLE_CPU_FEATURES``) the same fit gives a Spearman .006 and a top-10 recall .033
+away. The exact check of the published numbers is the recomputation from the predictions."""
 
 
 @pytest.mark.parametrize("name", SPLIT_OF)
