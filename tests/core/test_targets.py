@@ -96,7 +96,8 @@ def test_the_mlp_regressor_stops_early_which_the_predecessors_never_did(data: Pr
 
 @pytest.mark.parametrize("model", MODELS)
 def test_train_sentences_of_equal_importance_are_refused(data: ProbeData, model: str) -> None:
-    flat = replace(data, rows=data.rows.assign(importance_signed=0.25))
+    seen = data.rows.assign(vertical_score=np.linspace(0, 1, len(data.rows)))
+    flat = replace(data, rows=seen.assign(importance_signed=0.25))
     with pytest.raises(ValueError, match="60 train sentences do not differ in importance_signed"):
         fit_scores(model, flat, SIGNED)
     assert np.isfinite(fit_scores(model, flat, ABSOLUTE).scores).all(), "another target is not touched"
