@@ -17,7 +17,6 @@ from sklearn.utils.extmath import randomized_svd
 from ta_assets.core.features import position_features
 
 RELATIVE_KNOTS, INDEX_KNOTS = 8, 6
-MAX_TEXT_FEATURES = 10_000
 TEXT_COMPONENTS = 200
 DEGREE = 3
 
@@ -59,9 +58,10 @@ def baseline_features(rows: pd.DataFrame) -> dict[str, np.ndarray]:
 def _text(texts: list[str]) -> np.ndarray:
     """TF-IDF of words and pairs of words, in its first principal directions (latent semantic analysis).
 
-    A word is what stands between spaces, so that signs and numbers count, too.
+    A word is what stands between spaces, so that signs and numbers count, too. No cap on their number: which of many
+    equally rare words fall under a cap would depend on the processor's sort.
     """
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), max_features=MAX_TEXT_FEATURES, token_pattern=r"(?u)\S+")
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\S+")
     try:
         table = vectorizer.fit_transform(texts).astype(np.float64)
     except ValueError:  # no sentence has a word
