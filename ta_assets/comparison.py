@@ -19,10 +19,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         partitions_def=partitions.setting,
-        ins={
-            "sentences": dg.AssetIn(partition_mapping=partitions.corpus_to_setting),
-            "activations": dg.AssetIn(partition_mapping=partitions.corpus_to_setting),
-        },
+        ins=partitions.corpus_ins("sentences", "activations"),
         code_version="1",
         group_name="probes",
     )
@@ -46,7 +43,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         partitions_def=partitions.setting,
-        ins={"sentences": dg.AssetIn(partition_mapping=partitions.corpus_to_setting)},
+        ins=partitions.corpus_ins("sentences"),
         code_version="1",
         group_name="results",
     )

@@ -1,6 +1,6 @@
 """The section ``extraction`` of a study file: its keys, their defaults and bounds.
 
-Stays out: the other sections (``study.py``), what the options mean to a model (``ta_resources``).
+Stays out: the other sections (``study_sections.py``), what the options mean to a model (``ta_resources``).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
-from ta_assets.core.values import VerticalAttention
+from ta_assets.core.options import VerticalAttention
 
 LAYER_WORDS = "mid, all, a block index (at least 0), a fraction of the depth in (0, 1), or a list of the others but all"
 

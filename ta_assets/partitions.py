@@ -12,7 +12,8 @@ from functools import cached_property
 import dagster as dg
 
 from ta_assets.studies import Studies
-from ta_assets.study import SEEDS, Study
+from ta_assets.study import Study
+from ta_assets.study_sections import SEEDS
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,10 @@ class Partitions:
         return dg.StaticPartitionMapping(
             {corpus: list(study.settings_of(corpus)) for corpus, study in self.studies.by_corpus.items()}
         )
+
+    def corpus_ins(self, *assets: str) -> dict[str, dg.AssetIn]:
+        """Inputs of a setting's asset that are of its corpus."""
+        return {asset: dg.AssetIn(partition_mapping=self.corpus_to_setting) for asset in assets}
 
     @cached_property
     def setting_to_study(self) -> dg.StaticPartitionMapping:

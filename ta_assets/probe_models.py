@@ -1,6 +1,6 @@
 """Which probes a study fits, and the section ``probes.token_probes`` of a study file.
 
-Stays out: the other sections (``study.py``), the probes themselves (``core``).
+Stays out: the other sections (``study_sections.py``), the probes themselves (``core``).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ta_assets.core.values import DEFAULT_MODELS, TOKEN_PROBES, VERTICAL_MODELS
+from ta_assets.core.options import DEFAULT_MODELS, TOKEN_PROBES, VERTICAL_MODELS
 
 KNOWN_MODELS = (*DEFAULT_MODELS, *TOKEN_PROBES, *VERTICAL_MODELS)
 

@@ -20,10 +20,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         partitions_def=partitions.setting,
-        ins={
-            "sentences": dg.AssetIn(partition_mapping=partitions.corpus_to_setting),
-            "activations": dg.AssetIn(partition_mapping=partitions.corpus_to_setting),
-        },
+        ins=partitions.corpus_ins("sentences", "activations"),
         code_version="1",
         group_name="probes",
     )

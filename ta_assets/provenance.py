@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from ta_assets.core.values import TOKEN_PROBES, ExtractionSpec
+from ta_assets.core.options import TOKEN_PROBES, ExtractionSpec
 from ta_assets.studies import Studies
 from ta_assets.study import Study
 from ta_resources.language_model import LanguageModelResource

@@ -20,8 +20,9 @@ from ta_assets.core.cells import SCORED_PARTS, jsonable
 from ta_assets.core.errors import InputError
 from ta_assets.core.features import POSITION_FEATURES, add_split
 from ta_assets.core.metrics import evaluate
+from ta_assets.core.options import VERTICAL_MODELS, ProbeOptions
 from ta_assets.core.probes import NEEDS_ACTIVATIONS, SEED_FREE, ProbeData, fit_scores
-from ta_assets.core.values import VERTICAL_MODELS, ProbeOptions, Split
+from ta_assets.core.values import Split
 
 EXIT_BAD_INPUT = 2
 REFITTED = tuple(model for model in SEED_FREE if model not in (*NEEDS_ACTIVATIONS, *VERTICAL_MODELS))

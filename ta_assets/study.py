@@ -1,30 +1,23 @@
-"""The shape of a study file: its sections, their defaults and bounds, and what a corpus of it resolves to.
+"""A study: how its sections fit together, and what a corpus of it resolves to.
 
-Stays out: reading files and holding several studies (``studies.py``), partitions (``partitions.py``).
+Stays out: the sections themselves (``study_sections.py``), reading files and holding several studies
+(``studies.py``), partitions (``partitions.py``).
 """
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Literal
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
-    StringConstraints,
     model_validator,
 )
 
-from ta_assets.core.values import (
-    DEFAULT_LABEL_FIELD,
-    DEFAULT_MODELS,
+from ta_assets.core.options import (
     TOKEN_PROBES,
     VERTICAL_MODELS,
-    CorpusSource,
     ExtractionSpec,
     InferenceOptions,
     LabelRule,
@@ -32,141 +25,25 @@ from ta_assets.core.values import (
     SplitRule,
     TokenProbeOptions,
 )
+from ta_assets.core.values import CorpusSource
 from ta_assets.extraction_section import Extraction
-from ta_assets.probe_models import ModelNames, TokenProbes
-
-SEEDS = 5
-"""Every study has the same number of seeds: the grid of setting x seed then has no cell that can never be filled."""
-MIN_PROBLEMS = 3
-"""One problem each to train, choose and test on."""
-NAME_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
-"""Names become partition keys, folders and table cells: no separators, no dots, no markup."""
-
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-
-
-def _inside(path: str) -> str:
-    parts = PurePosixPath(path)
-    if parts.is_absolute() or ".." in parts.parts or "\\" in path or not parts.parts:
-        raise ValueError("must be a relative path inside the dataset, without '..'")
-    return path
+from ta_assets.study_sections import (
+    SEEDS,
+    Dataset,
+    Inference,
+    InnerPath,
+    Labels,
+    Model,
+    Name,
+    Probes,
+    Section,
+    Setting,
+    Splits,
+    Statistics,
+)
 
 
-def _strictly_integer(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not a yes or no")
-    return value
-
-
-InnerPath = Annotated[str, AfterValidator(_inside)]
-Integer = Annotated[int, BeforeValidator(_strictly_integer)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class Dataset(_Section):
-    """Where the traces lie: ``repo_id`` on the Hub, or ``folder`` (relative to the study file) of the same layout."""
-
-    repo_id: Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
-    folder: str | None = None
-    revision: str = "main"
-    temperature: InnerPath = "temperature_0.6_top_p_0.95"
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Dataset:
-        if (self.repo_id is None) == (self.folder is None):
-            raise ValueError("must have exactly one of repo_id and folder")
-        return self
-
-
-class Model(_Section):
-    """A model's folder in the dataset, and the language model that reads its traces.
-
-    ``language_model`` is a Hub id, or a local folder when it starts with ``.``, ``/`` or ``~``.
-    """
-
-    folder: InnerPath
-    language_model: str
-    revision: str = "main"
-
-
-class Labels(_Section):
-    """How sentences become labels, see ``LabelRule``; and which label is the target, see ``core.targets``."""
-
-    field: str = DEFAULT_LABEL_FIELD
-    anchor_percentile: float = Field(default=90.0, gt=0, lt=100)
-    drop_last_chunk: bool = True
-    missing: Literal["error", "zero"] = "error"
-    rollouts: Integer = Field(default=100, ge=1, le=100_000)
-    target: Literal["anchor_binary", "importance_abs", "importance_signed"] = "anchor_binary"
-
-
-class Splits(_Section):
-    """Fractions of problems; they sum to 1."""
-
-    train: float = Field(default=0.7, gt=0, lt=1)
-    val: float = Field(default=0.15, gt=0, lt=1)
-    test: float = Field(default=0.15, gt=0, lt=1)
-    seed: Integer = Field(default=0, ge=0)
-
-    @model_validator(mode="after")
-    def _sum_to_one(self) -> Splits:
-        total = self.train + self.val + self.test
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"train, val and test must sum to 1, not {total:g}")
-        return self
-
-
-class Probes(_Section):
-    """Knobs of the probes and of their tables; see ``ProbeOptions``."""
-
-    mlp_hidden: Integer = Field(default=100, ge=1)
-    mlp_max_iter: Integer = Field(default=300, ge=1)
-    k_values: tuple[Annotated[Integer, Field(ge=1)], ...] = Field(default=(5, 10), min_length=1)
-    position_bins: Integer = Field(default=5, ge=0)
-    best_of_k: Integer = Field(default=1, ge=1, le=SEEDS)
-    models: ModelNames = DEFAULT_MODELS
-    token_probes: TokenProbes = TokenProbes()
-    residualize_against: Literal["none", "position", "position_plus_text"] = "none"
-
-
-class Statistics(_Section):
-    """Sizes of the resampling."""
-
-    bootstrap: Integer = Field(default=2000, ge=100)
-    permutations: Integer = Field(default=200, ge=200)
-
-
-class Inference(_Section):
-    """Knobs of the comparison of probes with baselines; see ``InferenceOptions``."""
-
-    permutations: Integer = Field(default=1000, ge=200)
-    margin: float = Field(default=0.02, gt=0, lt=1)
-    deltas: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(default=(0.02, 0.05, 0.1), min_length=1)
-    ceiling_draws: Integer = Field(default=200, ge=20)
-    seed: Integer = Field(default=0, ge=0)
-
-
-class Setting(_Section):
-    """One corpus and a choice of its problems."""
-
-    model: Name
-    solutions: Literal["correct", "incorrect"]
-    problems: Annotated[Integer, Field(ge=MIN_PROBLEMS)] | None = None
-    """How many problems, drawn with ``problems_seed``; all when absent."""
-    problems_seed: Integer = Field(default=0, ge=0)
-    shared_problems: bool = False
-    """Use the problems that all settings of the study with this flag have."""
-
-    @property
-    def corpus(self) -> str:
-        """Name of the corpus whose traces it uses."""
-        return f"{self.model}_{self.solutions}"
-
-
-class Study(_Section):
+class Study(Section):
     """A validated study."""
 
     name: Name

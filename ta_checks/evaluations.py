@@ -13,7 +13,7 @@ import numpy as np
 from ta_assets.core.features import VERTICAL_SCORE
 from ta_assets.core.values import Skip, VerticalScores
 from ta_assets.probe_data import split_of
-from ta_assets.study import SEEDS
+from ta_assets.study_sections import SEEDS
 from ta_checks.evidence import Evidence
 from ta_checks.verdict import Verdict
 from ta_resources.shards import read_shard

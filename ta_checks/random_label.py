@@ -127,8 +127,8 @@ def _predecessor_rule(data: LabelledVectors, probes: ShuffledProbes) -> dict[str
     import pandas as pd
 
     from ta_assets.core.metrics import pr_auc_trapezoid
+    from ta_assets.core.options import ProbeOptions
     from ta_assets.core.probes import ProbeData, fit_scores
-    from ta_assets.core.values import ProbeOptions
 
     rows = pd.DataFrame({"anchor": probes.labels[:, 0]})
     scores = fit_scores("linear_probe", ProbeData(rows, data.vectors, data.train), ProbeOptions()).scores

@@ -64,8 +64,7 @@ def agreement_by_problem(data: LabelledVectors, labels: np.ndarray, scores: np.n
         [n_test_problems] or [n_test_problems, n_scores] float64 by sorted problem id; NaN where the labels of a
         problem are all equal. A constant score orders nothing: 1/2.
     """
-    from ta_assets.core.metrics import auroc_by_problem
-    from ta_assets.core.ranks import spearman_by_problem
+    from ta_assets.core.metrics import auroc_by_problem, spearman_by_problem
 
     problems = data.problems[data.test]
     if data.importance is None:

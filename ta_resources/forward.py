@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ta_assets.core.options import VerticalAttention
 from ta_assets.core.pooling import SpanPooler, span_offsets
-from ta_assets.core.values import PooledProblem, Skip, VerticalAttention, VerticalScores, Wanted
+from ta_assets.core.values import PooledProblem, Skip, VerticalScores, Wanted
 from ta_assets.core.vertical_attention import full_scores, light_scores, masses
 from ta_resources.attention_rows import AttentionRows
 from ta_resources.capture import capture_blocks

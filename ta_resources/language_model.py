@@ -14,8 +14,8 @@ import dagster as dg
 from pydantic import Field
 
 from ta_assets.core.errors import InputError
+from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.pooling import POOLINGS
-from ta_assets.core.values import ExtractionSpec
 from ta_resources.attention_rows import require_readable
 from ta_resources.capture import Layer, block_list, resolve_blocks
 from ta_resources.devices import STORAGE_DTYPES, resolve_device, resolve_dtype, torch_dtype

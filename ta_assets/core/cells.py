@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ta_assets.core.metrics import position_bins
+from ta_assets.core.options import TOKEN_PROBES, ProbeOptions
 from ta_assets.core.probes import SEED_FREE, Fit, ProbeData, fit_scores
 from ta_assets.core.ranks import rank_delta_interval
 from ta_assets.core.resampling import grouped_delta_bootstrap
@@ -28,7 +29,7 @@ from ta_assets.core.residuals import (
     residual_metrics,
 )
 from ta_assets.core.targets import TARGETS
-from ta_assets.core.values import TOKEN_PROBES, CellResult, ProbeOptions, SeedFreeScores
+from ta_assets.core.values import CellResult, SeedFreeScores
 
 PRIMARY_METRIC = TARGETS["anchor_binary"].primary_metric
 """Of a study that says nothing about its target."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ta_assets.core.intervals import MIN_PROBLEMS, Interval
+from ta_assets.core.options import InferenceOptions
 from ta_assets.core.power import MAX_PROBLEMS
-from ta_assets.core.values import InferenceOptions
 
 ALPHA = 0.05
 

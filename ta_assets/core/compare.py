@@ -11,7 +11,7 @@ blocks that were looked at are corrected together. A lead that a smooth function
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,58 +21,17 @@ import pandas as pd
 from ta_assets.core import intervals, label_noise, power
 from ta_assets.core.cells import jsonable
 from ta_assets.core.claims import ALPHA, Tested, verdict_of
-from ta_assets.core.crossfit import TRAINED_BASELINES, UNTRAINED
+from ta_assets.core.crossfit import UNTRAINED
 from ta_assets.core.feature_sets import position_splines
 from ta_assets.core.increment import partial_products
 from ta_assets.core.metrics import spearman_mean
 from ta_assets.core.nulls import RefitNull, adjusted_by_probe
-from ta_assets.core.ranking import (
-    average_precision_by_problem,
-    expected_top_k_recall,
-    mixed_problems,
-    random_average_precision,
-)
-from ta_assets.core.values import CrossFitted, InferenceOptions
+from ta_assets.core.options import InferenceOptions
+from ta_assets.core.precision_table import CHANCE, Family, PrecisionTable, is_probe
+from ta_assets.core.ranking import expected_top_k_recall
+from ta_assets.core.values import CrossFitted
 
-HURDLES = ("order", *TRAINED_BASELINES)
-"""What a probe must beat. Not ``label_support``: it ranks by the noise of the labels, which no text tells."""
-CHANCE = "chance"
 TOP_K = 5
-MIN_FLIPS = 10_000
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Per-problem numbers that the rows are made of."""
-
-    names: tuple[str, ...]
-    precision: np.ndarray
-    """[n_problems, n_names] average precision."""
-    chance: np.ndarray
-    """[n_problems] mean average precision of a random order."""
-    inflation: float
-    """Nadeau and Bengio's factor where folds are resampled, else 1."""
-    trained: float
-    """The factor under which noise that was learned does not look like an effect; for trained scores."""
-
-    def of(self, name: str) -> np.ndarray:
-        """[n_problems] average precision; that of a random order for ``chance``."""
-        return self.chance if name == CHANCE else self.precision[:, self.names.index(name)]
-
-    def difference(self, pair: tuple[str, str]) -> np.ndarray:
-        """[n_problems]."""
-        return self.of(pair[0]) - self.of(pair[1])
-
-    def rivals(self, name: str) -> tuple[str, ...]:
-        """What a row is held against: every baseline for a probe, the plain order for a baseline; chance for all."""
-        if name == "order":
-            return (CHANCE,)
-        return (*HURDLES, CHANCE) if is_probe(name) else ("order", CHANCE)
-
-
-def is_probe(name: str) -> bool:
-    """Whether a score reads activations."""
-    return name not in (*UNTRAINED, *TRAINED_BASELINES)
 
 
 def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) -> dict[str, Any]:
@@ -93,16 +52,14 @@ def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) 
     rows = rows.sort_values(["problem_id", "chunk_idx"], ignore_index=True)
     if not np.array_equal(rows[["problem_id", "chunk_idx"]], fitted.scores[["problem_id", "chunk_idx"]]):
         raise ValueError("the out-of-fold scores are of other sentences than the rows")
-    table = _table(fitted)
+    table = PrecisionTable.of(fitted)
     probes = [name for name in table.names if is_probe(name)]
-    family = _Family.of(table, probes, options)
-    baselines = _Family.of(table, [name for name in table.names if name not in probes], options)
+    family = Family.of(table, probes, options)
+    baselines = Family.of(table, [name for name in table.names if name not in probes], options)
     beyond = _beyond_position(rows, fitted, table)
     chance = _beyond_chance(fitted, table)
-    support, ceiling = (
-        label_noise.support(rows),
-        label_noise.noise_ceiling(rows, draws=options.ceiling_draws, seed=options.seed),
-    )
+    support = label_noise.support(rows)
+    ceiling = label_noise.noise_ceiling(rows, draws=options.ceiling_draws, seed=options.seed)
     facts = _Facts(table, (family, baselines), beyond, chance, ceiling.oracle if ceiling else None, options)
     made = [_row(facts, name) | _ranks(rows, fitted, name) for name in table.names]
     made.sort(key=lambda row: (row["kind"] != "probe", -row["average_precision"], row["name"]))
@@ -120,66 +77,21 @@ def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) 
 
 
 @dataclass(frozen=True)
-class _Family:
-    """Scores that are corrected together, rival by rival; those on probes are not diluted by those on baselines.
-
-    A score that is not better than every rival is not better than the one that is best in truth. So every false claim
-    is false against that one rival, and it is enough to correct within each.
-    """
-
-    adjusted: Mapping[tuple[str, str], float]
-    """(name, rival) -> p-value."""
-    critical: Mapping[str, float]
-    """Rival -> |t| that the largest of all names exceeds in 5 % of the flips."""
-
-    @classmethod
-    def of(cls, table: _Table, names: Sequence[str], options: InferenceOptions) -> _Family:
-        adjusted: dict[tuple[str, str], float] = {}
-        critical: dict[str, float] = {}
-        for rival in dict.fromkeys(rival for name in names for rival in table.rivals(name)):
-            held = [name for name in names if rival in table.rivals(name)]
-            differences = np.stack([table.difference((name, rival)) for name in held], axis=1)
-            flips = intervals.sign_flip_max_t(
-                differences, flips=max(MIN_FLIPS, options.permutations), seed=options.seed
-            )
-            adjusted |= {(name, rival): float(p) for name, p in zip(held, flips.adjusted, strict=True)}
-            critical[rival] = flips.critical
-        return cls(adjusted, critical)
-
-
-@dataclass(frozen=True)
 class _Facts:
-    table: _Table
-    families: tuple[_Family, _Family]
+    table: PrecisionTable
+    families: tuple[Family, Family]
     """Of probes, of baselines."""
     beyond: Mapping[str, Mapping[str, float]]
     chance: Mapping[str, float]
     ceiling: float | None
     options: InferenceOptions
 
-    def family(self, name: str) -> _Family:
+    def family(self, name: str) -> Family:
         """The one that a row belongs to."""
         return self.families[0 if is_probe(name) else 1]
 
 
-def _table(fitted: CrossFitted) -> _Table:
-    labels, problems = fitted.scores["anchor"].to_numpy(), fitted.scores["problem_id"].to_numpy()
-    columns = [name for name in fitted.scores.columns if "/" in name]
-    names = tuple(dict.fromkeys(column.rpartition("/")[0] for column in columns))
-    every = average_precision_by_problem(labels, fitted.scores[columns].to_numpy(np.float64), problems)
-    owner = np.array([names.index(column.rpartition("/")[0]) for column in columns])
-    precision = np.stack([every[:, owner == index].mean(axis=1) for index in range(len(names))], axis=1)
-    members = mixed_problems(labels, problems)
-    chance = np.array([random_average_precision(labels[at]) for at in members.values()])
-    repeats = fitted.record["repeats"]
-    ratio = fitted.record["test_to_train"]
-    n_folds = sum(len(folds) for folds in repeats)
-    trained = intervals.nadeau_bengio(len(chance) if len(repeats) == 1 else n_folds, ratio)
-    resampled = intervals.nadeau_bengio(len(chance), ratio) if len(repeats) > 1 else 1.0
-    return _Table(names, precision, chance, resampled, max(trained, resampled))
-
-
-def _beyond_position(rows: pd.DataFrame, fitted: CrossFitted, table: _Table) -> dict[str, dict[str, float]]:
+def _beyond_position(rows: pd.DataFrame, fitted: CrossFitted, table: PrecisionTable) -> dict[str, dict[str, float]]:
     """Probe -> ``increment_p`` (partialling-out, Holm over probes), ``stratified_p`` (refitted, where it is linear)."""
     probes = [name for name in table.names if is_probe(name)]
     if not probes:
@@ -196,7 +108,7 @@ def _beyond_position(rows: pd.DataFrame, fitted: CrossFitted, table: _Table) -> 
     }
 
 
-def _beyond_chance(fitted: CrossFitted, table: _Table) -> dict[str, float]:
+def _beyond_chance(fitted: CrossFitted, table: PrecisionTable) -> dict[str, float]:
     """Score -> corrected p-value against shuffled labels: refitted where the probe is linear, else over problems."""
     refitted = _refitted(fitted, "shuffled")
     others = [name for name in table.names if name not in refitted]
@@ -227,7 +139,7 @@ def _row(facts: _Facts, name: str) -> dict[str, Any]:
     rivals = table.rivals(name)
     against = min(rivals, key=lambda rival: (table.difference((name, rival)).mean(), rival))
     difference = table.difference((name, against))
-    alone = intervals.interval(table.of(name), inflation=table.inflation, seed=options.seed)
+    alone = intervals.interval(table.score(name), inflation=table.inflation, seed=options.seed)
     interval = intervals.interval(difference, inflation=table.inflation, seed=options.seed)
     family = facts.family(name)
     lead = float(difference.mean())
@@ -236,15 +148,15 @@ def _row(facts: _Facts, name: str) -> dict[str, Any]:
     tested = {"p": max(family.adjusted[name, rival] for rival in decisive), "chance_p": facts.chance[name]}
     tested |= facts.beyond.get(name, {})
     n, deviation = len(difference), float(difference.std(ddof=1)) if len(difference) > 1 else 0.0
-    alpha = power.level_of(family.critical[against], n) or ALPHA
+    level = min(power.level_of(family.critical[against], n) or ALPHA, ALPHA)
 
     def needed(delta: float) -> int | None:
-        return power.problems_needed(delta, deviation, alpha=min(alpha, ALPHA), inflation=table.inflation)
+        return power.problems_needed(delta, deviation, alpha=level, inflation=table.inflation)
 
     row = {
         "name": name,
         "kind": "probe" if is_probe(name) else "baseline",
-        "average_precision": float(table.of(name).mean()),
+        "average_precision": float(table.score(name).mean()),
         "ap_low": alone.low if alone else None,
         "ap_high": alone.high if alone else None,
         "against": against,
@@ -254,7 +166,7 @@ def _row(facts: _Facts, name: str) -> dict[str, Any]:
         "deviation": deviation,
         **{key: tested.get(key) for key in ("p", "increment_p", "stratified_p", "chance_p")},
         "share_of_ceiling": _share(facts, name),
-        "level": min(alpha, ALPHA),
+        "level": level,
         "needed": needed(max(abs(lead), options.margin)),
         "needed_for": {f"{delta:g}": needed(delta) for delta in options.deltas},
     }
@@ -269,7 +181,7 @@ def _share(facts: _Facts, name: str) -> float | None:
     chance = float(facts.table.chance.mean())
     if facts.ceiling is None or facts.ceiling <= chance:
         return None
-    return float((facts.table.of(name).mean() - chance) / (facts.ceiling - chance))
+    return float((facts.table.score(name).mean() - chance) / (facts.ceiling - chance))
 
 
 def _ranks(rows: pd.DataFrame, fitted: CrossFitted, name: str) -> dict[str, float]:

@@ -15,7 +15,8 @@ from ta_assets.core.cells import jsonable
 from ta_assets.core.crossfit import Sentences, cross_fit
 from ta_assets.core.folds import evaluation_folds
 from ta_assets.core.nulls import SCHEMES, permuted_labels, refit_null
-from ta_assets.core.values import CrossFitted, InferenceOptions
+from ta_assets.core.options import InferenceOptions
+from ta_assets.core.values import CrossFitted
 
 SCORE_KEYS = ("problem_id", "chunk_idx", "anchor")
 

@@ -1,7 +1,7 @@
 """Out-of-fold scores of every baseline and probe: whatever is tuned is tuned inside the training folds, by problem.
 
 Belongs here: what is fitted in a fold, and on what. Stays out: the algebra (``ridge``, ``logistic``), permuted labels
-(``nulls``), intervals and verdicts (``inference``).
+(``nulls``), intervals and verdicts (``compare``).
 """
 
 from __future__ import annotations
@@ -105,15 +105,14 @@ def cross_fit(sentences: Sentences, folds: Folds) -> OutOfFold:
     Raises:
         ValueError: a feature is not finite.
     """
-    n, repeats = len(sentences.rows), len(folds.repeats)
-    blank = lambda: np.full((repeats, n), np.nan)  # noqa: E731 - one line, used twice
+    shape = len(folds.repeats), len(sentences.rows)
     found = OutOfFold()
     target = within_problems(sentences.anchors, sentences.problems)
     with threadpool_limits(1):
         for name, scores in untrained_scores(sentences.rows).items():
-            found.scores[name] = np.tile(scores, (repeats, 1))
+            found.scores[name] = np.tile(scores, (shape[0], 1))
         for name, features in baseline_features(sentences.rows).items():
-            found.scores[name] = blank()
+            found.scores[name] = np.full(shape, np.nan)
             ready = prepare(features, sentences.problems, scaled=name not in UNSCALED)
             for fold in folds_of(folds, sentences.problems):
                 _ridge(found, name, _Fit.of(ready, fold, target, sentences))
@@ -121,7 +120,7 @@ def cross_fit(sentences: Sentences, folds: Folds) -> OutOfFold:
         blocks = sentences.blocks
         for block, vectors in blocks.items():
             names = {family: probe_name(family, block, blocks) for family in FAMILIES}
-            found.scores.update({name: blank() for name in names.values()})
+            found.scores.update({name: np.full(shape, np.nan) for name in names.values()})
             ready = prepare(vectors, sentences.problems)
             beside = splines * _same_length(ready, splines)
             bands = [np.hstack([ready, np.sqrt(band) * beside]) for band in BANDS]

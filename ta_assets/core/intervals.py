@@ -65,8 +65,8 @@ def bootstrap_t(values: np.ndarray, *, level: float = LEVEL, inflation: float = 
 def interval(values: np.ndarray, *, level: float = LEVEL, inflation: float = 1.0, seed: int = 0) -> Interval | None:
     """The wider of Student's and the studentized bootstrap's interval, end by end; None as above.
 
-    Differences in average precision are skewed: on published label tables Student's interval alone holds the mean of a
-    weak score in 91 % at five and ten problems, this one in at least 93 % (``tests/benchmarks``).
+    Differences in average precision are skewed, and Student's interval alone covers too little of them; what this one
+    covers is measured in ``tests/benchmarks``.
     """
     plain = t_interval(values, level=level, inflation=inflation)
     skewed = bootstrap_t(values, level=level, inflation=inflation, seed=seed)

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from ta_assets.core.errors import InputError
+from ta_assets.core.options import DEFAULT_LABEL_FIELD, LabelRule
 from ta_assets.core.rollout_counts import COUNT_COLUMNS, rollout_counts
-from ta_assets.core.values import DEFAULT_LABEL_FIELD, LabelRule, Problem
+from ta_assets.core.values import Problem
 
 UNKNOWN_TAG = "unknown"
 

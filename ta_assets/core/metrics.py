@@ -68,8 +68,39 @@ def spearman_mean(scores: np.ndarray, importance: np.ndarray, groups: np.ndarray
     Problems with fewer than two rows, a constant score or a constant importance are left out; NaN when none is left.
     Ties have their mean rank, as in ``scipy.stats.spearmanr``.
     """
-    scores, importance = finite_scores(scores), np.asarray(importance)
-    return _mean_of_defined([_spearman(scores[at], importance[at]) for at in _members(groups)])
+    return _mean_of_defined(spearman_by_problem(importance, scores, groups).tolist())
+
+
+def spearman_by_problem(target: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Rank correlation of score and target within each problem; ties have their mean rank.
+
+    Args:
+        target: [n_rows] float.
+        scores: [n_rows] or [n_rows, n_scores] float; the columns are scored independently.
+        groups: [n_rows] problem ids.
+
+    Returns:
+        [n_problems] or [n_problems, n_scores] float64 by sorted problem id; NaN where the score or the target is
+        constant.
+
+    Raises:
+        ValueError: a score is not finite, or the lengths differ.
+    """
+    scores = finite_scores(scores)
+    target, groups = np.asarray(target, dtype=np.float64), np.asarray(groups)
+    if not len(target) == len(scores) == len(groups):
+        raise ValueError(f"{len(target)} targets, {len(scores)} scores and {len(groups)} problems must be one a row")
+    columns = scores[:, None] if scores.ndim == 1 else scores
+    found = []
+    for problem in np.unique(groups):
+        at = groups == problem
+        wanted = _centred_ranks(target[at][:, None])
+        given = _centred_ranks(columns[at])
+        scale = np.sqrt(np.square(wanted).sum() * np.square(given).sum(axis=0))
+        agreement = (wanted * given).sum(axis=0)
+        found.append(np.divide(agreement, scale, out=np.full(len(scale), np.nan), where=scale > 0))
+    correlations = np.array(found).reshape(len(found), columns.shape[1])
+    return correlations[:, 0] if scores.ndim == 1 else correlations
 
 
 def top_k_recall(scores: np.ndarray, importance: np.ndarray, groups: np.ndarray, k: int) -> float:
@@ -211,13 +242,9 @@ def _members(groups: np.ndarray) -> list[np.ndarray]:
     return [part for part in np.split(order, np.cumsum(np.bincount(codes))[:-1]) if len(part)]
 
 
-def _spearman(scores: np.ndarray, importance: np.ndarray) -> float:
-    if len(scores) < 2:
-        return float("nan")
-    a, b = (np.asarray(rankdata(values)) for values in (scores, importance))
-    a, b = a - a.mean(), b - b.mean()
-    scale = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / scale if scale > 0 else float("nan")
+def _centred_ranks(columns: np.ndarray) -> np.ndarray:
+    ranks = np.asarray(rankdata(columns, axis=0), dtype=np.float64)
+    return ranks - ranks.mean(axis=0)
 
 
 def _overlap(scores: np.ndarray, importance: np.ndarray, k: int) -> float:

@@ -23,9 +23,9 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from ta_assets.core.features import position_features, vertical_features
-from ta_assets.core.regressors import MLP_PATIENCE, MLP_VALIDATION_FRACTION, regression_twin, tfidf
+from ta_assets.core.options import ProbeOptions
+from ta_assets.core.regressors import MLP_VALIDATION_FRACTION, mlp_settings, regression_twin, tfidf
 from ta_assets.core.targets import TARGETS, Target
-from ta_assets.core.values import ProbeOptions
 
 LOGISTIC_MAX_ITER = 1_000
 
@@ -198,18 +198,7 @@ def _text_logistic(labels: np.ndarray, options: ProbeOptions, seed: int) -> Pipe
 
 
 def _mlp(labels: np.ndarray, options: ProbeOptions, seed: int) -> Pipeline:
-    classifier = MLPClassifier(
-        hidden_layer_sizes=(options.mlp_hidden, options.mlp_hidden),
-        activation="relu",
-        solver="adam",
-        alpha=1e-4,
-        learning_rate_init=1e-3,
-        max_iter=options.mlp_max_iter,
-        early_stopping=_can_hold_back(labels),
-        validation_fraction=MLP_VALIDATION_FRACTION,
-        n_iter_no_change=MLP_PATIENCE,
-        random_state=seed,
-    )
+    classifier = MLPClassifier(early_stopping=_can_hold_back(labels), **mlp_settings(options, seed))
     return make_pipeline(StandardScaler(), classifier)
 
 

@@ -10,69 +10,25 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata, t
 
-from ta_assets.core.metrics import finite_scores
-
-LEVEL = 0.95
+from ta_assets.core.intervals import LEVEL, t_interval
+from ta_assets.core.metrics import spearman_by_problem
+from ta_assets.core.resampling import DeltaInterval
 
 
 @dataclass(frozen=True)
-class RankInterval:
-    """A difference of mean Spearman correlations and its intervals over problems. NaN where undefined.
+class RankInterval(DeltaInterval):
+    """A difference of mean Spearman correlations (point_delta: of a less b) and its intervals. NaN where undefined.
 
     The percentile interval is the one that binary targets have too, and is too narrow for few problems (3 problems:
     it covers about three quarters of the time instead of 95 %). The t interval over problems keeps its level.
     """
 
-    point_delta: float
-    """Mean over problems of a's correlation minus b's, on the rows as they are."""
-    delta_mean: float
-    ci_low: float
-    """2.5 % quantile over the valid draws (linear)."""
-    ci_high: float
-    """97.5 % quantile."""
-    n_bootstrap: int
-    """Draws made."""
-    n_valid: int
-    """Draws that held a problem in which both correlations are defined."""
     n_problems: int
     """Problems in which both are defined."""
     t_low: float
-    """Lower end of the 95 % t interval of the mean difference over those problems; NaN for fewer than two."""
+    """Lower end of the 95 % t interval of the mean difference over those problems; NaN where none is given."""
     t_high: float
-
-
-def spearman_by_problem(target: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Rank correlation of score and target within each problem; ties have their mean rank.
-
-    Args:
-        target: [n_rows] float.
-        scores: [n_rows] or [n_rows, n_scores] float; the columns are scored independently.
-        groups: [n_rows] problem ids.
-
-    Returns:
-        [n_problems] or [n_problems, n_scores] float64 by sorted problem id; NaN where the score or the target is
-        constant.
-
-    Raises:
-        ValueError: a score is not finite, or the lengths differ.
-    """
-    scores = finite_scores(scores)
-    target, groups = np.asarray(target, dtype=np.float64), np.asarray(groups)
-    if not len(target) == len(scores) == len(groups):
-        raise ValueError(f"{len(target)} targets, {len(scores)} scores and {len(groups)} problems must be one a row")
-    columns = scores[:, None] if scores.ndim == 1 else scores
-    found = []
-    for problem in np.unique(groups):
-        at = groups == problem
-        wanted = _centred_ranks(target[at][:, None])
-        given = _centred_ranks(columns[at])
-        scale = np.sqrt(np.square(wanted).sum() * np.square(given).sum(axis=0))
-        agreement = (wanted * given).sum(axis=0)
-        found.append(np.divide(agreement, scale, out=np.full(len(scale), math.nan), where=scale > 0))
-    correlations = np.array(found).reshape(len(found), columns.shape[1])
-    return correlations[:, 0] if scores.ndim == 1 else correlations
 
 
 def rank_delta_interval(
@@ -106,7 +62,7 @@ def rank_delta_interval(
     if not len(means):
         return RankInterval(math.nan, math.nan, math.nan, math.nan, iterations, 0, 0, math.nan, math.nan)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    t_low, t_high = _t_interval(known)
+    over_problems = t_interval(known)
     return RankInterval(
         point_delta=float(known.mean()),
         delta_mean=float(means.mean()),
@@ -115,18 +71,6 @@ def rank_delta_interval(
         n_bootstrap=iterations,
         n_valid=len(means),
         n_problems=len(known),
-        t_low=t_low,
-        t_high=t_high,
+        t_low=over_problems.low if over_problems else math.nan,
+        t_high=over_problems.high if over_problems else math.nan,
     )
-
-
-def _t_interval(values: np.ndarray) -> tuple[float, float]:
-    if len(values) < 2:
-        return math.nan, math.nan
-    half = float(t.ppf((1 + LEVEL) / 2, len(values) - 1)) * values.std(ddof=1) / math.sqrt(len(values))
-    return float(values.mean() - half), float(values.mean() + half)
-
-
-def _centred_ranks(columns: np.ndarray) -> np.ndarray:
-    ranks = np.asarray(rankdata(columns, axis=0), dtype=np.float64)
-    return ranks - ranks.mean(axis=0)

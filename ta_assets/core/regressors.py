@@ -5,6 +5,8 @@ Belongs here: pipelines for continuous targets. Stays out: classifiers, inputs a
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
@@ -12,7 +14,7 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ta_assets.core.values import ProbeOptions
+from ta_assets.core.options import ProbeOptions
 
 MAX_TEXT_FEATURES = 10_000
 RIDGE_ALPHA = 1.0
@@ -49,15 +51,20 @@ def regression_twin(model: str, n_train: int, options: ProbeOptions, seed: int) 
 
 
 def _mlp(n_train: int, options: ProbeOptions, seed: int) -> MLPRegressor:
-    return MLPRegressor(
-        hidden_layer_sizes=(options.mlp_hidden, options.mlp_hidden),
-        activation="relu",
-        solver="adam",
-        alpha=1e-4,
-        learning_rate_init=1e-3,
-        max_iter=options.mlp_max_iter,
-        early_stopping=int(np.ceil(MLP_VALIDATION_FRACTION * n_train)) >= MINIMUM_HELD_BACK,
-        validation_fraction=MLP_VALIDATION_FRACTION,
-        n_iter_no_change=MLP_PATIENCE,
-        random_state=seed,
-    )
+    early_stopping = int(np.ceil(MLP_VALIDATION_FRACTION * n_train)) >= MINIMUM_HELD_BACK
+    return MLPRegressor(early_stopping=early_stopping, **mlp_settings(options, seed))
+
+
+def mlp_settings(options: ProbeOptions, seed: int) -> dict[str, Any]:
+    """What classifier and regressor share (FEATURES M4)."""
+    return {
+        "hidden_layer_sizes": (options.mlp_hidden, options.mlp_hidden),
+        "activation": "relu",
+        "solver": "adam",
+        "alpha": 1e-4,
+        "learning_rate_init": 1e-3,
+        "max_iter": options.mlp_max_iter,
+        "validation_fraction": MLP_VALIDATION_FRACTION,
+        "n_iter_no_change": MLP_PATIENCE,
+        "random_state": seed,
+    }

@@ -5,7 +5,7 @@ report them (``cells``).
 
 Residuals are the predecessor's: a Ridge regression, linear in the four position features. What depends on position in
 any other way (the importance of the first few sentences, say) stays in the residual and is left for a probe to claim:
-a residual score above chance is no proof of more than position. ``inference`` takes position out with splines and
+a residual score above chance is no proof of more than position. ``increment`` takes position out with splines and
 cross-fitting; use these figures to compare with the predecessor's.
 """
 
@@ -21,10 +21,10 @@ from threadpoolctl import threadpool_limits
 
 from ta_assets.core.features import position_features
 from ta_assets.core.metrics import average_precision, pr_auc_trapezoid, spearman_mean
+from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes import ProbeData
 from ta_assets.core.regressors import ridge, tfidf
 from ta_assets.core.targets import TARGETS
-from ta_assets.core.values import ProbeOptions
 
 AGAINST = ("none", "position", "position_plus_text")
 RESIDUAL_MODELS = ("linear_probe", "mlp_probe")

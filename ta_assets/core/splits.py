@@ -8,7 +8,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from ta_assets.core.values import Split, SplitRule
+from ta_assets.core.options import SplitRule
+from ta_assets.core.values import Split
 
 MIN_PROBLEMS = 3
 """One problem for each of the three parts."""

@@ -21,8 +21,8 @@ import torch
 from torch import nn
 
 from ta_assets.core.metrics import average_precision
+from ta_assets.core.options import TOKEN_PROBES, TokenProbeOptions
 from ta_assets.core.probes import Fit, ProbeData, TokenSource, require_both_classes
-from ta_assets.core.values import TOKEN_PROBES, TokenProbeOptions
 
 IMPROVEMENT = 1e-8
 """A validation score must be better by more than this."""

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ta_assets.core.values import CorpusSource, ExtractionSpec, Problem
+from ta_assets.core.options import ExtractionSpec
+from ta_assets.core.values import CorpusSource, Problem
 from ta_assets.definitions import build_definitions
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource

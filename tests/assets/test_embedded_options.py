@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from ta_assets import runs
+from ta_assets.core.options import VERTICAL_MODELS
 from ta_assets.core.probes import ProbeData
-from ta_assets.core.values import VERTICAL_MODELS, CellResult
+from ta_assets.core.values import CellResult
 from ta_assets.definitions import build_definitions
 from ta_assets.staleness import Instance
 from ta_assets.studies import SHIPPED, load_studies

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from ta_assets.core.errors import InputError
+from ta_assets.core.options import ExtractionSpec, VerticalAttention
 from ta_assets.core.storage_estimate import in_words
-from ta_assets.core.values import CorpusSource, ExtractionSpec, VerticalAttention
+from ta_assets.core.values import CorpusSource
 from ta_assets.extraction import CorpusExtraction, free_bytes
 from ta_assets.extraction_index import MissingNames
 from ta_resources.extractor import Extractor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 
-from ta_assets.study import SEEDS
+from ta_assets.study_sections import SEEDS
 
 
 def test_a_healthy_study_is_released_kept_and_repaired(tiny_world) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.values import VerticalAttention
+from ta_assets.core.options import VerticalAttention
 from ta_assets.provenance import extraction_options, study_options
 from ta_assets.studies import Studies, load_studies, read_study
 

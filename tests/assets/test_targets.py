@@ -20,7 +20,7 @@ from ta_assets.partitions import partitions_of
 from ta_assets.provenance import World
 from ta_assets.staleness import Instance
 from ta_assets.studies import load_studies
-from ta_assets.study import Labels, Probes
+from ta_assets.study_sections import Labels, Probes
 from ta_checks import ASSETS, INVARIANTS
 from ta_checks.evidence import Evidence, Sources
 from ta_checks.factory import judge

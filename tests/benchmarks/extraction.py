@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from ta_assets.core.values import ExtractionSpec, PooledProblem
+from ta_assets.core.options import ExtractionSpec
+from ta_assets.core.values import PooledProblem
 from ta_resources.language_model import LanguageModelResource
 from tests.benchmarks.traces import Trace, made_trace, random_llama
 

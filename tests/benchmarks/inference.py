@@ -27,10 +27,10 @@ from ta_assets.core.feature_sets import position_splines
 from ta_assets.core.increment import partial_products
 from ta_assets.core.label_noise import noise_ceiling, support
 from ta_assets.core.labels import anchors
+from ta_assets.core.options import InferenceOptions
 from ta_assets.core.ranking import average_precision_by_problem, problem_average_precision
 from ta_assets.core.rollout_counts import rollout_counts
 from ta_assets.core.spectrum import within_problems
-from ta_assets.core.values import InferenceOptions
 from tests.core.traces import campaign
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"

@@ -23,8 +23,8 @@ from threadpoolctl import threadpool_limits
 from ta_assets.core import logistic, ridge
 from ta_assets.core.compare import compare
 from ta_assets.core.cross_fitted import cross_fitted
+from ta_assets.core.options import InferenceOptions
 from ta_assets.core.spectrum import Spectrum, prepare, within_problems
-from ta_assets.core.values import InferenceOptions
 from tests.benchmarks.inference import Record, record
 from tests.core.traces import made_rows
 

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ta_assets.core.cells import evaluate_cell
+from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes import ProbeData
 from ta_assets.core.report import MAX_CHARACTERS, cell_report, shown
-from ta_assets.core.values import CellResult, ProbeOptions
+from ta_assets.core.values import CellResult
 
 markdown_it = pytest.importorskip("markdown_it", reason="renders the report as a reader would see it")
 

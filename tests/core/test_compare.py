@@ -10,13 +10,14 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from ta_assets.core import claims
-from ta_assets.core.compare import HURDLES, compare, is_probe
+from ta_assets.core.compare import compare
 from ta_assets.core.cross_fitted import cross_fitted
 from ta_assets.core.feature_sets import position_splines
 from ta_assets.core.increment import partial_products
 from ta_assets.core.intervals import Interval, one_sided_p, t_interval
+from ta_assets.core.options import InferenceOptions
+from ta_assets.core.precision_table import HURDLES, is_probe
 from ta_assets.core.spectrum import within_problems
-from ta_assets.core.values import InferenceOptions
 from tests.core.traces import made_rows, made_vectors
 
 OPTIONS = InferenceOptions(permutations=200, ceiling_draws=20)

@@ -11,9 +11,9 @@ from ta_assets.core.cross_fitted import cross_fitted
 from ta_assets.core.crossfit import FAMILIES, TRAINED_BASELINES, Sentences, cross_fit, folds_of
 from ta_assets.core.folds import evaluation_folds
 from ta_assets.core.nulls import max_t, permuted_labels, refit_null
+from ta_assets.core.options import InferenceOptions
 from ta_assets.core.ranking import average_precision_by_problem
 from ta_assets.core.spectrum import prepare, within_problems
-from ta_assets.core.values import InferenceOptions
 from tests.core.traces import made_rows, made_vectors
 
 OPTIONS = InferenceOptions(permutations=50)

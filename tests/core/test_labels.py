@@ -15,8 +15,9 @@ from hypothesis.extra import numpy as st_numpy
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.labels import LABEL_COLUMNS, LABEL_DTYPES, anchors, label_problem, label_problems
+from ta_assets.core.options import DEFAULT_LABEL_FIELD, LabelRule
 from ta_assets.core.rollout_counts import COUNT_COLUMNS
-from ta_assets.core.values import DEFAULT_LABEL_FIELD, LabelRule, Problem
+from ta_assets.core.values import Problem
 
 
 def problem(importances: list[Any], problem_id: int = 7, **extra: Any) -> Problem:

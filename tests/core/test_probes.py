@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from ta_assets.core.features import position_features
+from ta_assets.core.options import VERTICAL_MODELS, ProbeOptions
 from ta_assets.core.probes import MODELS, NEEDS_ACTIVATIONS, SEED_FREE, SEEDED, ProbeData, fit_scores
-from ta_assets.core.values import VERTICAL_MODELS, ProbeOptions
 
 OPTIONS = ProbeOptions(mlp_hidden=8, mlp_max_iter=40)
 

@@ -18,9 +18,10 @@ from sklearn.preprocessing import StandardScaler
 from ta_assets.core.aggregate import aggregate
 from ta_assets.core.cells import evaluate_cell, seed_free_scores
 from ta_assets.core.features import position_features
+from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes import ProbeData, fit_scores
 from ta_assets.core.residuals import residual_data, residual_metric_names, residuals
-from ta_assets.core.values import ProbeOptions, SeedFreeScores
+from ta_assets.core.values import SeedFreeScores
 
 OPTIONS = ProbeOptions(
     mlp_hidden=6, mlp_max_iter=15, bootstrap=20, residualize_against="position", anchor_percentile=80

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ta_assets.core.options import SplitRule
 from ta_assets.core.splits import sample_problem_ids, shared_problem_ids, single_split
-from ta_assets.core.values import SplitRule
 
 SPLITS = {"pilot": "pilot", "full": "full", "scaling_shared": "scaling_shared"}
 

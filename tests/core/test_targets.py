@@ -20,10 +20,11 @@ from sklearn.preprocessing import StandardScaler
 from ta_assets.core.aggregate import aggregate
 from ta_assets.core.cells import evaluate_cell, seed_free_scores
 from ta_assets.core.features import position_features
+from ta_assets.core.metrics import spearman_by_problem
+from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes import MODELS, ProbeData, fit_scores
-from ta_assets.core.ranks import rank_delta_interval, spearman_by_problem
+from ta_assets.core.ranks import rank_delta_interval
 from ta_assets.core.targets import TARGETS
-from ta_assets.core.values import ProbeOptions
 
 SIGNED = ProbeOptions(mlp_hidden=6, mlp_max_iter=15, bootstrap=50, target="importance_signed")
 ABSOLUTE = replace(SIGNED, target="importance_abs")

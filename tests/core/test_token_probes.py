@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from ta_assets.core.metrics import average_precision, pr_auc_trapezoid
+from ta_assets.core.options import TOKEN_PROBES, TokenProbeOptions
 from ta_assets.core.probes import ProbeData
 from ta_assets.core.token_probes import NETWORKS, BestEpoch, TokenProbe, fit_token_scores
-from ta_assets.core.values import TOKEN_PROBES, TokenProbeOptions
 
 OPTIONS = TokenProbeOptions(width=16, epochs=40, learning_rate=1e-2)
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.values import ExtractionSpec, PooledProblem, Skip
+from ta_assets.core.options import ExtractionSpec
+from ta_assets.core.values import PooledProblem, Skip
 from ta_resources.language_model import LanguageModelResource
 
 

@@ -18,7 +18,8 @@ import torch
 from transformers.utils import logging
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.values import ExtractionSpec, PooledProblem
+from ta_assets.core.options import ExtractionSpec
+from ta_assets.core.values import PooledProblem
 from ta_resources.language_model import LanguageModelResource
 
 RESOURCE = LanguageModelResource(device="cpu")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from ta_assets.core.errors import InputError
+from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.pooling import sentence_means
-from ta_assets.core.values import ExtractionSpec, Skip, Wanted
+from ta_assets.core.values import Skip, Wanted
 from ta_resources.capture import block_list, resolve_blocks
 from ta_resources.language_model import LanguageModelResource
 

@@ -14,7 +14,8 @@ import pytest
 from huggingface_hub import constants
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.values import ExtractionSpec, PooledProblem
+from ta_assets.core.options import ExtractionSpec
+from ta_assets.core.values import PooledProblem
 from ta_resources.language_model import LanguageModelResource
 
 COMMIT = "c" * 40

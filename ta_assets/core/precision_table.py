@@ -1,0 +1,102 @@
+"""Average precision of every score in every problem, whom each score is held against, and the corrected tests.
+
+Belongs here: the per-problem table and its families of hypotheses. Stays out: rows and verdicts (``compare``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ta_assets.core import intervals
+from ta_assets.core.crossfit import TRAINED_BASELINES, UNTRAINED
+from ta_assets.core.options import InferenceOptions
+from ta_assets.core.ranking import average_precision_by_problem, mixed_problems, random_average_precision
+from ta_assets.core.values import CrossFitted
+
+HURDLES = ("order", *TRAINED_BASELINES)
+"""What a probe must beat. Not ``label_support``: it ranks by the noise of the labels, which no text tells."""
+CHANCE = "chance"
+MIN_FLIPS = 10_000
+
+
+def is_probe(name: str) -> bool:
+    """Whether a score reads activations."""
+    return name not in (*UNTRAINED, *TRAINED_BASELINES)
+
+
+@dataclass(frozen=True)
+class PrecisionTable:
+    """Per-problem numbers that the rows are made of."""
+
+    names: tuple[str, ...]
+    precision: np.ndarray
+    """[n_problems, n_names] average precision."""
+    chance: np.ndarray
+    """[n_problems] mean average precision of a random order."""
+    inflation: float
+    """Nadeau and Bengio's factor where folds are resampled, else 1."""
+    trained: float
+    """The factor under which noise that was learned does not look like an effect; for trained scores."""
+
+    @classmethod
+    def of(cls, fitted: CrossFitted) -> PrecisionTable:
+        """Measure every score."""
+        labels, problems = fitted.scores["anchor"].to_numpy(), fitted.scores["problem_id"].to_numpy()
+        columns = [name for name in fitted.scores.columns if "/" in name]
+        names = tuple(dict.fromkeys(column.rpartition("/")[0] for column in columns))
+        every = average_precision_by_problem(labels, fitted.scores[columns].to_numpy(np.float64), problems)
+        owner = np.array([names.index(column.rpartition("/")[0]) for column in columns])
+        precision = np.stack([every[:, owner == index].mean(axis=1) for index in range(len(names))], axis=1)
+        members = mixed_problems(labels, problems)
+        chance = np.array([random_average_precision(labels[at]) for at in members.values()])
+        repeats = fitted.record["repeats"]
+        ratio = fitted.record["test_to_train"]
+        n_folds = sum(len(folds) for folds in repeats)
+        trained = intervals.nadeau_bengio(len(chance) if len(repeats) == 1 else n_folds, ratio)
+        resampled = intervals.nadeau_bengio(len(chance), ratio) if len(repeats) > 1 else 1.0
+        return cls(names, precision, chance, resampled, max(trained, resampled))
+
+    def score(self, name: str) -> np.ndarray:
+        """[n_problems] average precision; that of a random order for ``chance``."""
+        return self.chance if name == CHANCE else self.precision[:, self.names.index(name)]
+
+    def difference(self, pair: tuple[str, str]) -> np.ndarray:
+        """[n_problems]."""
+        return self.score(pair[0]) - self.score(pair[1])
+
+    def rivals(self, name: str) -> tuple[str, ...]:
+        """What a row is held against: every baseline for a probe, the plain order for a baseline; chance for all."""
+        if name == "order":
+            return (CHANCE,)
+        return (*HURDLES, CHANCE) if is_probe(name) else ("order", CHANCE)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Scores that are corrected together, rival by rival; those on probes are not diluted by those on baselines.
+
+    A score that is not better than every rival is not better than the one that is best in truth. So every false claim
+    is false against that one rival, and it is enough to correct within each.
+    """
+
+    adjusted: Mapping[tuple[str, str], float]
+    """(name, rival) -> p-value."""
+    critical: Mapping[str, float]
+    """Rival -> |t| that the largest of all names exceeds in 5 % of the flips."""
+
+    @classmethod
+    def of(cls, table: PrecisionTable, names: Sequence[str], options: InferenceOptions) -> Family:
+        adjusted: dict[tuple[str, str], float] = {}
+        critical: dict[str, float] = {}
+        for rival in dict.fromkeys(rival for name in names for rival in table.rivals(name)):
+            held = [name for name in names if rival in table.rivals(name)]
+            differences = np.stack([table.difference((name, rival)) for name in held], axis=1)
+            flips = intervals.sign_flip_max_t(
+                differences, flips=max(MIN_FLIPS, options.permutations), seed=options.seed
+            )
+            adjusted |= {(name, rival): float(p) for name, p in zip(held, flips.adjusted, strict=True)}
+            critical[rival] = flips.critical
+        return cls(adjusted, critical)
