@@ -35,7 +35,7 @@ def effects(value: dict[str, Any]) -> dg.MarkdownMetadataValue:
                 axes.plot([row["low"], row["high"]], [place, place], color=color)
         axes.axvline(0, color="0.6", linestyle="--")
         axes.set_yticks(range(len(rows)), [f"{row['name']} - {row['against']}" for row in rows], fontsize="x-small")
-        axes.set_xlabel("difference in average precision, mean over problems with 95 % interval")
+        axes.set_xlabel("difference in average precision (95 % interval)")
 
     return figure(draw)
 
