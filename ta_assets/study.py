@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from ta_assets.core.label_recomputation import COUNTERFACTUAL, RESAMPLING
 from ta_assets.core.values import DEFAULT_LABEL_FIELD, CorpusSource, ExtractionSpec, LabelRule, ProbeOptions, SplitRule
 
 SEEDS = 5
@@ -129,6 +130,18 @@ class Statistics(_Section):
     permutations: Integer = Field(default=200, ge=200)
 
 
+class Verification(_Section):
+    """Whether the labels of one problem are computed again from its rollouts, and how."""
+
+    problem: Literal["none", "auto"] | Annotated[Integer, Field(ge=0)] = "none"
+    """Which problem of each corpus; ``auto`` is the smallest id whose rollouts are on this machine."""
+    similarity: Literal["embedding", "text"] = "embedding"
+    """When a resampled sentence is another one: its cosine is below ``threshold``, or its text differs."""
+    embedding_model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    """A Hub id, or a local folder when it starts with ``.``, ``/`` or ``~``."""
+    threshold: float = Field(default=0.8, gt=-1, le=1)
+
+
 class Setting(_Section):
     """One corpus and a choice of its problems."""
 
@@ -157,6 +170,7 @@ class Study(_Section):
     extraction: Extraction = Extraction()
     probes: Probes = Probes()
     statistics: Statistics = Statistics()
+    verification: Verification = Verification()
     seeds: Literal[5] = SEEDS
     settings: dict[Name, Setting] = Field(min_length=1)
     readme: InnerPath | None = None
@@ -185,6 +199,26 @@ class Study(_Section):
             raise ValueError(f"{', '.join(unknown)}: must be one of models ({', '.join(self.models)})")
         return self
 
+    @model_validator(mode="after")
+    def _verifiable_labels(self) -> Study:
+        fields = (COUNTERFACTUAL, RESAMPLING)
+        if self.verifies_labels and self.labels.field not in fields:
+            raise ValueError(
+                f"labels.field: {self.labels.field!r} cannot be recomputed; verification.problem needs none, or one of "
+                f"{', '.join(fields)}"
+            )
+        return self
+
+    @property
+    def verifies_labels(self) -> bool:
+        """Whether the labels of one problem a corpus are computed again."""
+        return self.verification.problem != "none"
+
+    @property
+    def embedding_model(self) -> str:
+        """The model of the verification: a Hub id, or an absolute path."""
+        return self._place(self.verification.embedding_model)
+
     @property
     def corpora(self) -> tuple[str, ...]:
         """Names of its corpora, in the order of its settings, each once."""
@@ -204,10 +238,8 @@ class Study(_Section):
     def extraction_spec(self, corpus: str) -> ExtractionSpec:
         """What decides the activations of a corpus."""
         model = self.models[corpus.rpartition("_")[0]]
-        where = model.language_model
-        local = where.startswith((".", "/", "~"))
         return ExtractionSpec(
-            language_model=str(self._resolve(where)) if local else where,
+            language_model=self._place(model.language_model),
             revision=model.revision,
             **self.extraction.model_dump(),
         )
@@ -226,6 +258,9 @@ class Study(_Section):
     def probe_options(self) -> ProbeOptions:
         """The study's probes as the science takes them."""
         return ProbeOptions(bootstrap=self.statistics.bootstrap, **self.probes.model_dump())
+
+    def _place(self, where: str) -> str:
+        return str(self._resolve(where)) if where.startswith((".", "/", "~")) else where
 
     def _resolve(self, folder: str) -> Path:
         return (self.path.parent / Path(folder).expanduser()).resolve()
