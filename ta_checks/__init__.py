@@ -34,7 +34,7 @@ class Invariant:
     parameters: Callable[[Study], dict[str, object]] = lambda _: {}
     """Options of the study that the rule depends on; when they change, it is evaluated again."""
     applies: Callable[[Study], bool] = lambda _: True
-    """Whether a study asks for it; one that does not has no row of it. Not for blocking rows, which gate every study."""
+    """Whether a study asks for it; one that does not has no row of it. Blocking rows are for every study."""
     uses_model: bool = False
     """Loads the language model, so it must not run beside another that does."""
 

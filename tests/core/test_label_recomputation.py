@@ -55,7 +55,12 @@ def test_the_embedded_corpora_are_labelled_alike(groups: list[list[tuple[str, bo
     made = [[Rollout("a b", text, right) for text, right in group] for group in groups]
     stored = [
         [
-            {"chunk_removed": one.removed, "chunk_resampled": one.resampled, "answer": "5", "is_correct": one.is_correct}
+            {
+                "chunk_removed": one.removed,
+                "chunk_resampled": one.resampled,
+                "answer": "5",
+                "is_correct": one.is_correct,
+            }
             for one in group
         ]
         for group in made
