@@ -2,9 +2,9 @@
 
 Belongs here: text -> sentences. Stays out: where they lie in it (``spans``), their labels, files.
 
-The predecessor's rule (FEATURES S6: cut at any stop, colon or newline, protect decimals, join short sentences to the one
-before) gives the dataset's own sentences for none of 40 problems. This one gives them for all 32 that were tried (both
-models, right and wrong, 8 problems each; 4,542 sentences), from ``full_cot`` as from ``solution``.
+The predecessor's rule (FEATURES S6: cut at any stop, colon or newline, protect decimals, join a sentence to a short one
+before it) gives the dataset's own sentences for none of 40 problems. This one gives them for all 32 that were tried
+(both models, right and wrong, 8 problems each), from ``full_cot`` as from ``solution``.
 """
 
 from __future__ import annotations
