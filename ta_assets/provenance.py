@@ -64,7 +64,8 @@ class World:
 def study_options(study: Study, asset: str) -> dict[str, Any]:
     """The options of a study that an asset depends on directly."""
     if asset == "splits":
-        return {"splits": study.splits.model_dump()}
+        decides = {"scheme", "val"} if study.splits.scheme == "lopo" else {"train", "val", "test", "seed"}
+        return {"splits": study.splits.model_dump(include=decides)}
     if asset == "aggregate_metrics":
         return {"best_of_k": study.probes.best_of_k}
     return {"probes": dataclasses.asdict(study.probe_options)}

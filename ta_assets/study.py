@@ -89,8 +89,12 @@ class Labels(_Section):
 
 
 class Splits(_Section):
-    """Fractions of problems; they sum to 1."""
+    """Fractions of problems, which sum to 1; with ``lopo`` every problem is the test of one fold.
 
+    Of ``lopo`` only ``val`` counts, as the fraction of the other problems: folds need no seed.
+    """
+
+    scheme: Literal["single", "lopo"] = "single"
     train: float = Field(default=0.7, gt=0, lt=1)
     val: float = Field(default=0.15, gt=0, lt=1)
     test: float = Field(default=0.15, gt=0, lt=1)
@@ -252,7 +256,7 @@ class Study(_Section):
     @property
     def split_rule(self) -> SplitRule:
         """The study's split as the science takes it."""
-        return SplitRule(**self.splits.model_dump())
+        return SplitRule(**self.splits.model_dump(exclude={"scheme"}))
 
     @property
     def probe_options(self) -> ProbeOptions:

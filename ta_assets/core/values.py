@@ -156,6 +156,7 @@ class ProbeOptions:
     k_values: tuple[int, ...] = (5, 10)
     position_bins: int = 5
     bootstrap: int = 1000
+    """Draws of the intervals of a cell; 0 for no intervals, as where there is one test problem."""
     best_of_k: int = 1
     models: tuple[str, ...] = field(
         default=(
