@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -13,11 +14,12 @@ import pytest
 import yaml
 
 from ta_assets.core.labels import label_problems
-from ta_assets.core.values import LabelRule
+from ta_assets.core.values import CorpusSource, LabelRule
 from ta_assets.studies import Studies, load_studies, read_study
 from ta_checks import INVARIANTS, Invariant, invariants_of
 from ta_checks.evidence import Evidence, Sources
 from ta_checks.factory import evaluate, judge
+from ta_checks.label_evidence import chosen_problem
 from ta_checks.verdict import Verdict
 from ta_resources.rollouts import RolloutsResource
 from ta_resources.storage import ArtifactStore
@@ -119,6 +121,18 @@ def test_a_problem_that_the_corpus_does_not_have_is_named(shipped: Path) -> None
     verdict = judge(INVARIANT, evidence(shipped, problem=99999))
     assert verdict.status == "errored"
     assert "verification.problem: found 99999" in verdict.message
+
+
+def test_rollouts_on_the_hub_are_those_that_were_fetched_before_else_of_the_smallest_id() -> None:
+    kept: set[int] = set()
+    study = SimpleNamespace(
+        verification=SimpleNamespace(problem="auto"), source=lambda _: CorpusSource("p", repo_id="someone/rollouts")
+    )
+    rollouts = SimpleNamespace(has_rollouts=lambda _, problem_id: problem_id in kept)
+    found = cast("Any", SimpleNamespace(study=study, partition=CORPUS, sources=SimpleNamespace(rollouts=rollouts)))
+    assert chosen_problem(found, [3, 5, 8]) == 3
+    kept |= {5, 8}
+    assert chosen_problem(found, [3, 5, 8]) == 5
 
 
 def test_paraphrases_are_told_apart_by_the_real_embedding_model(tmp_path: Path) -> None:
