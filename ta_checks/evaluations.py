@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -223,16 +222,16 @@ def readme_is_current(evidence: Evidence) -> Verdict:
 
 def _labelled(evidence: Evidence) -> dict[int | None, LabelledVectors]:
     """What the rules on probes look at, one entry a fold; a single split is the one entry under None."""
+    return {fold: _vectors(data) for fold, data in evidence.probe_data.items()}
+
+
+def _vectors(data: Any) -> LabelledVectors:
     from ta_checks.labelled_vectors import LabelledVectors
 
-    folds: Mapping[int | None, Any] = evidence.probe_data
-    return {
-        fold: LabelledVectors(
-            vectors=data.vectors,
-            anchors=data.rows["anchor"].to_numpy(),
-            problems=data.rows["problem_id"].to_numpy(),
-            train=(data.rows["split"] == "train").to_numpy(),
-            test=(data.rows["split"] == "test").to_numpy(),
-        )
-        for fold, data in folds.items()
-    }
+    return LabelledVectors(
+        vectors=data.vectors,
+        anchors=data.rows["anchor"].to_numpy(),
+        problems=data.rows["problem_id"].to_numpy(),
+        train=(data.rows["split"] == "train").to_numpy(),
+        test=(data.rows["split"] == "test").to_numpy(),
+    )

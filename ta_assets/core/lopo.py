@@ -67,7 +67,8 @@ def scores_of(joined: SeedFreeScores, fold: int) -> SeedFreeScores:
     """
     if FOLD not in joined.scores or str(fold) not in joined.fits:
         raise ValueError(f"the seed-free scores hold no fold {fold}")
-    rows = joined.scores[joined.scores[FOLD] == fold].drop(columns=FOLD).reset_index(drop=True)
+    at = np.flatnonzero(joined.scores[FOLD] == fold)
+    rows = joined.scores.take(at).drop(columns=FOLD).reset_index(drop=True)
     known = joined.fits[str(fold)]
     return SeedFreeScores(rows, known["models"], known[DATA])
 
@@ -214,8 +215,8 @@ def _paired_deltas(by_fold: pd.DataFrame, bootstrap: int, seed: int) -> list[dic
 def _interval(deltas: pd.Series, bootstrap: int, seed: int) -> tuple[float | None, float | None]:
     if len(deltas) < MIN_FOLDS_FOR_INTERVAL or not np.isfinite(deltas.to_numpy()).all():
         return None, None
-    means = [deltas.sample(n=len(deltas), replace=True, random_state=seed + i).mean() for i in range(bootstrap)]
-    low, high = np.quantile(means, [0.025, 0.975])
+    draws = (deltas.sample(n=len(deltas), replace=True, random_state=seed + i) for i in range(bootstrap))
+    low, high = np.quantile(np.array([draw.to_numpy().mean() for draw in draws]), [0.025, 0.975])
     return float(low), float(high)
 
 

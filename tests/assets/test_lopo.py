@@ -224,7 +224,7 @@ def test_a_killed_run_repeats_only_the_fold_that_it_was_in(
 
     FoldRuns(folds, options, store, messages.append).cell(2, seed_free)
     assert computed[5:] == [1, 2, 3, 4], "another seed has folds of its own"
-    other = dataclasses.replace(folds[1], vectors=folds[1].vectors + 1)
+    other = dataclasses.replace(folds[1], vectors=np.ones((40, 6), dtype=np.float32))
     with pytest.raises(ValueError, match="fitted on other labels, splits or vectors"):
         FoldRuns({**folds, 1: other}, options, store, messages.append).cell(1, seed_free)
 

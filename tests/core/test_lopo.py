@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ta_assets.core.lopo import aggregate_folds, join_cells, join_scores, lopo_s
 from ta_assets.core.values import CellResult, SeedFreeScores, Split
 
 METRIC = "average_precision"
+Table = Mapping[str, Sequence[Sequence[float | None]]]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,9 @@ def test_a_fold_holds_every_problem_once_and_trains_on_some(ids: set[int], val_f
 
 
 def scored(fold: int) -> SeedFreeScores:
-    rows = pd.DataFrame({"problem_id": [1, 2], "chunk_idx": [0, 0], "score_linear_probe": np.float32([0.1, fold])})
+    rows = pd.DataFrame(
+        {"problem_id": [1, 2], "chunk_idx": [0, 0], "score_linear_probe": np.array([0.1, fold], dtype=np.float32)}
+    )
     return SeedFreeScores(rows, {"linear_probe": {"converged": True}}, f"hash {fold}")
 
 
@@ -66,7 +70,7 @@ def fold_cell(seed: int, values: dict[str, float | None]) -> CellResult:
     return CellResult(metrics, pd.DataFrame({"problem_id": [7], "split": ["test"], "score_linear_probe": [0.5]}))
 
 
-def cells(table: dict[str, list[list[float | None]]]) -> dict[int, dict[str, Any]]:
+def cells(table: Table) -> dict[int, dict[str, Any]]:
     """Model -> for each seed, its value in each fold."""
     shape = next(iter(table.values()))
     return {
@@ -104,7 +108,7 @@ def test_seeds_are_averaged_within_a_fold_before_folds_are() -> None:
     assert delta["delta_mean"] == pytest.approx(deltas.mean())
     assert delta["delta_std"] == pytest.approx(deltas.std(ddof=0))
     assert (delta["positive_count"], delta["positive_fraction"]) == ((deltas > 0).sum(), (deltas > 0).mean())
-    draws = [deltas.sample(frac=1, replace=True, random_state=i).mean() for i in range(200)]
+    draws = np.array([deltas.sample(frac=1, replace=True, random_state=i).to_numpy().mean() for i in range(200)])
     assert [delta["ci_low"], delta["ci_high"]] == pytest.approx(np.percentile(draws, [2.5, 97.5]).tolist())
 
 
@@ -116,7 +120,7 @@ def test_ties_go_by_name_and_undefined_models_come_last() -> None:
 
 
 def test_an_interval_over_few_folds_is_refused() -> None:
-    table = {"linear_probe": [[0.5, 0.6, 0.7, 0.8]], "position_baseline": [[0.1, 0.1, 0.1, 0.1]]}
+    table: Table = {"linear_probe": [[0.5, 0.6, 0.7, 0.8]], "position_baseline": [[0.1, 0.1, 0.1, 0.1]]}
     (delta,) = aggregate_folds(cells(table))["paired_deltas"]
     assert (delta["delta_mean"], delta["ci_low"], delta["ci_high"]) == (pytest.approx(0.55), None, None)
 
