@@ -8,7 +8,7 @@ import pandas as pd
 from ta_assets import inference_plots, plots
 from ta_assets.core.values import CrossFitted
 from ta_assets.partitions import Partitions
-from ta_assets.probe_data import probe_data, split_of
+from ta_assets.probe_data import joined, problems_of
 from ta_assets.provenance import output, study_options
 from ta_resources.storage import Activations, ArtifactStore
 
@@ -27,7 +27,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         sentences: pd.DataFrame,
         activations: Activations,
-        splits: dict[str, list[int]],
+        splits: dict[str, Any],
         store: ArtifactStore,
     ) -> dg.Output[CrossFitted]:
         """Scores of every sentence by probes fitted to the other problems, and of probes refitted to permuted labels.
@@ -37,7 +37,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         from ta_assets.core.cross_fitted import cross_fitted
 
         study = studies.by_setting[context.partition_key]
-        data = probe_data(sentences, activations, split_of(splits), store.base)
+        data = joined(sentences, activations, problems_of(splits), store.base)
         value = cross_fitted(data.rows, data.by_block, study.inference_options)
         return output(value, study_options(study, "cv_scores"), _facts_of_scores(value))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,37 @@ from ta_resources.storage import Activations
 if TYPE_CHECKING:
     from ta_assets.core.probes import ProbeData
 
+PARTS = ("train", "val", "test")
+FOLDS = "folds"
+
+
+def stored_split(split: Split) -> dict[str, list[int]]:
+    """A split as it is stored."""
+    return {part: list(getattr(split, part)) for part in PARTS}
+
 
 def split_of(value: Mapping[str, list[int]]) -> Split:
     """The stored form of a split as a value."""
-    return Split(**{part: tuple(value[part]) for part in ("train", "val", "test")})
+    return Split(**{part: tuple(value[part]) for part in PARTS})
+
+
+def stored_folds(folds: Mapping[int, Split]) -> dict[str, dict[str, dict[str, list[int]]]]:
+    """Folds as they are stored."""
+    return {FOLDS: {str(fold): stored_split(split) for fold, split in folds.items()}}
+
+
+def folds_of(value: Mapping[str, Any]) -> dict[int, Split] | None:
+    """The folds of what ``splits`` stores, by the problem that is left out; None when it is a single split."""
+    if FOLDS not in value:
+        return None
+    return {int(fold): split_of(split) for fold, split in sorted(value[FOLDS].items(), key=lambda one: int(one[0]))}
+
+
+def problems_of(value: Mapping[str, Any]) -> frozenset[int]:
+    """All problems of what ``splits`` stores."""
+    folds = folds_of(value)
+    splits = [split_of(value)] if folds is None else list(folds.values())
+    return frozenset(problem_id for split in splits for problem_id in split.part_of())
 
 
 def probe_data(sentences: pd.DataFrame, activations: Activations, split: Split, base: Path) -> ProbeData:
@@ -37,10 +65,56 @@ def probe_data(sentences: pd.DataFrame, activations: Activations, split: Split, 
         InputError: a file with vectors is missing or is not the one that was recorded.
         ValueError: a part of the split has no rows, since all its problems were skipped.
     """
-    from ta_assets.core.features import add_spans, add_split, add_vertical, stack_vectors
-    from ta_assets.core.probes import ProbeData
+    return joined(sentences, activations, split.part_of(), base).under(split)
 
-    wanted = split.part_of()
+
+def fold_data(
+    sentences: pd.DataFrame, activations: Activations, folds: Mapping[int, Split], base: Path
+) -> dict[int, ProbeData]:
+    """As ``probe_data`` for several splits of the same problems; they share one matrix of vectors.
+
+    A fold whose test problem was skipped has nothing to be scored on and is left out; ``zero_skipped_problems`` is red
+    then.
+
+    Raises:
+        InputError, ValueError: as ``probe_data``; or no fold is left.
+    """
+    whole = joined(sentences, activations, problems_of(stored_folds(folds)), base)
+    present = set(whole.rows["problem_id"])
+    kept = {fold: split for fold, split in folds.items() if present.intersection(split.test)}
+    if not kept:
+        raise ValueError("no fold is left: every problem was skipped")
+    return {fold: whole.under(split) for fold, split in kept.items()}
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Extracted sentences of some problems, whatever their part in a split."""
+
+    rows: pd.DataFrame
+    by_block: ByBlock
+    primary: int
+    tokens: StoredTokens | None
+
+    def under(self, split: Split) -> ProbeData:
+        """The data of a probe, when ``split`` has the same problems.
+
+        Raises:
+            ValueError: a part of the split has no rows, since all its problems were skipped.
+        """
+        from ta_assets.core.features import add_split
+        from ta_assets.core.probes import ProbeData
+
+        return ProbeData.of(add_split(self.rows, split), self.by_block[self.primary], self.by_block, self.tokens)
+
+
+def joined(sentences: pd.DataFrame, activations: Activations, wanted: Collection[int], base: Path) -> Joined:
+    """Rows and vectors of the wanted problems that were extracted, sorted by problem and sentence.
+
+    Raises:
+        InputError: a file with vectors is missing or is not the one that was recorded.
+    """
+    from ta_assets.core.features import add_spans, add_vertical, stack_vectors
 
     def pooled_at(block: int) -> list[PooledProblem]:
         shards = activations.shards_of(block).items()
@@ -49,17 +123,17 @@ def probe_data(sentences: pd.DataFrame, activations: Activations, split: Split, 
 
     primary = activations.record["block"]
     pooled = pooled_at(primary)
-    rows = add_split(add_vertical(add_spans(sentences, pooled), activations.spans), split)
+    rows = add_vertical(add_spans(sentences, pooled), activations.spans)
     vectors = stack_vectors(rows, pooled)
 
     def at(block: int) -> np.ndarray:
         return vectors if block == primary else stack_vectors(rows, pooled_at(block))
 
-    by_block = ByBlock(sorted(activations.record["blocks"]), at)
-    if activations.record["extraction"]["pooling"] != "tokens":
-        return ProbeData.of(rows, vectors, by_block)
-    keys = list(zip(rows["problem_id"].tolist(), rows["chunk_idx"].tolist(), strict=True))
-    return ProbeData.of(rows, vectors, by_block, StoredTokens(base, activations.shards, keys))
+    tokens = None
+    if activations.record["extraction"]["pooling"] == "tokens":
+        keys = list(zip(rows["problem_id"].tolist(), rows["chunk_idx"].tolist(), strict=True))
+        tokens = StoredTokens(base, activations.shards, keys)
+    return Joined(rows, ByBlock(sorted(activations.record["blocks"]), at), primary, tokens)
 
 
 class ByBlock(Mapping[int, np.ndarray]):

@@ -8,8 +8,9 @@ import pandas as pd
 
 from ta_assets import plots
 from ta_assets.core.values import CellResult, SeedFreeScores
+from ta_assets.fold_runs import FoldRuns
 from ta_assets.partitions import Cell, Partitions
-from ta_assets.probe_data import probe_data, split_of
+from ta_assets.probe_data import fold_data, folds_of, probe_data, split_of
 from ta_assets.provenance import output, study_options
 from ta_resources.storage import Activations, ArtifactStore
 
@@ -28,16 +29,20 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         sentences: pd.DataFrame,
         activations: Activations,
-        splits: dict[str, list[int]],
+        splits: dict[str, Any],
         store: ArtifactStore,
     ) -> dg.Output[SeedFreeScores]:
-        """Scores of the baselines and probes that do not depend on the seed, fitted once per setting."""
+        """Scores of the baselines and probes that do not depend on the seed, fitted once per setting (and fold)."""
         from ta_assets.core.cells import seed_free_scores
 
-        name = context.partition_key
-        data = probe_data(sentences, activations, split_of(splits), store.base)
-        value = seed_free_scores(data, studies.by_setting[name].probe_options)
-        made_from = study_options(studies.by_setting[name], "seed_free_scores")
+        study = studies.by_setting[context.partition_key]
+        options, folds = study.probe_options, folds_of(splits)
+        if folds is None:
+            value = seed_free_scores(probe_data(sentences, activations, split_of(splits), store.base), options)
+        else:
+            data = fold_data(sentences, activations, folds, store.base)
+            value = FoldRuns(data, options, store, context.log.info).seed_free()
+        made_from = study_options(study, "seed_free_scores")
         return output(value, made_from, {"rows": len(value.scores), "fits": dg.MetadataValue.json(value.fits)})
 
     @dg.asset(
@@ -47,7 +52,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     )
     def probe_metrics(
         context: dg.AssetExecutionContext,
-        splits: dict[str, list[int]],
+        splits: dict[str, Any],
         seed_free_scores: SeedFreeScores,
         store: ArtifactStore,
     ) -> dg.Output[CellResult]:
@@ -63,9 +68,14 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         study = studies.by_setting[cell.setting]
         corpus = study.settings[cell.setting].corpus
         sentences, activations = store.load("sentences", corpus), store.load("activations", corpus)
-        data = probe_data(sentences, activations, split_of(splits), store.base)
-        value = evaluate_cell(data, study.probe_options, cell.seed, seed_free_scores)
-        value = replace(value, report=cell_report(value, data.rows, f"{cell.setting}, seed {cell.seed}"))
+        folds = folds_of(splits)
+        if folds is None:
+            data = probe_data(sentences, activations, split_of(splits), store.base)
+            value = evaluate_cell(data, study.probe_options, cell.seed, seed_free_scores)
+        else:
+            data = fold_data(sentences, activations, folds, store.base)
+            value = FoldRuns(data, study.probe_options, store, context.log.info).cell(cell.seed, seed_free_scores)
+        value = replace(value, report=cell_report(value, sentences, f"{cell.setting}, seed {cell.seed}"))
         return output(value, study_options(study, "probe_metrics"), _facts(value))
 
     return [seed_free_scores, probe_metrics]

@@ -1,13 +1,14 @@
 """Which problems a setting uses, how they are split, and the labelled sentences of a corpus."""
 
-import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 
 from ta_assets import plots
 from ta_assets.partitions import Partitions
+from ta_assets.probe_data import stored_folds, stored_split
 from ta_assets.provenance import World, output, shared_corpora, study_options
 from ta_assets.tables import SentenceTable
 from ta_resources.language_model import LanguageModelResource
@@ -37,14 +38,18 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         return output(ids, made_from, {"problems": len(ids), "available": len(available), "ids": str(ids)})
 
     @dg.asset(partitions_def=partitions.setting, code_version="1", group_name="data")
-    def splits(context: dg.AssetExecutionContext, problem_ids: list[int]) -> dg.Output[dict[str, list[int]]]:
-        """Problem ids of train, val and test: whole problems, seeded shuffle."""
+    def splits(context: dg.AssetExecutionContext, problem_ids: list[int]) -> dg.Output[dict[str, Any]]:
+        """Problem ids of train, val and test: whole problems, seeded shuffle; or such parts for every fold."""
+        from ta_assets.core.lopo import lopo_splits
         from ta_assets.core.splits import single_split
 
         study = studies.by_setting[context.partition_key]
-        split = single_split(problem_ids, study.split_rule)
-        value = {part: list(ids) for part, ids in dataclasses.asdict(split).items()}
-        return output(value, study_options(study, "splits"), {part: len(ids) for part, ids in value.items()})
+        made_from = study_options(study, "splits")
+        if study.splits.scheme == "lopo":
+            folds = lopo_splits(problem_ids, study.splits.val)
+            return output(stored_folds(folds), made_from, {"folds": len(folds)})
+        value = stored_split(single_split(problem_ids, study.split_rule))
+        return output(value, made_from, {part: len(ids) for part, ids in value.items()})
 
     @dg.asset(
         partitions_def=partitions.corpus,

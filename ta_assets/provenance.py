@@ -67,7 +67,8 @@ class World:
 def study_options(study: Study, asset: str) -> dict[str, Any]:
     """The options of a study that an asset depends on directly."""
     if asset == "splits":
-        return {"splits": study.splits.model_dump()}
+        decides = {"scheme", "val"} if study.splits.scheme == "lopo" else {"train", "val", "test", "seed"}
+        return {"splits": study.splits.model_dump(include=decides)}
     if asset == "cv_scores":
         return {"inference": {key: study.inference.model_dump()[key] for key in ("permutations", "seed")}}
     if asset == "probe_comparison":

@@ -220,7 +220,7 @@ class Stage:
         sources = self._sources
         if sources.instance.materialization(self.asset, partition) is None:
             return
-        for invariant in invariants_of(self.asset):
+        for invariant in invariants_of(self.asset, sources.studies.selected):
             state = sources.instance.check(self.asset, invariant.name, partition)
             if state is not None and state.finished and state.is_current:
                 owed = invariant.every_release or state.metadata.get("status") == "errored"

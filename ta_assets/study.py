@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from ta_assets.core.label_recomputation import COUNTERFACTUAL, RESAMPLING
 from ta_assets.core.options import (
     TOKEN_PROBES,
     VERTICAL_MODELS,
@@ -40,6 +41,7 @@ from ta_assets.study_sections import (
     Setting,
     Splits,
     Statistics,
+    Verification,
 )
 
 
@@ -55,6 +57,7 @@ class Study(Section):
     probes: Probes = Probes()
     statistics: Statistics = Statistics()
     inference: Inference = Inference()
+    verification: Verification = Verification()
     seeds: Literal[5] = SEEDS
     settings: dict[Name, Setting] = Field(min_length=1)
     readme: InnerPath | None = None
@@ -103,6 +106,25 @@ class Study(Section):
             )
         return self
 
+    def _verifiable_labels(self) -> Study:
+        fields = (COUNTERFACTUAL, RESAMPLING)
+        if self.verifies_labels and self.labels.field not in fields:
+            raise ValueError(
+                f"labels.field: {self.labels.field!r} cannot be recomputed; verification.problem needs none, or one of "
+                f"{', '.join(fields)}"
+            )
+        return self
+
+    @property
+    def verifies_labels(self) -> bool:
+        """Whether the labels of one problem a corpus are computed again."""
+        return self.verification.problem != "none"
+
+    @property
+    def embedding_model(self) -> str:
+        """The model of the verification: a Hub id, or an absolute path."""
+        return self._place(self.verification.embedding_model)
+
     @property
     def corpora(self) -> tuple[str, ...]:
         """Names of its corpora, in the order of its settings, each once."""
@@ -122,10 +144,8 @@ class Study(Section):
     def extraction_spec(self, corpus: str) -> ExtractionSpec:
         """What decides the activations of a corpus."""
         model = self.models[corpus.rpartition("_")[0]]
-        where = model.language_model
-        local = where.startswith((".", "/", "~"))
         return ExtractionSpec(
-            language_model=str(self._resolve(where)) if local else where,
+            language_model=self._place(model.language_model),
             revision=model.revision,
             vertical_attention=self.extraction.vertical_attention.options(),
             **self.extraction.model_dump(exclude={"vertical_attention"}),
@@ -139,7 +159,7 @@ class Study(Section):
     @property
     def split_rule(self) -> SplitRule:
         """The study's split as the science takes it."""
-        return SplitRule(**self.splits.model_dump())
+        return SplitRule(**self.splits.model_dump(exclude={"scheme"}))
 
     @property
     def probe_options(self) -> ProbeOptions:
@@ -158,6 +178,9 @@ class Study(Section):
     def inference_options(self) -> InferenceOptions:
         """The study's comparison as the science takes it."""
         return InferenceOptions(**self.inference.model_dump())
+
+    def _place(self, where: str) -> str:
+        return str(self._resolve(where)) if where.startswith((".", "/", "~")) else where
 
     def _resolve(self, folder: str) -> Path:
         return (self.path.parent / Path(folder).expanduser()).resolve()

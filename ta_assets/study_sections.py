@@ -99,8 +99,12 @@ class Labels(Section):
 
 
 class Splits(Section):
-    """Fractions of problems; they sum to 1."""
+    """Fractions of problems, which sum to 1; with ``lopo`` every problem is the test of one fold.
 
+    Of ``lopo`` only ``val`` counts, as the fraction of the other problems: folds need no seed.
+    """
+
+    scheme: Literal["single", "lopo"] = "single"
     train: float = Field(default=0.7, gt=0, lt=1)
     val: float = Field(default=0.15, gt=0, lt=1)
     test: float = Field(default=0.15, gt=0, lt=1)
@@ -142,6 +146,18 @@ class Inference(Section):
     deltas: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(default=(0.02, 0.05, 0.1), min_length=1)
     ceiling_draws: Integer = Field(default=200, ge=20)
     seed: Integer = Field(default=0, ge=0)
+
+
+class Verification(Section):
+    """Whether the labels of one problem are computed again from its rollouts, and how."""
+
+    problem: Literal["none", "auto"] | Annotated[Integer, Field(ge=0)] = "none"
+    """Which problem of each corpus; ``auto`` is the smallest id whose rollouts are on this machine."""
+    similarity: Literal["embedding", "text"] = "embedding"
+    """When a resampled sentence is another one: its cosine is below ``threshold``, or its text differs."""
+    embedding_model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    """A Hub id, or a local folder when it starts with ``.``, ``/`` or ``~``."""
+    threshold: float = Field(default=0.8, gt=-1, le=1)
 
 
 class Setting(Section):

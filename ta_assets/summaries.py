@@ -50,6 +50,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
             **aggregate(cells, primary_metric=primary, best_of_k=study.probes.best_of_k),
             "left_out": left_out,
         }
+        folds = fold_summary(cells, study)
         table = summary_table(value)
         facts = {
             "seeds": len(cells),
@@ -58,14 +59,15 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
             "best_seed": dg.MetadataValue.json(value["best_seed"]),
             "table": dg.MetadataValue.md(results_table(value)),
             "table_of_seeds": dg.MetadataValue.md(plots.markdown_table(seed_table(value))),
-            "table_of_intervals": dg.MetadataValue.md(plots.markdown_table(interval_table(value))),
             primary: plots.bars(table, "model", f"{primary}_mean", f"{primary}_std"),
         }
+        if value["ci_records"]:
+            facts["table_of_intervals"] = dg.MetadataValue.md(plots.markdown_table(interval_table(value)))
         if "residual_by_model" in value:
             facts["beyond_position"] = dg.MetadataValue.md(
                 plots.markdown_table(pd.DataFrame(value["residual_by_model"]))
             )
-        return output(value, aggregate_made_from(study, left_out), facts)
+        return output({**value, **folds}, aggregate_made_from(study, left_out), {**facts, **fold_facts(folds)})
 
     @dg.asset(
         partitions_def=partitions.study,
@@ -119,6 +121,23 @@ def left_out_cells(instance: Instance, setting: str) -> dict[str, str]:
     """Seed -> why its cell may not be aggregated; the others are."""
     closed = {str(cell.seed): gate.closed(instance, "probe_metrics", cell.key) for cell in cells_of(setting)}
     return {seed: reason for seed, reason in closed.items() if reason is not None}
+
+
+def fold_summary(cells: Mapping[int, Mapping[str, Any]], study: Study) -> dict[str, Any]:
+    """The statistics over folds as the aggregate's entry ``lopo``; nothing for a single split."""
+    if study.splits.scheme != "lopo":
+        return {}
+    from ta_assets.core.lopo import aggregate_folds
+
+    options = study.probe_options
+    return {"lopo": aggregate_folds(cells, best_of_k=options.best_of_k, bootstrap=options.bootstrap)}
+
+
+def fold_facts(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables of ``fold_summary`` for the metadata."""
+    names = {"mean_seeds": "over_folds", "paired_deltas": "deltas_over_folds"}
+    tables = {name: pd.DataFrame(summary["lopo"][key]) for key, name in names.items()} if summary else {}
+    return {name: dg.MetadataValue.md(plots.markdown_table(table)) for name, table in tables.items()}
 
 
 def aggregate_made_from(study: Study, left_out: Mapping[str, str]) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def _rolled_up_results(report: ReleaseReport) -> Iterator[dg.AssetCheckResult]:
         warn_only = all(row.severity == "WARN" for row in rows)
         yield dg.AssetCheckResult(
             check_name=name,
-            passed=not red,
+            passed=bool(rows) and not red,
             severity=dg.AssetCheckSeverity.WARN if warn_only else dg.AssetCheckSeverity.ERROR,
             metadata={
                 "observed": len(rows) - len(red),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ta_assets.study import Study
-from ta_checks import comparisons, evaluations
+from ta_checks import comparisons, evaluations, label_evidence
 from ta_checks.evidence import Evidence
 from ta_checks.verdict import Verdict
 
@@ -33,6 +33,8 @@ class Invariant:
     """Evaluated at each release, also when nothing was computed."""
     parameters: Callable[[Study], dict[str, object]] = lambda _: {}
     """Options of the study that the rule depends on; when they change, it is evaluated again."""
+    applies: Callable[[Study], bool] = lambda _: True
+    """Whether a study asks for it; one that does not has no row of it. Blocking rows are for every study."""
     uses_model: bool = False
     """Loads the language model, so it must not run beside another that does."""
 
@@ -72,6 +74,16 @@ INVARIANTS: tuple[Invariant, ...] = (
         "A problem is in two parts of the split, in none, or a part is empty: test scores would be training scores. "
         "Materialize splits again; if it stays red, the split rule is wrong.",
         blocking=True,
+    ),
+    Invariant(
+        "labels_recomputable",
+        "sentences",
+        label_evidence.labels_recomputable,
+        "The labels of a problem, computed again from its rollouts, are not the stored ones: they belong to other "
+        "rollouts or sentences, or follow another formula, so probes would learn something else. Look at the "
+        "offenders; if the details say that a cosine is next to the threshold, check the embedding model.",
+        parameters=lambda study: {"verification": study.verification.model_dump(), "field": study.labels.field},
+        applies=lambda study: study.verifies_labels,
     ),
     Invariant(
         "zero_skipped_problems",
@@ -190,6 +202,7 @@ INVARIANTS: tuple[Invariant, ...] = (
 )
 
 
-def invariants_of(asset: str) -> tuple[Invariant, ...]:
-    """The rows of the table that are about one asset."""
-    return tuple(invariant for invariant in INVARIANTS if invariant.asset == asset)
+def invariants_of(asset: str, study: Study | None = None) -> tuple[Invariant, ...]:
+    """The rows of the table that are about one asset and that the study, if one is given, asks for."""
+    own = (invariant for invariant in INVARIANTS if invariant.asset == asset)
+    return tuple(invariant for invariant in own if study is None or invariant.applies(study))

@@ -34,7 +34,7 @@ def collect_rows(
         for partition in partitions_of(asset, study):
             reason = (reasons or {}).get(f"{asset}[{partition}]", "it was never made")
             rows.append(made_row(sources.instance, asset, partition, reason))
-            rows += [_row(invariant, partition, sources.instance) for invariant in invariants_of(asset)]
+            rows += [_row(invariant, partition, sources.instance) for invariant in invariants_of(asset, study)]
     return rows
 
 

@@ -5,21 +5,25 @@ Belongs here: choosing and reading evidence. Stays out: any judgement, which is 
 
 from __future__ import annotations
 
+import dataclasses
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ta_assets.core.features import VERTICAL_SCORE
 from ta_assets.core.values import Skip, VerticalScores
-from ta_assets.probe_data import split_of
+from ta_assets.probe_data import folds_of, split_of
 from ta_assets.study_sections import SEEDS
 from ta_checks.evidence import Evidence
+from ta_checks.folds import own_folds, worst
 from ta_checks.verdict import Verdict
 from ta_resources.shards import read_shard
 from ta_resources.storage import Activations
 
 if TYPE_CHECKING:
+    from ta_assets.core.probes import ProbeData
+    from ta_assets.core.targets import Target
     from ta_checks.labelled_vectors import LabelledVectors
 
 SAMPLED_PROBLEMS = 2
@@ -41,10 +45,13 @@ def artifacts_intact(evidence: Evidence) -> Verdict:
 
 
 def split_is_disjoint(evidence: Evidence) -> Verdict:
-    """The stored split against the setting's problems."""
-    from ta_checks.split_is_disjoint import split_is_disjoint
+    """The stored split, or every fold, against the setting's problems."""
+    from ta_checks.split_is_disjoint import folds_are_disjoint, split_is_disjoint
 
     problem_ids = evidence.sources.store.load("problem_ids", evidence.partition)
+    folds = folds_of(evidence.value)
+    if folds is not None:
+        return folds_are_disjoint(folds, problem_ids)
     return split_is_disjoint(split_of(evidence.value), problem_ids)
 
 
@@ -139,67 +146,80 @@ def span_integrity(evidence: Evidence) -> Verdict:
 
 
 def random_label(evidence: Evidence) -> Verdict:
-    """The cell's own vectors, labels and split; its seed shuffles."""
+    """The cell's own vectors, labels and split, or its share of the setting's folds; its seed shuffles."""
     from ta_checks.random_label import random_label
 
     permutations = evidence.study.statistics.permutations
-    return random_label(_labelled(evidence), seed=evidence.cell.seed, permutations=permutations)
+    data, seed = _labelled(evidence), evidence.cell.seed
+    chosen = own_folds(list(data), seed, SEEDS)
+    return worst({fold: random_label(data[fold], seed=seed, permutations=permutations) for fold in chosen})
 
 
 def overfit_memorization(evidence: Evidence) -> Verdict:
-    """The cell's own vectors and labels."""
+    """The cell's own vectors and labels; every problem that some fold trains on."""
     from ta_checks.overfit_memorization import overfit_memorization
 
-    return overfit_memorization(_labelled(evidence))
+    folds = list(_labelled(evidence).values())
+    trained = np.logical_or.reduce([fold.train for fold in folds])
+    return overfit_memorization(dataclasses.replace(folds[0], train=trained))
 
 
 def beats_shuffled_labels(evidence: Evidence) -> Verdict:
     """The cell's stored test scores against probes fitted on shuffled labels."""
-    from ta_checks.beats_shuffled_labels import beats_shuffled_labels
+    from ta_checks.beats_shuffled_labels import ScoredVectors, beats_shuffled_labels
 
-    data = evidence.probe_data
-    predictions = evidence.value.predictions
-    aligned = data.rows[["problem_id", "chunk_idx"]].merge(predictions, on=["problem_id", "chunk_idx"], how="left")
-    scores = {
-        name.removeprefix("score_"): aligned[name].to_numpy(np.float64)
-        for name in predictions.columns
-        if name.startswith("score_")
-    }
+    table = evidence.value.predictions
+    folds = []
+    for fold, data in _labelled(evidence).items():
+        predictions = table if fold is None else table[table["fold_id"] == fold]
+        keys = evidence.probe_data[fold].rows[["problem_id", "chunk_idx"]]
+        aligned = keys.merge(predictions, on=["problem_id", "chunk_idx"], how="left")
+        names = [name for name in predictions.columns if name.startswith("score_")]
+        scores = {name.removeprefix("score_"): aligned[name].to_numpy(np.float64) for name in names}
+        folds.append(ScoredVectors(data, scores))
     permutations = evidence.study.statistics.permutations
-    return beats_shuffled_labels(_labelled(evidence), scores, seed=evidence.cell.seed, permutations=permutations)
+    return beats_shuffled_labels(folds, seed=evidence.cell.seed, permutations=permutations)
 
 
 def finite_probe_metrics(evidence: Evidence) -> Verdict:
-    """Every metric that the study's target has, of every probe of the study, on val and test; absent counts as None."""
+    """Every metric that the study's target has, of every probe, on val and test and in every fold; absent is None."""
     from ta_assets.core.residuals import residual_metric_names
     from ta_assets.core.targets import TARGETS
     from ta_checks.finite_metrics import finite_metrics
 
     options = evidence.study.probe_options
+    names = TARGETS[options.target].metric_names(options.k_values)
+    numbers = {}
     metrics = evidence.value.metrics
-    wanted = {"": (options.models, metrics["models"], TARGETS[options.target].metric_names(options.k_values))}
-    if options.residualize_against != "none":
-        models = metrics["residual"]["models"]
-        wanted["residual of "] = (tuple(models) or ("no probe",), models, residual_metric_names(options))
-    return finite_metrics(
-        {
+    folds = {f"fold {fold}.": one for fold, one in metrics.get("folds", {}).items()}
+    for fold, one in {**folds, "": metrics}.items():
+        wanted = {fold: (options.models, one["models"], names)}
+        if options.residualize_against != "none":
+            models = one["residual"]["models"]
+            wanted[f"{fold}residual of "] = (tuple(models) or ("no probe",), models, residual_metric_names(options))
+        numbers |= {
             f"{kind}{model}.{part}.{metric}": found.get(model, {}).get(part, {}).get(metric)
-            for kind, (models, found, names) in wanted.items()
+            for kind, (models, found, metric_names) in wanted.items()
             for model in models
             for part in ("val", "test")
-            for metric in names
+            for metric in metric_names
         }
-    )
+    return finite_metrics(numbers)
 
 
 def finite_aggregate_metrics(evidence: Evidence) -> Verdict:
-    """Every mean and standard deviation of every probe."""
+    """Every mean and standard deviation of every probe, over seeds and over folds."""
     from ta_checks.finite_metrics import finite_metrics
 
+    value = evidence.value
     return finite_metrics(
         {
-            f"{row['model']}.{name}": number
-            for row in [*evidence.value["summary_by_model"], *evidence.value.get("residual_by_model", [])]
+            f"{row['model']}.{over}{name}": number
+            for over, rows in (
+                ("", [*value["summary_by_model"], *value.get("residual_by_model", [])]),
+                ("folds.", value.get("lopo", {}).get("mean_seeds", [])),
+            )
+            for row in rows
             for name, number in row.items()
             if name.endswith(("_mean", "_std"))
         }
@@ -226,12 +246,17 @@ def readme_is_current(evidence: Evidence) -> Verdict:
     return readme_is_current(expected, stored_block(sources.studies.by_name[evidence.partition], sources.store.base))
 
 
-def _labelled(evidence: Evidence) -> LabelledVectors:
+def _labelled(evidence: Evidence) -> dict[int | None, LabelledVectors]:
+    """What the rules on probes look at, one entry a fold; a single split is the one entry under None."""
     from ta_assets.core.targets import TARGETS
+
+    target = TARGETS[evidence.study.labels.target]
+    return {fold: _vectors(data, target) for fold, data in evidence.probe_data.items()}
+
+
+def _vectors(data: ProbeData, target: Target) -> LabelledVectors:
     from ta_checks.labelled_vectors import LabelledVectors
 
-    data: Any = evidence.probe_data
-    target = TARGETS[evidence.study.labels.target]
     return LabelledVectors(
         vectors=data.vectors,
         anchors=data.rows["anchor"].to_numpy(),

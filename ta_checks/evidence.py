@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ta_assets.partitions import Cell
-from ta_assets.probe_data import probe_data, split_of
+from ta_assets.probe_data import fold_data, folds_of, probe_data, split_of
 from ta_assets.staleness import Instance
 from ta_assets.studies import Studies
 from ta_assets.study import Study
@@ -61,10 +61,16 @@ class Evidence:
         raise KeyError(name)
 
     @cached_property
-    def probe_data(self) -> ProbeData:
-        """Rows and vectors of the cell's setting, put together from sentences, activations and splits."""
+    def probe_data(self) -> dict[int | None, ProbeData]:
+        """Rows and vectors of the cell's setting, put together from sentences, activations and splits.
+
+        One entry a fold, by the problem that is left out; a single split is the one entry under None.
+        """
         store, setting = self.sources.store, self.cell.setting
         corpus = self.study.settings[setting].corpus
         activations: Activations = store.load("activations", corpus)
-        split = split_of(store.load("splits", setting))
-        return probe_data(store.load("sentences", corpus), activations, split, store.base)
+        sentences, splits = store.load("sentences", corpus), store.load("splits", setting)
+        folds = folds_of(splits)
+        if folds is None:
+            return {None: probe_data(sentences, activations, split_of(splits), store.base)}
+        return {**fold_data(sentences, activations, folds, store.base)}

@@ -31,9 +31,15 @@ def judge(invariant: Invariant, evidence: Evidence) -> Verdict:
 
 
 def evaluate(invariant: Invariant, evidence: Evidence) -> dg.AssetCheckResult:
-    """The judged invariant as Dagster records it."""
-    verdict = judge(invariant, evidence)
-    severity = dg.AssetCheckSeverity.ERROR if invariant.severity == "ERROR" else dg.AssetCheckSeverity.WARN
+    """The judged invariant as Dagster records it.
+
+    A study that does not ask for it has no row of it in a verdict, but Dagster wants an answer: not evaluated, and no
+    error.
+    """
+    asked = invariant.applies(evidence.study)
+    verdict = judge(invariant, evidence) if asked else Verdict.skipped(f"study {evidence.study.name} has it turned off")
+    is_error = asked and invariant.severity == "ERROR"
+    severity = dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(invariant.asset),
         check_name=invariant.name,

@@ -19,6 +19,7 @@ import json
 import logging
 import re
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,8 @@ class HubDataset:
         """
         return {"repo_id": self._repo_id, "prefix": self._prefix, "commit": self._known_listing().commit}
 
-    def read(self, problem_id: int) -> RawProblem:
-        """The three files of a problem, each fetched unless it is kept.
+    def read(self, problem_id: int, names: Sequence[str] = FILE_NAMES) -> RawProblem:
+        """Files of a problem, by default the three that every problem has; each fetched unless it is kept.
 
         Raises:
             InputError: the listing has no such problem; a file is absent, or not kept and offline.
@@ -94,9 +95,16 @@ class HubDataset:
         listing = self._known_listing()
         if problem_id not in listing.problem_ids:
             raise InputError(self._name, "problem", problem_id, "a problem of the listing")
-        folder = self._root / listing.commit / self._prefix / folder_name(problem_id)
-        contents = {name: self._content(listing.commit, folder / name) for name in FILE_NAMES}
+        folder = self._folder(listing, problem_id)
+        contents = {name: self._content(listing.commit, folder / name) for name in names}
         return RawProblem(problem_id, str(folder), contents)
+
+    def is_kept(self, problem_id: int, name: str) -> bool:
+        """Whether a file of a problem was fetched before."""
+        return (self._folder(self._known_listing(), problem_id) / name).is_file()
+
+    def _folder(self, listing: Listing, problem_id: int) -> Path:
+        return self._root / listing.commit / self._prefix / folder_name(problem_id)
 
     def _known_listing(self, *, refresh: bool = False) -> Listing:
         with self._lock:

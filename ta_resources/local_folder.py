@@ -6,6 +6,7 @@ Belongs here: reading and hashing files. Stays out: what the files mean (``probl
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from ta_assets.core.errors import InputError
@@ -36,14 +37,18 @@ class LocalFolder:
             raise InputError(self._root, "folder", sorted(names)[:5], "at least one problem_N folder")
         return ids
 
-    def read(self, problem_id: int) -> RawProblem:
-        """The three files of a problem.
+    def read(self, problem_id: int, names: Sequence[str] = FILE_NAMES) -> RawProblem:
+        """Files of a problem; by default the three that every problem has.
 
         Raises:
             InputError: a file is absent or cannot be read.
         """
         folder = self._root / folder_name(problem_id)
-        return RawProblem(problem_id, str(folder), {name: _content(folder / name) for name in FILE_NAMES})
+        return RawProblem(problem_id, str(folder), {name: _content(folder / name) for name in names})
+
+    def is_kept(self, problem_id: int, name: str) -> bool:
+        """Whether a file of a problem is on this machine."""
+        return (self._root / folder_name(problem_id) / name).is_file()
 
     def identity(self) -> dict[str, str]:
         """``prefix`` and ``sha256`` over all problems' file names and contents; wherever the folder lies."""
@@ -59,6 +64,6 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise InputError(path, "file", "absent", "each problem has " + ", ".join(FILE_NAMES)) from error
+        raise InputError(path, "file", "absent", "a file in the dataset's layout") from error
     except OSError as error:
         raise InputError(path, "file", error.strerror, "a file that can be read") from error

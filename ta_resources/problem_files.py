@@ -26,13 +26,13 @@ _PROBLEM_FOLDER = re.compile(r"problem_([0-9]+)")
 
 @dataclass(frozen=True)
 class RawProblem:
-    """The three files of a problem as they were found."""
+    """Files of a problem as they were found."""
 
     problem_id: int
     source: str
     """Folder or address of the files, for messages."""
     contents: Mapping[str, bytes]
-    """File name -> content, for each of ``FILE_NAMES``."""
+    """File name below the problem's folder -> content; ``parse_problem`` needs each of ``FILE_NAMES``."""
 
 
 def folder_name(problem_id: int) -> str:
@@ -72,7 +72,7 @@ def parse_problem(raw: RawProblem) -> Problem:
         InputError: not UTF-8 or not JSON; not an object (problem, base solution); not a non-empty list of objects with
             a string ``chunk``, a ``chunk_idx`` (if any) equal to its position and finite importances (chunks).
     """
-    statement, base_solution, chunks = (_read_json(raw, name) for name in FILE_NAMES)
+    statement, base_solution, chunks = (read_json(f"{raw.source}/{name}", raw.contents[name]) for name in FILE_NAMES)
     for name, value, texts in (
         (STATEMENT, statement, ("solution",)),
         (BASE_SOLUTION, base_solution, ("full_cot", "solution")),
@@ -81,13 +81,17 @@ def parse_problem(raw: RawProblem) -> Problem:
         if not isinstance(value, dict):
             raise InputError(source, "(whole file)", value, "an object")
         for key in texts:
-            _check_text(source, key, value.get(key))
+            check_text(source, key, value.get(key))
     _check_chunks(f"{raw.source}/{CHUNKS}", chunks)
     return Problem(raw.problem_id, raw.source, statement, base_solution, tuple(chunks))
 
 
-def _read_json(raw: RawProblem, name: str) -> Any:
-    source, content = f"{raw.source}/{name}", raw.contents[name]
+def read_json(source: str, content: bytes) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+        InputError: not UTF-8, not JSON, or JSON beyond what the parser bears.
+    """
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -109,7 +113,7 @@ def _check_chunks(source: str, chunks: Any) -> None:
             raise InputError(source, f"[{position}]", chunk, "an object")
         if not isinstance(chunk.get("chunk"), str):
             raise InputError(source, f"[{position}].chunk", chunk.get("chunk"), "the sentence's text")
-        _check_text(source, f"[{position}].chunk", chunk["chunk"])
+        check_text(source, f"[{position}].chunk", chunk["chunk"])
         index = chunk.get("chunk_idx", position)
         if type(index) is not int or index != position:
             raise InputError(source, f"[{position}].chunk_idx", index, f"{position}, its position in the list")
@@ -118,8 +122,12 @@ def _check_chunks(source: str, chunks: Any) -> None:
                 raise InputError(source, f"[{position}].{key}", value, "a finite number or null")
 
 
-def _check_text(source: str, field: str, text: Any) -> None:
-    """Half of a surrogate pair is legal JSON but cannot be tokenized, hashed or stored."""
+def check_text(source: str, field: str, text: Any) -> None:
+    """Refuse half of a surrogate pair, which is legal JSON but cannot be tokenized, hashed or stored.
+
+    Raises:
+        InputError: with the characters around it. What is no text is not looked at.
+    """
     if not isinstance(text, str):
         return
     try:

@@ -7,7 +7,7 @@ Belongs here: configuration, choosing the reader, reading ahead. Stays out: HTTP
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -17,11 +17,13 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from ta_assets.core.errors import InputError
+from ta_assets.core.label_recomputation import Rollout
 from ta_assets.core.values import CorpusSource, Problem
 from ta_resources.hub_client import HubClient, RetryPolicy
 from ta_resources.hub_dataset import HubDataset
 from ta_resources.local_folder import LocalFolder
-from ta_resources.problem_files import RawProblem, parse_problem
+from ta_resources.problem_files import FILE_NAMES, RawProblem, parse_problem
+from ta_resources.rollout_files import parse_rollouts, rollouts_name
 
 
 class ProblemReader(Protocol):
@@ -31,8 +33,12 @@ class ProblemReader(Protocol):
         """Sorted, unique ids."""
         ...
 
-    def read(self, problem_id: int) -> RawProblem:
-        """The three files of a problem."""
+    def read(self, problem_id: int, names: Sequence[str] = FILE_NAMES) -> RawProblem:
+        """Files of a problem."""
+        ...
+
+    def is_kept(self, problem_id: int, name: str) -> bool:
+        """Whether a file of a problem can be read without asking anybody."""
         ...
 
     def identity(self) -> dict[str, str]:
@@ -110,6 +116,30 @@ class RolloutsResource(dg.ConfigurableResource):
                 yield parse_problem(raw)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def load_rollouts(self, source: CorpusSource, problem_id: int, n_sentences: int) -> list[tuple[Rollout, ...]]:
+        """Of every sentence of a problem, by its position, the rollouts that reached an answer (FEATURES D3).
+
+        From the Hub exactly the files ``chunk_{i}/solutions.json`` are fetched, each once.
+
+        Raises:
+            InputError: a file is absent or not what it should be; names file, field and value.
+            HubFailedError: as ``list_problem_ids``.
+        """
+        reader, names = self._reader(source), [rollouts_name(index) for index in range(n_sentences)]
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="rollouts") as pool:
+            raws = list(pool.map(lambda name: reader.read(problem_id, [name]), names))
+        return [
+            parse_rollouts(f"{raw.source}/{name}", raw.contents[name]) for raw, name in zip(raws, names, strict=True)
+        ]
+
+    def has_rollouts(self, source: CorpusSource, problem_id: int) -> bool:
+        """Whether rollouts of a problem are on this machine; sends no request beyond the listing's.
+
+        Raises:
+            InputError, HubFailedError: as ``list_problem_ids``.
+        """
+        return self._reader(source).is_kept(problem_id, rollouts_name(0))
 
     def identity(self, source: CorpusSource) -> dict[str, str]:
         """What the data is, for fingerprints.

@@ -92,7 +92,7 @@ def evaluate_cell(
             for model in options.models
         },
         "position_bins": _bins(data, scores, options),
-        "confidence_intervals": _intervals(data, scores, options, seed),
+        "confidence_intervals": _intervals(data, scores, options, seed) if options.bootstrap else {},
         "splits": {name: int(data.rows.loc[part == name, "problem_id"].nunique()) for name in PARTS},
         "rows": {name: int((part == name).sum()) for name in PARTS},
     }

@@ -30,7 +30,7 @@ def cell_report(result: CellResult, rows: pd.DataFrame, name: str) -> Markdown:
         name: of the cell, for the title.
     """
     metrics = result.metrics
-    counts = [[part, metrics["splits"][part], metrics["rows"][part]] for part in metrics["rows"]]
+    counts = [[part, count, metrics["rows"].get(part)] for part, count in metrics["splits"].items()]
     sections = [
         f"# Cell {escape(name)}",
         f"Target {escape(metrics['target'])}, ranked by {escape(metrics['primary_metric'])}; seed {metrics['seed']}.",
@@ -82,9 +82,10 @@ def _intervals(metrics: Mapping[str, Any]) -> list[str]:
 
 def _position_bins(metrics: Mapping[str, Any]) -> list[str]:
     """Average precision of every probe in every bin of the test sentences."""
-    by_model: Mapping[str, Sequence[Mapping[str, Any]]] = metrics["position_bins"]["test"]
-    if not metrics["position_bins"]["num_bins"] or not by_model:
+    found = metrics.get("position_bins", {"num_bins": 0})
+    if not found["num_bins"]:
         return []
+    by_model: Mapping[str, Sequence[Mapping[str, Any]]] = found["test"]
     rows = [
         [
             f"{bins[0]['left_inclusive']:.2f} to {bins[0]['right']:.2f}",

@@ -10,7 +10,7 @@ from scipy.stats import hypergeom
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from ta_checks.beats_shuffled_labels import beats_shuffled_labels, holm
+from ta_checks.beats_shuffled_labels import ScoredVectors, beats_shuffled_labels, holm
 from ta_checks.labelled_vectors import LabelledVectors
 from ta_checks.shuffled_labels import PENALTY, agreement_z, permute_within_problems, ridge_fit_and_score
 
@@ -59,7 +59,9 @@ def test_a_probe_that_knows_beats_shuffled_labels(labelled: Draw) -> None:
     data = labelled(0, sentences=40)
     rng = np.random.default_rng(0)
     knowing = np.where(data.test, data.anchors + rng.normal(0, 0.3, len(data.anchors)), np.nan)
-    verdict = beats_shuffled_labels(data, {"linear_probe": knowing, "mlp_probe": rng.normal(size=800)}, seed=0)
+    verdict = beats_shuffled_labels(
+        [ScoredVectors(data, {"linear_probe": knowing, "mlp_probe": rng.normal(size=800)})], seed=0
+    )
     assert (verdict.status, verdict.observed) == ("passed", pytest.approx(2 / 201))
     assert [one.split(":")[0] for one in verdict.offenders] == ["mlp_probe"]
 
@@ -68,7 +70,9 @@ def test_noise_beats_shuffled_labels_as_often_as_the_level_says(labelled: Draw) 
     data = labelled(0, sentences=20)
     rng = np.random.default_rng(0)
     noise = [{"linear_probe": rng.normal(size=400), "mlp_probe": rng.normal(size=400)} for _ in range(100)]
-    passed = sum(beats_shuffled_labels(data, scores, seed=seed).passed for seed, scores in enumerate(noise))
+    passed = sum(
+        beats_shuffled_labels([ScoredVectors(data, scores)], seed=seed).passed for seed, scores in enumerate(noise)
+    )
     assert passed <= 12
 
 
@@ -76,27 +80,32 @@ def test_a_baseline_cannot_pass_for_the_probes(labelled: Draw) -> None:
     data = labelled(0, sentences=40)
     noise = np.random.default_rng(0).normal(size=800)
     scores = {"position_baseline": data.anchors.astype(float), "linear_probe": noise}
-    verdict = beats_shuffled_labels(data, scores, seed=0)
+    verdict = beats_shuffled_labels([ScoredVectors(data, scores)], seed=0)
     assert verdict.status == "failed"
     assert verdict.details["auroc"]["position_baseline"] == 1.0
 
 
 def test_scores_that_are_not_finite_beat_nothing(labelled: Draw) -> None:
     data = labelled(0)
-    verdict = beats_shuffled_labels(data, {"linear_probe": np.where(data.test, np.nan, 1.0)}, seed=0)
+    verdict = beats_shuffled_labels([ScoredVectors(data, {"linear_probe": np.where(data.test, np.nan, 1.0)})], seed=0)
     assert (verdict.status, verdict.observed) == ("failed", 1.0)
 
 
 def test_it_is_skipped_without_probes_or_without_a_mixed_test_problem(labelled: Draw) -> None:
     data = labelled(0)
-    assert beats_shuffled_labels(data, {"text_only_baseline": data.anchors * 1.0}, seed=0).status == "skipped"
+    assert (
+        beats_shuffled_labels([ScoredVectors(data, {"text_only_baseline": data.anchors * 1.0})], seed=0).status
+        == "skipped"
+    )
     flat = LabelledVectors(data.vectors, np.where(data.test, 0, data.anchors), data.problems, data.train, data.test)
-    assert beats_shuffled_labels(flat, {"linear_probe": data.anchors * 1.0}, seed=0).status == "skipped"
+    assert (
+        beats_shuffled_labels([ScoredVectors(flat, {"linear_probe": data.anchors * 1.0})], seed=0).status == "skipped"
+    )
 
 
 def test_scores_of_another_length_are_an_error(labelled: Draw) -> None:
     with pytest.raises(ValueError, match="linear_probe"):
-        beats_shuffled_labels(labelled(0), {"linear_probe": np.zeros(3)}, seed=0)
+        beats_shuffled_labels([ScoredVectors(labelled(0), {"linear_probe": np.zeros(3)})], seed=0)
 
 
 def test_holm_by_hand() -> None:

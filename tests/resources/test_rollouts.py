@@ -6,6 +6,7 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -13,7 +14,7 @@ import pytest
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import CorpusSource
-from ta_resources.problem_files import RawProblem
+from ta_resources.problem_files import FILE_NAMES, RawProblem
 from ta_resources.rollouts import RolloutsResource
 
 
@@ -91,7 +92,10 @@ class _SlowReader:
     def identity(self) -> dict[str, str]:
         return {}
 
-    def read(self, problem_id: int) -> RawProblem:
+    def is_kept(self, problem_id: int, name: str) -> bool:
+        return True
+
+    def read(self, problem_id: int, names: Sequence[str] = FILE_NAMES) -> RawProblem:
         with self.lock:
             self.read_ids.append(problem_id)
         chunks = b"[]" if problem_id == 5 else b'[{"chunk": "x"}]'

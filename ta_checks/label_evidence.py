@@ -1,0 +1,106 @@
+"""From evidence to the arguments of the rule on labels: which problem, its rollouts, what is stored for it.
+
+Belongs here: choosing and reading. Stays out: the formula and the judgement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ta_assets.core.errors import InputError
+from ta_assets.core.label_recomputation import (
+    DIFFERENT,
+    RECOMPUTABLE,
+    Rollout,
+    different_text,
+    recompute_labels,
+)
+from ta_assets.study_sections import Verification
+from ta_checks.evidence import Evidence
+from ta_checks.verdict import Verdict
+
+TRAINED_ON = "sentences.counterfactual_raw"
+"""The column of the table that probes are trained on."""
+
+
+def labels_recomputable(evidence: Evidence) -> Verdict:
+    """What the dataset and the table ``sentences`` hold for one problem against its rollouts."""
+    from ta_checks.labels_recomputable import StoredLabels, labels_recomputable
+
+    study, table = evidence.study, evidence.value
+    rollouts, source = evidence.sources.rollouts, study.source(evidence.partition)
+    problem_id = chosen_problem(evidence, sorted(int(one) for one in table["problem_id"].unique()))
+    problem = rollouts.load_problem(source, problem_id)
+    groups = rollouts.load_rollouts(source, problem_id, len(problem.chunks))
+    different, margin = differing(groups, study.verification, study.embedding_model)
+    recomputed = recompute_labels(groups, different)
+    stored = {name: _numbers([chunk.get(name) for chunk in problem.chunks]) for name in RECOMPUTABLE}
+    # the dataset holds 0 for the last sentence, which has no next one, whatever its rollouts say
+    compared = {name: slice(None, -1) if name == DIFFERENT else slice(None) for name in RECOMPUTABLE}
+    columns = [StoredLabels(name, stored[name][at], recomputed[name][at]) for name, at in compared.items()]
+    trained = table.loc[table["problem_id"] == problem_id, "counterfactual_raw"].to_numpy(np.float64)
+    without_last = slice(None, -1) if study.labels.drop_last_chunk and len(groups) > 1 else slice(None)
+    columns.append(StoredLabels(TRAINED_ON, trained, recomputed[study.labels.field][without_last]))
+    details = {
+        "problem": problem_id,
+        "sentences": len(groups),
+        "answered_rollouts": sum(len(group) for group in groups),
+        "similarity": study.verification.similarity,
+        **margin,
+    }
+    return labels_recomputable(columns, required=[study.labels.field, TRAINED_ON], details=details)
+
+
+def chosen_problem(evidence: Evidence, problem_ids: Sequence[int]) -> int:
+    """The problem that the study names; for ``auto`` the smallest id with rollouts on this machine.
+
+    Where no rollouts are kept yet, ``auto`` is the smallest id if they can be fetched.
+
+    Raises:
+        InputError: the study names a problem that the corpus' table does not have, or a folder has no rollouts.
+    """
+    study = evidence.study
+    wanted = study.verification.problem
+    if wanted != "auto":
+        if wanted not in problem_ids:
+            known = ", ".join(str(one) for one in problem_ids)
+            raise InputError(study.path, "verification.problem", wanted, f"a problem of {evidence.partition}: {known}")
+        return int(wanted)
+    source = study.source(evidence.partition)
+    for problem_id in problem_ids:
+        if evidence.sources.rollouts.has_rollouts(source, problem_id):
+            return problem_id
+    if source.folder is not None:
+        expected = "chunk_0/solutions.json and so on in at least one problem, or verification.problem: none"
+        raise InputError(source.folder, source.prefix, "no rollouts", expected)
+    return problem_ids[0]
+
+
+def differing(
+    groups: Sequence[Sequence[Rollout]], options: Verification, embedding_model: str
+) -> tuple[list[np.ndarray], dict[str, Any]]:
+    """For each sentence [n_rollouts] bool, whether a rollout has another sentence; and how clear-cut that was.
+
+    Raises:
+        InputError: the embedding model cannot be loaded.
+    """
+    if options.similarity == "text":
+        return [different_text(group) for group in groups], {}
+    from ta_resources.sentence_similarity import SentenceSimilarity
+
+    cosines = SentenceSimilarity(embedding_model).cosines(
+        [(one.removed, one.resampled) for group in groups for one in group]
+    )
+    ends = np.cumsum([len(group) for group in groups])[:-1]
+    # on another machine a cosine may differ in its last digits: a red verdict with a margin near 0 can be that
+    nearest = float(np.abs(cosines - options.threshold).min()) if len(cosines) else None
+    facts = {"embedding_model": options.embedding_model, "threshold": options.threshold, "nearest_cosine": nearest}
+    return [part < options.threshold for part in np.split(cosines, ends)], facts
+
+
+def _numbers(values: Sequence[object]) -> np.ndarray:
+    """[n] float64; NaN for what is absent."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
