@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from ta_assets import activations, probes, problems, readme, release, summaries, verdicts
+from ta_assets import activations, deferrals, probes, problems, readme, release, summaries, verdicts
 from ta_assets.partitions import Partitions
 from ta_assets.studies import Studies, load_studies
 from ta_checks import factory
@@ -33,6 +33,7 @@ def build_definitions(
         *activations.build(partitions),
         *probes.build(partitions),
         *summaries.build(partitions, lambda: definitions),
+        *deferrals.build(partitions, lambda: definitions),
         *readme.build(partitions, lambda: definitions),
         *verdicts.build(partitions, lambda: definitions),
     ]

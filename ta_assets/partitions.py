@@ -90,7 +90,7 @@ def partitions_of(asset: str, study: Study) -> list[str]:
     """The partition keys of an asset that belong to a study."""
     if asset in {"sentences", "activations"}:
         return list(study.corpora)
-    if asset in {"problem_ids", "splits", "seed_free_scores", "aggregate_metrics"}:
+    if asset in {"problem_ids", "splits", "seed_free_scores", "aggregate_metrics", "deferral_plan"}:
         return list(study.settings)
     if asset == "probe_metrics":
         return [cell.key for setting in study.settings for cell in cells_of(setting)]

@@ -70,6 +70,8 @@ def study_options(study: Study, asset: str) -> dict[str, Any]:
         return {"splits": study.splits.model_dump()}
     if asset == "aggregate_metrics":
         return {"best_of_k": study.probes.best_of_k}
+    if asset == "deferral_plan":
+        return {"deferral": study.deferral.model_dump()}
     options = dataclasses.asdict(study.probe_options)
     if study.probes.residualize_against == "none":
         del options["anchor_percentile"]  # decides residual anchors only; others come with the sentences

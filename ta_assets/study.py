@@ -131,6 +131,20 @@ class Statistics(_Section):
     permutations: Integer = Field(default=200, ge=200)
 
 
+class Deferral(_Section):
+    """Which sentences a probe decides and which it leaves to a person; see ``core.deferral``."""
+
+    probe: Name = "linear_probe"
+    objective: Literal["budget", "error"] = "budget"
+    budget: float = Field(default=0.2, ge=0, le=1)
+    """Largest share of sentences to defer, where the objective is ``budget``."""
+    error: float = Field(default=0.1, ge=0, le=1)
+    """Largest share of errors among the decided sentences, where the objective is ``error``."""
+    quantiles: Integer = Field(default=101, ge=2, le=1001)
+    group: Literal["none", "function_tag", "position_third"] = "none"
+    """Thresholds of their own for sentences with the same first function tag, or in the same third of their trace."""
+
+
 class Setting(_Section):
     """One corpus and a choice of its problems."""
 
@@ -159,6 +173,7 @@ class Study(_Section):
     extraction: Extraction = Extraction()
     probes: Probes = Probes()
     statistics: Statistics = Statistics()
+    deferral: Deferral = Deferral()
     seeds: Literal[5] = SEEDS
     settings: dict[Name, Setting] = Field(min_length=1)
     readme: InnerPath | None = None
@@ -185,6 +200,13 @@ class Study(_Section):
         ]
         if unknown:
             raise ValueError(f"{', '.join(unknown)}: must be one of models ({', '.join(self.models)})")
+        return self
+
+    @model_validator(mode="after")
+    def _known_deferral_probe(self) -> Study:
+        models = self.probe_options.models
+        if self.deferral.probe not in models:
+            raise ValueError(f"deferral.probe: {self.deferral.probe!r}: must be one of {', '.join(models)}")
         return self
 
     @property
