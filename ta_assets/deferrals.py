@@ -14,6 +14,8 @@ from ta_assets.study import Study
 from ta_assets.summaries import left_out_cells
 from ta_resources.storage import ArtifactStore
 
+RATES = ("deferral_rate", "accepted_error")
+
 
 def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> list[dg.AssetsDefinition]:
     """The asset ``deferral_plan``."""
@@ -69,14 +71,10 @@ def _facts(value: Mapping[str, Any]) -> dict[str, Any]:
     test = value["summary"]["test"]
     rows = [
         {name: one[name] for name in ("seed", "group", "t_neg", "t_pos", "meets_objective")}
-        | {
-            f"{part}_{rate}": one[part][rate]
-            for part in ("val", "test")
-            for rate in ("deferral_rate", "accepted_error")
-        }
+        | {f"{part}_{rate}": one[part][rate] for part in ("val", "test") for rate in RATES}
         for one in value["plans"]
     ]
-    rates = {f"test_{name}": test[name] for name in ("deferral_rate", "accepted_error") if test[name] is not None}
+    rates = {f"test_{name}": test[name] for name in RATES if test[name] is not None}
     return {
         "probe": value["probe"],
         "objective": f"{value['objective']} of at most {value['limit']}",

@@ -144,7 +144,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         "deferral_recomputes",
         "deferral_plan",
         deferral_evidence.deferral_recomputes,
-        "Thresholds are out of order, or applying them to the stored predictions gives other counts than the plan says: "
+        "Thresholds are out of order, or applied to the stored predictions they give other counts than the plan says: "
         "the plan is of other predictions, or its arithmetic is wrong. Materialize deferral_plan.",
     ),
     Invariant(
