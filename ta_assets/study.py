@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from ta_assets import sweep_plan
 from ta_assets.core.values import DEFAULT_LABEL_FIELD, CorpusSource, ExtractionSpec, LabelRule, ProbeOptions, SplitRule
 
 SEEDS = 5
@@ -174,6 +175,8 @@ class Study(_Section):
     probes: Probes = Probes()
     statistics: Statistics = Statistics()
     deferral: Deferral = Deferral()
+    sweep: dict[str, Annotated[list[bool | int | float | str], Field(min_length=1)]] | None = None
+    """Factor -> values: every combination is scored by the job ``sweep``; see ``sweep_plan``."""
     seeds: Literal[5] = SEEDS
     settings: dict[Name, Setting] = Field(min_length=1)
     readme: InnerPath | None = None
@@ -207,6 +210,13 @@ class Study(_Section):
         models = self.probe_options.models
         if self.deferral.probe not in models:
             raise ValueError(f"deferral.probe: {self.deferral.probe!r}: must be one of {', '.join(models)}")
+        return self
+
+    @model_validator(mode="after")
+    def _sweepable(self) -> Study:
+        found = sweep_plan.faults(self)
+        if found:
+            raise ValueError("; ".join(found))
         return self
 
     @property
