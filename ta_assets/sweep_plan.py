@@ -89,7 +89,7 @@ def combinations(study: Study) -> list[dict[str, Any]]:
         raise ValueError(f"sweep: {total} combinations, expected at most {MAX_COMBINATIONS}")
     found: dict[str, dict[str, Any]] = {}
     for values in itertools.product(*study.sweep.values()):
-        factors = dict(zip(names, values, strict=True))
+        factors = {name: _canonical(value) for name, value in zip(names, values, strict=True)}
         target = factors.get("labels.target", study.labels.target)
         if target != "anchor_binary":
             factors.pop(ONLY_FOR_ANCHORS, None)
@@ -143,7 +143,7 @@ def faults(study: Study) -> list[str]:
         if dotted in names:
             found.append(f"sweep.{name}: {dotted} is a factor already")
         names.add(dotted)
-        if len({json.dumps(value) for value in values}) != len(values):
+        if len({json.dumps(_canonical(value)) for value in values}) != len(values):
             found.append(f"sweep.{name}: a value is listed twice")
         found += [f"sweep.{name}: {fault}" for value in values if (fault := _fault(study, dotted, value))]
     if not found:
@@ -155,6 +155,11 @@ def faults(study: Study) -> list[str]:
         except ValueError as error:
             found.append(str(error))
     return found
+
+
+def _canonical(value: Any) -> Any:
+    """90.0 and 90 are one value, and have one id."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _fault(study: Study, dotted: str, value: Any) -> str | None:

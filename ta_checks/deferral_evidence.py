@@ -5,6 +5,8 @@ Belongs here: choosing and reading evidence. Stays out: any judgement, which is 
 
 from __future__ import annotations
 
+import numpy as np
+
 from ta_assets.partitions import Cell
 from ta_checks.evidence import Evidence
 from ta_checks.verdict import Verdict
@@ -23,7 +25,8 @@ def deferral_recomputes(evidence: Evidence) -> Verdict:
     for plan in value["plans"]:
         table = tables[plan["seed"]]
         for part in ("val", "test"):
-            rows = table[(table["split"] == part) & (groups_of(table, value["group"]) == plan["group"])]
+            inside = (table["split"] == part).to_numpy() & (groups_of(table, value["group"]) == plan["group"])
+            rows = table.take(np.flatnonzero(inside))
             planned.append(
                 PlannedRows(
                     name=f"seed {plan['seed']}, {plan['group']}, {part}",

@@ -110,7 +110,7 @@ def _memorize(problem: int, data: LabelledVectors, rows: np.ndarray) -> _Memory:
 
 def _conflict(vectors: np.ndarray, labels: np.ndarray) -> bool:
     """Whether two equal rows have different labels; adding zero makes -0.0 and 0.0 equal."""
-    first: dict[bytes, int] = {}
+    first: dict[bytes, float] = {}
     return any(
         first.setdefault((row + 0.0).tobytes(), float(label)) != label
         for row, label in zip(vectors, labels, strict=True)

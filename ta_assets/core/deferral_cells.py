@@ -114,7 +114,7 @@ def _plan(table: pd.DataFrame, options: DeferralOptions) -> list[GroupPlan]:
 
 
 def _rows(table: pd.DataFrame, part: str, probe: str) -> Rows:
-    chosen = table[table["split"] == part]
+    chosen = table.take(np.flatnonzero(table["split"] == part))
     return Rows(chosen[f"score_{probe}"].to_numpy(), chosen["anchor"].to_numpy())
 
 

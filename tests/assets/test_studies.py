@@ -126,7 +126,7 @@ def test_two_studies_may_not_share_a_name(tmp_path: Path) -> None:
 @given(value=JSON_LIKE)
 def test_any_value_in_any_section_is_accepted_or_named(value: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("studies")
-    for section in ("dataset", "models", "labels", "splits", "extraction", "settings", "seeds", "readme", "name"):
+    for section in HEALTHY.keys() | {"labels", "splits", "extraction", "seeds", "readme", "deferral", "sweep"}:
         try:
             read_study(write(folder, yaml.safe_dump(changed(**{section: value}), allow_unicode=True)))
         except InputError as error:

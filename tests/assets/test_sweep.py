@@ -145,6 +145,8 @@ def test_keys_are_readable_and_addressed_by_their_content() -> None:
     assert combination_id(again) == combination_id(first.factors), "the order of factors does not matter"
     assert combination_id({**again, "extraction.layer": 1}) != combination_id(again)
     assert (first.study.labels.drop_last_chunk, first.study.extraction.layer) == (True, "mid")
+    percentiles = [combinations(study_with({"anchor_percentile": [value]})) for value in (90, 90.0)]
+    assert percentiles[0] == percentiles[1]
     assert cells[-1].study.extraction.layer == 1
 
 
@@ -168,6 +170,7 @@ def test_any_key_of_a_section_can_be_a_factor_by_its_dotted_or_its_short_name() 
         ({"layer": [-1]}, "sweep.layer: -1 is not allowed there"),
         ({"layer": []}, "sweep.layer"),
         ({"layer": ["mid", "mid"]}, "a value is listed twice"),
+        ({"anchor_percentile": [90, 90.0]}, "a value is listed twice"),
         ({"layer": ["mid"], "extraction.layer": [1]}, "extraction.layer is a factor already"),
         ({"probe": ["oracle"]}, "'oracle' must be one of position_baseline"),
         ({"splits.train": [0.9]}, "must sum to 1"),

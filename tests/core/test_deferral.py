@@ -204,7 +204,7 @@ def test_a_plan_is_chosen_on_val_and_reported_on_test_only(predictions: pd.DataF
     value = plan_cells({0: predictions}, options)
     assert json.loads(json.dumps(value, allow_nan=False)) == value
     (plan,) = value["plans"]
-    val, test = (predictions[predictions["split"] == part] for part in ("val", "test"))
+    val, test = (predictions.take(np.flatnonzero(predictions["split"] == part)) for part in ("val", "test"))
     alone = choose(Rows(val["score_linear_probe"].to_numpy(), val["anchor"].to_numpy()), options.objective, 21)
     assert (plan["t_neg"], plan["t_pos"]) == (alone.thresholds.negative, alone.thresholds.positive)
     outcome = apply(Rows(test["score_linear_probe"].to_numpy(), test["anchor"].to_numpy()), alone.thresholds)

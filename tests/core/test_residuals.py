@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -99,7 +100,7 @@ def test_a_cell_reports_probes_refitted_on_residual_anchors(data: ProbeData) -> 
         assert parts["test"]["residual_average_precision"] == pytest.approx(
             average_precision_score(test["residual_anchor"], column)
         )
-        ranks = [
+        ranks: list[Any] = [
             spearmanr(part["residual"], part[f"residual_score_{model}"])[0] for _, part in test.groupby("problem_id")
         ]
         assert parts["test"]["residual_spearman"] == pytest.approx(np.mean(ranks))

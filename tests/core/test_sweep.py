@@ -95,7 +95,7 @@ def test_t_statistics_are_scipys_whatever_the_signs() -> None:
     found = t_statistics(differences, signs)
     for draw, row in itertools.product(range(5), range(4)):
         values = (signs[draw] * differences[row])[~np.isnan(differences[row])]
-        assert found[draw, row] == pytest.approx(ttest_1samp(values, 0).statistic)
+        assert found[draw, row] == pytest.approx(ttest_1samp(values, 0)[0])
 
 
 def test_p_values_are_those_of_all_sign_flips() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,7 +89,7 @@ def test_the_mlp_regressor_stops_early_which_the_predecessors_never_did(data: Pr
         hidden_layer_sizes=(6, 6), max_iter=2000, early_stopping=True, n_iter_no_change=20, random_state=3
     )
     plain.fit(scaled[data.train], data.rows["importance_signed"].to_numpy()[data.train])
-    np.testing.assert_allclose(fit.scores, plain.predict(scaled), atol=1e-5)
+    np.testing.assert_allclose(fit.scores, np.asarray(plain.predict(scaled)), atol=1e-5)
     few = np.arange(len(data.rows)) < 10
     assert np.isfinite(fit_scores("mlp_probe", replace(data, train=few), SIGNED).scores).all()
 
@@ -116,7 +117,9 @@ def test_a_continuous_cell_has_rank_metrics_and_intervals_only(data: ProbeData, 
     test = result.predictions.query("split == 'test'")
     for model in options.models:
         assert set(metrics["models"][model]["test"]) == {"spearman_mean"}
-        by_problem = [spearmanr(part[f"score_{model}"], part[column])[0] for _, part in test.groupby("problem_id")]
+        by_problem: list[Any] = [
+            spearmanr(part[f"score_{model}"], part[column])[0] for _, part in test.groupby("problem_id")
+        ]
         assert metrics["models"][model]["test"]["spearman_mean"] == pytest.approx(np.mean(by_problem))
     assert len(metrics["confidence_intervals"]) == 2
     interval = metrics["confidence_intervals"]["activations_plus_position - position_baseline"]
