@@ -204,7 +204,6 @@ class Pairs:
         deferral = (self.n - decided) / self.n
         error = np.divide(self.errors, decided, out=np.full(len(decided), np.inf), where=decided > 0)
         kept = (deferral if objective.kind == "budget" else error) <= objective.limit + TOLERANCE
-        kept &= decided > 0
         allowed = np.flatnonzero(kept) if kept.any() else np.arange(len(decided))
         first, second = (deferral, error) if objective.kind == "error" and kept.any() else (error, deferral)
         keys = (self.positive[allowed], self.negative[allowed], second[allowed], first[allowed])
