@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from ta_assets import runs
+from ta_assets.core import sweep
 from ta_assets.core.errors import InputError
 from ta_assets.definitions import build_definitions
 from ta_assets.provenance import World
@@ -31,9 +32,9 @@ REDUCED_PLAN = {
 """Two texts (one a setting) x 60 distinct combinations."""
 
 
-def study_with(sweep: dict[str, Any] | None) -> Study:
+def study_with(asked: dict[str, Any] | None) -> Study:
     study = load_studies("embedded").selected
-    return study.model_copy(update={"sweep": sweep})
+    return study.model_copy(update={"sweep": asked})
 
 
 @pytest.fixture
@@ -59,9 +60,9 @@ def forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def make_sweep(
-    world: Any, sweep: dict[str, Any], settings: dict[str, Any] | None = None
+    world: Any, asked: dict[str, Any], settings: dict[str, Any] | None = None
 ) -> tuple[Studies, ArtifactStore, dg.Definitions]:
-    world.change_study(sweep=sweep, **({"settings": settings} if settings else {}))
+    world.change_study(sweep=asked, **({"settings": settings} if settings else {}))
     studies = load_studies(str(world.study))
     store = ArtifactStore(base_dir=str(world.folder / "artifacts"))
     return studies, store, build_definitions(studies, resources={"store": store})
@@ -72,8 +73,8 @@ ONE_SETTING = {"tiny_correct": {"model": "tiny", "solutions": "correct"}}
 
 @pytest.mark.slow
 def test_every_combination_runs_once_and_is_ranked(tiny_world: Any, forwards: list[int]) -> None:
-    sweep = {"anchor_percentile": [80, 90], "target": ["anchor_binary", "importance_abs"]}
-    studies, store, definitions = make_sweep(tiny_world, sweep, ONE_SETTING)
+    asked = {"anchor_percentile": [80, 90], "target": ["anchor_binary", "importance_abs"]}
+    studies, store, definitions = make_sweep(tiny_world, asked, ONE_SETTING)
     with dg.DagsterInstance.ephemeral() as instance:
         job = definitions.resolve_job_def("sweep")
         assert job.execute_in_process(instance=instance).success
@@ -93,7 +94,7 @@ def test_every_combination_runs_once_and_is_ranked(tiny_world: Any, forwards: li
         assert job.execute_in_process(instance=instance).success
         assert (runs_of("sweep_metrics"), len(forwards)) == (before, 6), "a finished combination never runs again"
 
-        wider = {**sweep, "anchor_percentile": [80, 90, 85]}
+        wider = {**asked, "anchor_percentile": [80, 90, 85]}
         studies, store, definitions = make_sweep(tiny_world, wider, ONE_SETTING)
         assert definitions.resolve_job_def("sweep").execute_in_process(instance=instance).success
         assert (runs_of("sweep_metrics"), len(forwards)) == (before + 1, 6), "only the new combination is computed"
@@ -104,6 +105,31 @@ def test_every_combination_runs_once_and_is_ranked(tiny_world: Any, forwards: li
         assert definitions.resolve_job_def("sweep").execute_in_process(instance=instance).success
         assert runs_of("sweep_metrics") == before + 1 + 4, "changed labels are another data version"
         assert len(forwards) == 6, "changed labels repeat no forward pass"
+
+
+@pytest.mark.slow
+def test_a_combination_that_fails_is_tried_again_and_keeps_no_other_from_being_ranked(
+    tiny_world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies, store, definitions = make_sweep(tiny_world, {"residualize_against": ["none", "position"]}, ONE_SETTING)
+    healthy = sweep.cross_validated
+
+    def broken(data: Any, options: Any, probe: str) -> dict[str, Any]:
+        if options.residualize_against == "position":
+            raise RuntimeError("planted")
+        return healthy(data, options, probe)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = definitions.resolve_job_def("sweep")
+        monkeypatch.setattr(sweep, "cross_validated", broken)
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+        assert not result.success
+        plain, residual = sweep_cells(studies.selected)
+        assert store.load("sweep_leaderboard", "tiny")["key"].tolist() == [plain.key]
+        assert residual.key in str(result.failure_data_for_node("sweep_combinations"))
+        monkeypatch.setattr(sweep, "cross_validated", healthy)
+        assert job.execute_in_process(instance=instance).success
+        assert len(store.load("sweep_leaderboard", "tiny")) == 2
 
 
 def test_a_plan_reads_each_text_once_and_stores_a_fortieth(tiny_world: Any, forwards: list[int]) -> None:
@@ -164,7 +190,7 @@ def test_any_key_of_a_section_can_be_a_factor_by_its_dotted_or_its_short_name() 
 
 
 @pytest.mark.parametrize(
-    ("sweep", "said"),
+    ("asked", "said"),
     [
         ({"loudness": [1]}, "sweep.loudness: must be probe, or a key of labels"),
         ({"layer": [-1]}, "sweep.layer: -1 is not allowed there"),
@@ -177,8 +203,8 @@ def test_any_key_of_a_section_can_be_a_factor_by_its_dotted_or_its_short_name() 
         ({"mlp_hidden": list(range(1, 300)), "mlp_max_iter": list(range(1, 300))}, "expected at most 10000"),
     ],
 )
-def test_a_faulty_sweep_is_named(tiny_world: Any, sweep: dict[str, Any], said: str) -> None:
-    tiny_world.change_study(sweep=sweep)
+def test_a_faulty_sweep_is_named(tiny_world: Any, asked: dict[str, Any], said: str) -> None:
+    tiny_world.change_study(sweep=asked)
     with pytest.raises(InputError) as caught:
         load_studies(str(tiny_world.study))
     assert said in str(caught.value)
