@@ -1,9 +1,6 @@
 """The activations of a corpus: every sentence's pooled vector, written problem by problem."""
 
 from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -12,16 +9,13 @@ from pydantic import Field
 from ta_assets import plots, runs
 from ta_assets.core.features import VERTICAL_MODE
 from ta_assets.core.storage_estimate import in_words
-from ta_assets.extraction import CorpusExtraction, Plan
+from ta_assets.extraction import CorpusExtraction, Plan, resolved_options
 from ta_assets.partitions import Partitions
 from ta_assets.problems import union
-from ta_assets.provenance import World, fingerprint, output
-from ta_resources.extractor import Extractor
+from ta_assets.provenance import World, output
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
-from ta_resources.shards import ShardStore
 from ta_resources.storage import Activations, ArtifactStore
-from ta_resources.vertical_scores import VerticalScoreStore
 
 GPU_POOL = "gpu"
 
@@ -68,14 +62,9 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         # a killed process must not keep the pool's one slot for ever
         context.instance.add_run_tags(context.run.run_id, runs.owner_tags())
         with language_model.open(study.extraction_spec(corpus)) as extractor:
-            resolved = _resolved(made_from, extractor)
-            extraction = CorpusExtraction(
-                source=study.source(corpus),
-                rollouts=rollouts,
-                shards=_shards(store.base, resolved),
-                vertical=_vertical_scores(store.base, resolved),
-                reuse=config.reuse,
-                log=context.log.info,
+            resolved = resolved_options(made_from["extraction"], made_from["language_model"], extractor)
+            extraction = CorpusExtraction.of(
+                study.source(corpus), rollouts, store.base, resolved, reuse=config.reuse, log=context.log.info
             )
             plan = extraction.plan(extractor, union(problem_ids))
             value = extraction.run(extractor, plan, resolved)
@@ -83,33 +72,6 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         return output(value, made_from, {"device": device, **_facts(value), **_vertical_facts(value), **_room(plan)})
 
     return [activations]
-
-
-def _resolved(made_from: Mapping[str, Any], extractor: Extractor) -> dict[str, Any]:
-    """What decided the numbers; not as requested, because "auto" means another dtype on another device."""
-    return {
-        **made_from["extraction"],
-        "language_model": made_from["language_model"],
-        "layer": extractor.block if len(extractor.blocks) == 1 else list(extractor.blocks),
-        "dtype": extractor.dtype,
-    }
-
-
-def _blocks(resolved: Mapping[str, Any]) -> list[int]:
-    return resolved["layer"] if isinstance(resolved["layer"], list) else [resolved["layer"]]
-
-
-def _shards(base: Path, resolved: Mapping[str, Any]) -> dict[int, ShardStore]:
-    """One store a block, so that whoever needs this block of a text shares its shard."""
-    vectors = {key: value for key, value in resolved.items() if key != "vertical_attention"}
-    return {block: ShardStore(base, fingerprint({**vectors, "layer": block})) for block in _blocks(resolved)}
-
-
-def _vertical_scores(base: Path, resolved: Mapping[str, Any]) -> VerticalScoreStore | None:
-    if "vertical_attention" not in resolved:
-        return None
-    deciding = {key: resolved[key] for key in ("language_model", "dtype", "vertical_attention")}
-    return VerticalScoreStore(base, fingerprint({**deciding, "layer": _blocks(resolved)[0]}))
 
 
 def _facts(value: Activations) -> dict[str, object]:

@@ -9,7 +9,19 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from ta_assets import activations, comparison, probes, problems, readme, release, summaries, verdicts
+from ta_assets import (
+    activations,
+    comparison,
+    deferrals,
+    probes,
+    problems,
+    readme,
+    release,
+    summaries,
+    sweep_job,
+    sweeps,
+    verdicts,
+)
 from ta_assets.partitions import Partitions
 from ta_assets.studies import Studies, load_studies
 from ta_checks import factory
@@ -34,8 +46,10 @@ def build_definitions(
         *comparison.build(partitions),
         *probes.build(partitions),
         *summaries.build(partitions, lambda: definitions),
+        *deferrals.build(partitions, lambda: definitions),
         *readme.build(partitions, lambda: definitions),
         *verdicts.build(partitions, lambda: definitions),
+        *sweeps.build(partitions),
     ]
     given = {
         "store": ArtifactStore(),
@@ -46,7 +60,7 @@ def build_definitions(
     definitions = dg.Definitions(
         assets=assets,
         asset_checks=factory.build(partitions, assets, lambda: definitions),
-        jobs=release.build(partitions, lambda: definitions),
+        jobs=[*release.build(partitions, lambda: definitions), *sweep_job.build(partitions, lambda: definitions)],
         resources={
             **given,
             "io_manager": ArtifactIOManager(store=given["store"]),

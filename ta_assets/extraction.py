@@ -17,6 +17,7 @@ from ta_assets.core.spans import UnalignedSentence
 from ta_assets.core.storage_estimate import StorageEstimate, block_bytes, in_words
 from ta_assets.core.values import CorpusSource, PooledProblem, Problem, Skip
 from ta_assets.extraction_index import Entry, MissingNames, MissingTexts, indexed
+from ta_assets.provenance import fingerprint
 from ta_resources.extractor import Extractor
 from ta_resources.rollouts import RolloutsResource
 from ta_resources.shards import ShardStore
@@ -29,6 +30,18 @@ def free_bytes(folder: Path) -> int:
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
+
+
+def resolved_options(
+    options: Mapping[str, Any], language_model: Mapping[str, Any], extractor: Extractor
+) -> dict[str, Any]:
+    """What decides the numbers; not as requested, because "auto" means another dtype on another device."""
+    return {
+        **options,
+        "language_model": language_model,
+        "layer": extractor.block if len(extractor.blocks) == 1 else list(extractor.blocks),
+        "dtype": extractor.dtype,
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +57,37 @@ class CorpusExtraction:
     reuse: bool
     log: Callable[[str], None]
     free: Callable[[Path], int] = free_bytes
+
+    @classmethod
+    def of(
+        cls,
+        source: CorpusSource,
+        rollouts: RolloutsResource,
+        base: Path,
+        resolved: Mapping[str, Any],
+        *,
+        reuse: bool,
+        log: Callable[[str], None],
+    ) -> CorpusExtraction:
+        """Files are addressed by what decides them: one store a block, so whoever needs this block shares its shard.
+
+        Args:
+            source: the corpus.
+            rollouts: reads it.
+            base: folder of all artifacts.
+            resolved: as ``resolved_options`` gives it.
+            reuse: take what is stored.
+            log: receives progress.
+        """
+        layer = resolved["layer"]
+        blocks = layer if isinstance(layer, list) else [layer]
+        vectors = {key: value for key, value in resolved.items() if key != "vertical_attention"}
+        shards = {block: ShardStore(base, fingerprint({**vectors, "layer": block})) for block in blocks}
+        vertical = None
+        if "vertical_attention" in resolved:
+            deciding = {key: resolved[key] for key in ("language_model", "dtype", "vertical_attention")}
+            vertical = VerticalScoreStore(base, fingerprint({**deciding, "layer": blocks[0]}))
+        return cls(source, rollouts, shards, vertical, reuse, log)
 
     def plan(self, extractor: Extractor, problem_ids: list[int]) -> Plan:
         """What is stored, what must be computed, and how much room that takes.

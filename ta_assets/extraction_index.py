@@ -99,6 +99,7 @@ def indexed(
             "extraction": resolved,
             "block": extractor.block,
             "blocks": list(extractor.blocks),
+            "n_blocks": extractor.n_blocks,
             "d_model": extractor.d_model,
             "shards": {
                 str(problem_id): {

@@ -95,7 +95,8 @@ def partitions_of(asset: str, study: Study) -> list[str]:
     """The partition keys of an asset that belong to a study."""
     if asset in {"sentences", "activations"}:
         return list(study.corpora)
-    if asset in {"problem_ids", "splits", "seed_free_scores", "cv_scores", "probe_comparison", "aggregate_metrics"}:
+    per_setting = {"problem_ids", "splits", "seed_free_scores", "cv_scores", "probe_comparison", "aggregate_metrics"}
+    if asset in {*per_setting, "deferral_plan"}:
         return list(study.settings)
     if asset == "probe_metrics":
         return [cell.key for setting in study.settings for cell in cells_of(setting)]

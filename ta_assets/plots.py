@@ -80,6 +80,26 @@ def tokens(counts: Mapping[str, int]) -> dg.MarkdownMetadataValue:
     return figure(draw)
 
 
+def errors_over_deferral(
+    rows: list[dict[str, Any]], chosen: tuple[float | None, float | None]
+) -> dg.MarkdownMetadataValue:
+    """Share of wrong decisions against the share of deferred sentences, on val and test; the chosen plan marked."""
+
+    def draw(axes: Any) -> None:
+        frame = pd.DataFrame(rows).sort_values("budget")
+        for part, color in (("val", "0.6"), ("test", "tab:blue")):
+            axes.plot(
+                frame[f"{part}_deferral_rate"], frame[f"{part}_accepted_error"], marker="o", color=color, label=part
+            )
+        if None not in chosen:
+            axes.plot(*chosen, marker="*", markersize=14, color="tab:red", linestyle="none", label="this plan, test")
+        axes.set_xlabel("share of sentences deferred")
+        axes.set_ylabel("share of errors among the decided")
+        axes.legend(fontsize="small")
+
+    return figure(draw)
+
+
 def bars(frame: pd.DataFrame, label: str, mean: str, std: str) -> dg.MarkdownMetadataValue:
     """Mean with standard deviation, one bar a row."""
 

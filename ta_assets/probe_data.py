@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.core.pooling import sentence_means
+from ta_assets.core.pooling import one_vector_a_sentence
 from ta_assets.core.values import PooledProblem, Split
 from ta_resources.shards import StoredTokens, read_shard
 from ta_resources.storage import Activations
@@ -108,18 +108,30 @@ class Joined:
         return ProbeData.of(add_split(self.rows, split), self.by_block[self.primary], self.by_block, self.tokens)
 
 
-def joined(sentences: pd.DataFrame, activations: Activations, wanted: Collection[int], base: Path) -> Joined:
+def joined(
+    sentences: pd.DataFrame, activations: Activations, wanted: Collection[int], base: Path, pooling: str | None = None
+) -> Joined:
     """Rows and vectors of the wanted problems that were extracted, sorted by problem and sentence.
+
+    Args:
+        sentences: labelled sentences of the corpus.
+        activations: index of its vectors.
+        wanted: ids of the problems.
+        base: folder of all artifacts, where the vectors lie.
+        pooling: what to make of stored tokens: ``tokens`` keeps them beside their means; by default as extracted.
 
     Raises:
         InputError: a file with vectors is missing or is not the one that was recorded.
     """
     from ta_assets.core.features import add_spans, add_vertical, stack_vectors
 
+    kept: str = pooling or activations.record["extraction"]["pooling"]
+
     def pooled_at(block: int) -> list[PooledProblem]:
         shards = activations.shards_of(block).items()
         # one problem at a time: all tokens of a corpus may not fit into memory, their means do
-        return [sentence_means(read_shard(base, shard)) for problem_id, shard in shards if problem_id in wanted]
+        read = (read_shard(base, shard) for problem_id, shard in shards if problem_id in wanted)
+        return [one_vector_a_sentence(one, kept) for one in read]
 
     primary = activations.record["block"]
     pooled = pooled_at(primary)
@@ -130,7 +142,7 @@ def joined(sentences: pd.DataFrame, activations: Activations, wanted: Collection
         return vectors if block == primary else stack_vectors(rows, pooled_at(block))
 
     tokens = None
-    if activations.record["extraction"]["pooling"] == "tokens":
+    if kept == "tokens":
         keys = list(zip(rows["problem_id"].tolist(), rows["chunk_idx"].tolist(), strict=True))
         tokens = StoredTokens(base, activations.shards, keys)
     return Joined(rows, ByBlock(sorted(activations.record["blocks"]), at), primary, tokens)

@@ -75,6 +75,8 @@ def study_options(study: Study, asset: str) -> dict[str, Any]:
         return {"inference": study.inference.model_dump(mode="json")}
     if asset == "aggregate_metrics":
         return {"best_of_k": study.probes.best_of_k}
+    if asset == "deferral_plan":
+        return {"deferral": {**study.deferral.model_dump(), "probe": study.deferral_probe}}
     options = dataclasses.asdict(study.probe_options)
     if asset != "probe_metrics" or not set(TOKEN_PROBES) & set(options["models"]):
         del options["token_probes"]

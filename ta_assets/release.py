@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from ta_assets import runs
+from ta_assets.deferrals import deferral_made_from
 from ta_assets.partitions import Partitions, partitions_of
 from ta_assets.provenance import World
 from ta_assets.readme import block_made_from, current_block
@@ -29,7 +30,11 @@ from ta_resources.storage import ArtifactStore
 VERDICT_ASSET = "release_verdict"
 IN_MEMORY = "in_memory"
 """Key of the IO manager of what the ops tell each other; Dagster's default one would pickle it."""
-PARTIAL = {("sentences", "problem_ids"), ("activations", "problem_ids"), ("aggregate_metrics", "probe_metrics")} | {
+PARTIAL = {
+    ("sentences", "problem_ids"),
+    ("activations", "problem_ids"),
+    ("aggregate_metrics", "probe_metrics"),
+    ("deferral_plan", "probe_metrics"),
     ("scaling_summary", "aggregate_metrics"),
     ("scaling_summary", "probe_comparison"),
 }
@@ -213,6 +218,9 @@ class Stage:
         if self.asset == "aggregate_metrics":
             left_out = left_out_cells(sources.instance, partition)
             return aggregate_made_from(sources.studies.by_setting[partition], left_out)
+        if self.asset == "deferral_plan":
+            left_out = left_out_cells(sources.instance, partition)
+            return deferral_made_from(sources.studies.by_setting[partition], left_out)
         return World(sources.studies, sources.rollouts, sources.language_model).made_from(self.asset, partition)
 
     def _evaluate(self, partition: str, *, always: bool) -> None:

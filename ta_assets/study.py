@@ -7,7 +7,7 @@ Stays out: the sections themselves (``study_sections.py``), reading files and ho
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     Field,
@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from ta_assets import sweep_plan
 from ta_assets.core.label_recomputation import COUNTERFACTUAL, RESAMPLING
 from ta_assets.core.options import (
     TOKEN_PROBES,
@@ -31,6 +32,7 @@ from ta_assets.extraction_section import Extraction
 from ta_assets.study_sections import (
     SEEDS,
     Dataset,
+    Deferral,
     Inference,
     InnerPath,
     Labels,
@@ -58,6 +60,9 @@ class Study(Section):
     statistics: Statistics = Statistics()
     inference: Inference = Inference()
     verification: Verification = Verification()
+    deferral: Deferral = Deferral()
+    sweep: dict[str, Annotated[list[bool | int | float | str], Field(min_length=1)]] | None = None
+    """Factor -> values: every combination is scored by the job ``sweep``; see ``sweep_plan``."""
     seeds: Literal[5] = SEEDS
     settings: dict[Name, Setting] = Field(min_length=1)
     readme: InnerPath | None = None
@@ -106,6 +111,7 @@ class Study(Section):
             )
         return self
 
+    @model_validator(mode="after")
     def _verifiable_labels(self) -> Study:
         fields = (COUNTERFACTUAL, RESAMPLING)
         if self.verifies_labels and self.labels.field not in fields:
@@ -115,10 +121,31 @@ class Study(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _known_deferral_probe(self) -> Study:
+        if self.deferral.probe not in (None, *self.probes.models):
+            models = ", ".join(self.probes.models)
+            raise ValueError(f"deferral.probe: {self.deferral.probe!r}: must be one of {models}")
+        return self
+
+    @model_validator(mode="after")
+    def _sweepable(self) -> Study:
+        found = sweep_plan.faults(self)
+        if found:
+            raise ValueError("; ".join(found))
+        return self
+
     @property
     def verifies_labels(self) -> bool:
         """Whether the labels of one problem a corpus are computed again."""
         return self.verification.problem != "none"
+
+    @property
+    def deferral_probe(self) -> str:
+        """The probe that decides or defers."""
+        models = self.probes.models
+        default = "linear_probe" if "linear_probe" in models else models[-1]
+        return self.deferral.probe or default
 
     @property
     def embedding_model(self) -> str:

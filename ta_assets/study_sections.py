@@ -148,6 +148,21 @@ class Inference(Section):
     seed: Integer = Field(default=0, ge=0)
 
 
+class Deferral(Section):
+    """Which sentences a probe decides and which it leaves to a person; see ``core.deferral``."""
+
+    probe: Name | None = None
+    """One of ``probes.models``; by default ``linear_probe`` where it is one of them, else the last of them."""
+    objective: Literal["budget", "error"] = "budget"
+    budget: float = Field(default=0.2, ge=0, le=1)
+    """Largest share of sentences to defer, where the objective is ``budget``."""
+    error: float = Field(default=0.1, ge=0, le=1)
+    """Largest share of errors among the decided sentences, where the objective is ``error``."""
+    quantiles: Integer = Field(default=101, ge=2, le=1001)
+    group: Literal["none", "function_tag", "position_third"] = "none"
+    """Thresholds of their own for sentences with the same first function tag, or in the same third of their trace."""
+
+
 class Verification(Section):
     """Whether the labels of one problem are computed again from its rollouts, and how."""
 

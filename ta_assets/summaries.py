@@ -58,6 +58,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
             "best_model": value["best_model"],
             "best_seed": dg.MetadataValue.json(value["best_seed"]),
             "table": dg.MetadataValue.md(results_table(value)),
+            "best_of_k": dg.MetadataValue.md(plots.markdown_table(pd.DataFrame(value["best_of_k_by_model"]))),
             "table_of_seeds": dg.MetadataValue.md(plots.markdown_table(seed_table(value))),
             primary: plots.bars(table, "model", f"{primary}_mean", f"{primary}_std"),
         }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ta_assets.study import Study
-from ta_checks import comparisons, evaluations, label_evidence
+from ta_checks import comparisons, deferral_evidence, evaluations, label_evidence
 from ta_checks.evidence import Evidence
 from ta_checks.verdict import Verdict
 
@@ -49,6 +49,7 @@ ASSETS = (
     "seed_free_scores",
     "probe_metrics",
     "aggregate_metrics",
+    "deferral_plan",
     "scaling_summary",
     "readme_block",
 )
@@ -190,6 +191,21 @@ INVARIANTS: tuple[Invariant, ...] = (
         "aggregate_metrics",
         evaluations.finite_aggregate_metrics,
         "A mean or standard deviation is NaN or infinite. Look at finite_metrics of the cells.",
+    ),
+    Invariant(
+        "deferral_recomputes",
+        "deferral_plan",
+        deferral_evidence.deferral_recomputes,
+        "Thresholds are out of order, or applied to the stored predictions they give other counts than the plan says: "
+        "the plan is of other predictions, or its arithmetic is wrong. Materialize deferral_plan.",
+    ),
+    Invariant(
+        "deferral_objective_met",
+        "deferral_plan",
+        deferral_evidence.deferral_objective_met,
+        "The plan does not keep its objective: no thresholds do on the validation problems, or those that do there "
+        "fail on the test problems. Not an error of the pipeline: ask for less, or use more problems.",
+        severity="WARN",
     ),
     Invariant(
         "readme_is_current",

@@ -257,6 +257,8 @@ def _labelled(evidence: Evidence) -> dict[int | None, LabelledVectors]:
 def _vectors(data: ProbeData, target: Target) -> LabelledVectors:
     from ta_checks.labelled_vectors import LabelledVectors
 
+    if data.vectors is None:
+        raise ValueError("the setting has no activations")
     return LabelledVectors(
         vectors=data.vectors,
         anchors=data.rows["anchor"].to_numpy(),

@@ -133,12 +133,13 @@ def _all_scores(
             scores[model] = seed_free.scores[f"score_{model}"].to_numpy(dtype=np.float32)
             fits[model] = seed_free.fits.get(model)
         else:
-            fit = _fit(model, data, options, seed)
+            fit = fit_model(model, data, options, seed)
             scores[model], fits[model] = fit.scores, fit.facts()
     return scores, fits
 
 
-def _fit(model: str, data: ProbeData, options: ProbeOptions, seed: int) -> Fit:
+def fit_model(model: str, data: ProbeData, options: ProbeOptions, seed: int = 0) -> Fit:
+    """Fit any model that a study may name; see ``fit_scores`` and ``fit_token_scores``."""
     if model not in TOKEN_PROBES:
         return fit_scores(model, data, options, seed)
     from ta_assets.core.token_probes import fit_token_scores  # torch takes seconds to load

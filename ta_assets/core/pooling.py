@@ -128,9 +128,14 @@ def span_offsets(spans: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
 
 
-def sentence_means(pooled: PooledProblem) -> PooledProblem:
-    """The problem with one row a sentence: as it is, or from stored tokens their float32 mean (FEATURES A5)."""
+def one_vector_a_sentence(pooled: PooledProblem, pooling: str = "mean") -> PooledProblem:
+    """The problem with one row a sentence: as it is, or reduced from stored tokens, [n_sentences, d_model].
+
+    ``mean`` (and ``tokens``, whose probes on one vector read it) is the tokens' float32 mean (FEATURES A5), ``last``
+    the last of them.
+    """
     if pooled.offsets is None:
         return pooled
-    rows = [pooled.of_sentence(index).mean(axis=0, dtype=np.float32) for index in range(len(pooled.token_spans))]
+    tokens = [pooled.of_sentence(index) for index in range(len(pooled.token_spans))]
+    rows = [one[-1] if pooling == "last" else one.mean(axis=0, dtype=np.float32) for one in tokens]
     return replace(pooled, vectors=np.stack(rows), offsets=None)

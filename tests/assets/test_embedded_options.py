@@ -53,7 +53,7 @@ class Made:
 
     @property
     def data(self) -> ProbeData:
-        return Evidence("probe_metrics", CELL, self.sources).probe_data
+        return Evidence("probe_metrics", CELL, self.sources).probe_data[None]
 
 
 def make(folder: Path, **sections: Any) -> Made:

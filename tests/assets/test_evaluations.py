@@ -15,6 +15,7 @@ import pytest
 
 from ta_assets import runs
 from ta_assets.core.values import PooledProblem
+from ta_assets.deferrals import deferral_made_from
 from ta_assets.definitions import build_definitions
 from ta_assets.partitions import partitions_of
 from ta_assets.staleness import Instance
@@ -178,6 +179,36 @@ def test_a_seed_that_was_left_out_is_named(copied: Sources) -> None:
     )
     found = verdict(copied, "all_seeds_aggregated", "aggregate_metrics", CORPUS)
     assert (found.status, found.offenders) == ("failed", ("seed 4: finite_metrics did not pass",))
+
+
+def test_a_deferral_plan_of_other_predictions_is_found(copied: Sources) -> None:
+    seed = copied.store.load("deferral_plan", CORPUS)["plans"][0]["seed"]
+
+    def flip(value: Any) -> Any:
+        return dataclasses.replace(value, predictions=value.predictions.assign(anchor=1 - value.predictions["anchor"]))
+
+    change(copied, "probe_metrics", f"{seed}|{CORPUS}", flip)
+    found = verdict(copied, "deferral_recomputes", "deferral_plan", CORPUS)
+    assert found.status == "failed"
+    assert "n_errors" in found.offenders[0]
+
+
+def test_a_deferral_plan_that_does_not_keep_its_objective_is_named(copied: Sources) -> None:
+    def overspend(value: dict[str, Any]) -> dict[str, Any]:
+        value["summary"]["test"]["deferral_rate"] = value["limit"] + 0.1
+        return value
+
+    change(copied, "deferral_plan", CORPUS, overspend)
+    assert verdict(copied, "deferral_objective_met", "deferral_plan", CORPUS).status == "warned"
+
+
+def test_a_deferral_plan_is_made_anew_when_its_options_or_cells_change(made: Sources) -> None:
+    study = made.studies.selected
+    assert made.instance.work("deferral_plan", CORPUS, deferral_made_from(study, {})) is None
+    asked = study.model_copy(update={"deferral": study.deferral.model_copy(update={"budget": 0.3})})
+    assert made.instance.work("deferral_plan", CORPUS, deferral_made_from(asked, {})) == "deferral.budget: 0.2 -> 0.3"
+    reason = made.instance.work("deferral_plan", CORPUS, deferral_made_from(study, {"0": "a red check"}))
+    assert reason == "left_out_seeds: [] -> ['0']"
 
 
 @pytest.mark.parametrize("asset", ASSETS)

@@ -39,7 +39,12 @@ def test_a_healthy_study_is_released_kept_and_repaired(tiny_world) -> None:
     assert backfill.returncode == 0, backfill.stderr
     fourth = tiny_world.release()
     assert fourth.returncode == 0, fourth.stdout + fourth.stderr
-    assert tiny_world.computed() <= {"aggregate_metrics[tiny_correct]", "scaling_summary[tiny]", "readme_block[tiny]"}
+    assert tiny_world.computed() <= {
+        "aggregate_metrics[tiny_correct]",
+        "deferral_plan[tiny_correct]",
+        "scaling_summary[tiny]",
+        "readme_block[tiny]",
+    }
     assert tiny_world.artifact_hashes() == artifacts
 
     tiny_world.change_study(statistics={"bootstrap": 100, "permutations": 201})

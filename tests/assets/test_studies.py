@@ -92,6 +92,11 @@ def test_a_hub_id_is_not_taken_for_a_folder(tmp_path: Path) -> None:
         ({"seeds": 3}, "seeds", "5"),
         ({"settings": {"a": {"model": "unknown", "solutions": "correct"}}}, "settings.a.model", "one of models"),
         ({"readme": "../../etc/passwd"}, "readme", "without '..'"),
+        ({"labels": {"target": "loudness"}}, "labels.target", "anchor_binary"),
+        ({"probes": {"residualize_against": "tags"}}, "probes.residualize_against", "position_plus_text"),
+        ({"deferral": {"probe": "oracle"}}, "deferral.probe", "one of position_baseline"),
+        ({"deferral": {"budget": 1.5}}, "deferral.budget", "at most 1"),
+        ({"deferral": {"quantiles": 1}}, "deferral.quantiles", "at least 2"),
     ],
 )  # fmt: skip
 def test_a_fault_is_named_with_its_path(tmp_path: Path, sections: dict[str, Any], where: str, words: str) -> None:
@@ -175,7 +180,7 @@ def test_two_studies_may_not_share_a_name(tmp_path: Path) -> None:
 @given(value=JSON_LIKE)
 def test_any_value_in_any_section_is_accepted_or_named(value: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("studies")
-    for section in ("dataset", "models", "labels", "splits", "extraction", "settings", "seeds", "readme", "name"):
+    for section in HEALTHY.keys() | {"labels", "splits", "extraction", "seeds", "readme", "deferral", "sweep"}:
         try:
             read_study(write(folder, yaml.safe_dump(changed(**{section: value}), allow_unicode=True)))
         except InputError as error:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ta_checks.beats_shuffled_labels import beats_shuffled_labels
+from ta_checks.beats_shuffled_labels import ScoredVectors, beats_shuffled_labels
 from ta_checks.labelled_vectors import LabelledVectors
 from ta_checks.overfit_memorization import overfit_memorization
 from ta_checks.random_label import random_label
@@ -64,10 +64,12 @@ def test_a_good_score_beats_shuffled_importances_and_noise_does_not(
     data = importance(labelled(1), kind, 3.0, 1)
     assert data.importance is not None
     noise = np.random.default_rng(0).normal(size=len(data.importance))
-    good = beats_shuffled_labels(data, {"linear_probe": data.importance, "position_baseline": noise}, seed=0)
+    good = beats_shuffled_labels(
+        [ScoredVectors(data, {"linear_probe": data.importance, "position_baseline": noise})], seed=0
+    )
     assert good.passed, good.message
-    assert not beats_shuffled_labels(data, {"linear_probe": noise}, seed=0).passed
-    assert not beats_shuffled_labels(data, {"linear_probe": -data.importance}, seed=0).passed
+    assert not beats_shuffled_labels([ScoredVectors(data, {"linear_probe": noise})], seed=0).passed
+    assert not beats_shuffled_labels([ScoredVectors(data, {"linear_probe": -data.importance})], seed=0).passed
 
 
 def test_equal_vectors_of_different_importance_cannot_be_memorized(labelled: Callable[..., LabelledVectors]) -> None:
@@ -91,7 +93,10 @@ def test_equal_importances_leave_nothing_to_judge(labelled: Callable[..., Labell
     data = labelled(0)
     flat = replace(data, importance=np.zeros(len(data.anchors)))
     assert random_label(flat, seed=0).status == "skipped"
-    assert "different importance" in beats_shuffled_labels(flat, {"linear_probe": flat.target}, seed=0).message
+    assert (
+        "different importance"
+        in beats_shuffled_labels([ScoredVectors(flat, {"linear_probe": flat.target})], seed=0).message
+    )
 
 
 def test_a_constant_score_orders_nothing(labelled: Callable[..., LabelledVectors]) -> None:

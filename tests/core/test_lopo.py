@@ -66,7 +66,9 @@ def test_scores_of_a_fold_come_back_with_the_hash_of_their_data() -> None:
 
 def fold_cell(seed: int, values: dict[str, float | None]) -> CellResult:
     models = {model: {"val": {METRIC: value}, "test": {METRIC: value}} for model, value in values.items()}
-    metrics = {"seed": seed, "primary_metric": METRIC, "models": models, "rows": {"val": 1, "test": 1}}
+    counts = {"train": 3, "val": 1, "test": 1}
+    kind = {"target": "anchor_binary", "primary_metric": METRIC}
+    metrics = {"seed": seed, **kind, "models": models, "rows": counts, "splits": counts}
     return CellResult(metrics, pd.DataFrame({"problem_id": [7], "split": ["test"], "score_linear_probe": [0.5]}))
 
 
@@ -91,6 +93,18 @@ def test_a_cell_is_the_mean_over_its_folds_and_an_undefined_fold_is_not_averaged
     assert list(joined.metrics["folds"]) == ["1", "2"]
     assert joined.metrics["confidence_intervals"] == {}
     assert joined.predictions["fold_id"].tolist() == [1, 2]
+    assert joined.metrics["rows"] == {"train": 6, "val": 2, "test": 2}
+    assert "residual" not in joined.metrics
+
+
+def test_residual_metrics_are_averaged_over_folds_too() -> None:
+    folds = {1: fold_cell(0, {"a": 0.25}), 2: fold_cell(0, {"a": 0.5})}
+    for fold, value in ((1, 0.1), (2, 0.3)):
+        models = {"a": {"val": {"residual_spearman": value}, "test": {"residual_spearman": value}, "fit": None}}
+        folds[fold].metrics["residual"] = {"against": "position", "models": models}
+    found = join_cells(folds).metrics["residual"]
+    assert found["against"] == "position"
+    assert found["models"]["a"]["test"] == {"residual_spearman": pytest.approx(0.2)}
 
 
 def test_seeds_are_averaged_within_a_fold_before_folds_are() -> None:

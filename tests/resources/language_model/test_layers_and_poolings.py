@@ -9,7 +9,7 @@ import pytest
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
-from ta_assets.core.pooling import sentence_means
+from ta_assets.core.pooling import one_vector_a_sentence
 from ta_assets.core.values import Skip, Wanted
 from ta_resources.capture import block_list, resolve_blocks
 from ta_resources.language_model import LanguageModelResource
@@ -99,7 +99,8 @@ def test_last_and_tokens_are_transformers_own_states(saved_model, plain_states, 
         for index, (start, end) in enumerate(tokens.token_spans):
             np.testing.assert_allclose(tokens.of_sentence(index), state[start:end], **close)
         assert tokens.offsets[-1] == len(tokens.vectors) == (last.token_spans[:, 1] - last.token_spans[:, 0]).sum()
-        np.testing.assert_allclose(sentence_means(tokens).vectors, mean.vectors, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(one_vector_a_sentence(tokens).vectors, mean.vectors, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(one_vector_a_sentence(tokens, "last").vectors, last.vectors)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "last", "tokens"])

@@ -1,0 +1,54 @@
+"""From a stored deferral plan and the predictions behind it to the arguments of its rules.
+
+Belongs here: choosing and reading evidence. Stays out: any judgement, which is the rule's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ta_assets.partitions import Cell
+from ta_checks.evidence import Evidence
+from ta_checks.verdict import Verdict
+
+
+def deferral_recomputes(evidence: Evidence) -> Verdict:
+    """Every plan of every seed and group against the predictions of its cell."""
+    from ta_assets.core.deferral_cells import groups_of
+    from ta_assets.deferrals import grouped_predictions
+    from ta_checks.deferral_recomputes import PlannedRows, deferral_recomputes
+
+    value, store = evidence.value, evidence.sources.store
+    seeds = sorted({plan["seed"] for plan in value["plans"]})
+    tables = {seed: grouped_predictions(store, evidence.study, Cell(evidence.partition, seed)) for seed in seeds}
+    planned = []
+    for plan in value["plans"]:
+        table = tables[plan["seed"]]
+        for part in ("val", "test"):
+            inside = (table["split"] == part).to_numpy() & (groups_of(table, value["group"]) == plan["group"])
+            rows = table.take(np.flatnonzero(inside))
+            planned.append(
+                PlannedRows(
+                    name=f"seed {plan['seed']}, {plan['group']}, {part}",
+                    thresholds=(plan["t_neg"], plan["t_pos"]),
+                    claimed=plan[part],
+                    scores=rows[f"score_{value['probe']}"].to_numpy(dtype="float64"),
+                    anchors=rows["anchor"].to_numpy(),
+                )
+            )
+    return deferral_recomputes(planned)
+
+
+def deferral_objective_met(evidence: Evidence) -> Verdict:
+    """The plan's objective on val, and its mean rate on test."""
+    from ta_checks.deferral_objective_met import deferral_objective_met
+
+    value = evidence.value
+    rate = {"budget": "deferral_rate", "error": "accepted_error"}[value["objective"]]
+    infeasible = [
+        f"seed {plan['seed']}, {plan['group']}: {rate} {plan['val'][rate]}"
+        for plan in value["plans"]
+        if not plan["meets_objective"]
+    ]
+    test_rate = value["summary"]["test"][rate]
+    return deferral_objective_met(value["objective"], value["limit"], test_rate, infeasible, len(value["plans"]))

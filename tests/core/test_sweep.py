@@ -1,0 +1,177 @@
+"""Scores of configurations without the test problems, and p-values that know how many were tried."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr, ttest_1samp
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+from sklearn.preprocessing import StandardScaler
+
+from ta_assets.core.options import ProbeOptions
+from ta_assets.core.probes import ProbeData, fit_scores
+from ta_assets.core.sweep import cross_validated, leaderboard, max_t, t_statistics
+
+OPTIONS = ProbeOptions(mlp_hidden=4, mlp_max_iter=5)
+
+
+@pytest.fixture(scope="module")
+def data() -> ProbeData:
+    rng = np.random.default_rng(0)
+    n_problems, n_sentences = 7, 15
+    n = n_problems * n_sentences
+    index, problem = np.tile(np.arange(n_sentences), n_problems), np.repeat(np.arange(n_problems), n_sentences)
+    importance = rng.normal(size=n)
+    rows = pd.DataFrame(
+        {
+            "problem_id": problem,
+            "chunk_idx": index,
+            "num_chunks": n_sentences,
+            "chunk_text": [f"word{i % 9}" for i in range(n)],
+            "anchor": (np.abs(importance) > 1.2).astype(int),
+            "importance_signed": importance,
+            "importance_score": np.abs(importance),
+            "relative_position": (index / (n_sentences - 1)).astype(np.float32),
+            "token_count": rng.integers(3, 30, n),
+            "split": np.array(["train"] * 4 + ["val"] + ["test"] * 2)[problem],
+        }
+    )
+    vectors = rng.normal(size=(n, 6)).astype(np.float32)
+    vectors[:, 0] += np.abs(importance)
+    return ProbeData.of(rows, vectors)
+
+
+def test_each_problem_outside_the_test_is_scored_by_a_probe_that_did_not_see_it(data: ProbeData) -> None:
+    found = cross_validated(data, OPTIONS, "linear_probe")
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert (found["metric"], found["problems"]) == ("average_precision", [0, 1, 2, 3, 4])
+    assert data.vectors is not None
+    groups, anchors = data.rows["problem_id"].to_numpy(), data.rows["anchor"].to_numpy()
+    for problem, value in zip(found["problems"], found["probe"], strict=True):
+        train, out = (groups != problem) & (groups < 5), groups == problem
+        scaler = StandardScaler().fit(data.vectors[train])
+        model = LogisticRegression(class_weight="balanced", max_iter=1000)
+        model.fit(scaler.transform(data.vectors[train]), anchors[train])
+        scores = model.predict_proba(scaler.transform(data.vectors[out]))[:, 1].astype(np.float32)
+        assert value == pytest.approx(average_precision_score(anchors[out], scores))
+
+
+def test_test_problems_change_nothing(data: ProbeData) -> None:
+    assert data.vectors is not None
+    test = (data.rows["split"] == "test").to_numpy()
+    rows = data.rows.assign(anchor=np.where(test, 1 - data.rows["anchor"], data.rows["anchor"]))
+    spoiled = ProbeData.of(rows, np.where(test[:, None], 99, data.vectors).astype(np.float32))
+    assert cross_validated(spoiled, OPTIONS, "linear_probe") == cross_validated(data, OPTIONS, "linear_probe")
+
+
+def test_a_continuous_target_with_residuals_is_scored_by_ranks_within_its_fold(data: ProbeData) -> None:
+    options = replace(OPTIONS, target="importance_abs")
+    plain = cross_validated(data, options, "position_baseline")
+    assert plain["metric"] == "spearman"
+    assert plain["probe"] == plain["baseline"]
+    left = cross_validated(data, replace(options, residualize_against="position"), "linear_probe")
+    assert left["problems"] == plain["problems"]
+    assert np.mean(left["probe"]) > 0.3, "what the vectors say is not explained by position"
+
+
+def test_a_problem_of_one_class_has_no_score(data: ProbeData) -> None:
+    rows = data.rows.assign(anchor=data.rows["anchor"].where(data.rows["problem_id"] != 2, 0))
+    found = cross_validated(ProbeData.of(rows, data.vectors), OPTIONS, "linear_probe")
+    assert [value is None for value in found["probe"]] == [False, False, True, False, False]
+
+
+def test_t_statistics_are_scipys_whatever_the_signs() -> None:
+    rng = np.random.default_rng(1)
+    differences = rng.normal(size=(4, 9))
+    differences[2, :3] = np.nan
+    signs = rng.choice([-1.0, 1.0], (5, 9))
+    found = t_statistics(differences, signs)
+    for draw, row in itertools.product(range(5), range(4)):
+        values = (signs[draw] * differences[row])[~np.isnan(differences[row])]
+        assert found[draw, row] == pytest.approx(ttest_1samp(values, 0)[0])
+
+
+def test_p_values_are_those_of_all_sign_flips() -> None:
+    rng = np.random.default_rng(2)
+    differences = rng.normal(0.4, 1, size=(3, 7))
+    signs = np.array(list(itertools.product([-1.0, 1.0], repeat=7)))
+    every = t_statistics(differences, signs)
+    observed = t_statistics(differences, np.ones((1, 7)))[0]
+    p, adjusted = max_t(differences, permutations=20_000, seed=0)
+    np.testing.assert_allclose(p, (every >= observed - 1e-9).mean(axis=0), atol=0.015)
+    np.testing.assert_allclose(adjusted, (every.max(axis=1)[:, None] >= observed - 1e-9).mean(axis=0), atol=0.015)
+    assert (adjusted >= p).all()
+
+
+def test_the_best_of_many_noise_configurations_is_rarely_called_significant() -> None:
+    rng = np.random.default_rng(3)
+    naive = corrected = 0
+    for seed in range(150):
+        p, adjusted = max_t(rng.normal(size=(40, 12)), permutations=199, seed=seed)
+        naive += p.min() <= 0.05
+        corrected += adjusted.min() <= 0.05
+    assert naive > 120, "without correction the best of forty looks significant nearly always"
+    assert corrected <= 16, "5 % of 150 is 7.5; 16 is three standard deviations more"
+
+
+def test_a_real_improvement_is_found_among_many() -> None:
+    rng = np.random.default_rng(4)
+    differences = rng.normal(size=(40, 15))
+    differences[7] += 3
+    _, adjusted = max_t(differences, permutations=999, seed=0)
+    assert adjusted[7] == 1 / 1000
+    assert (np.delete(adjusted, 7) > 0.05).sum() >= 38
+
+
+def test_p_values_are_never_zero_and_undefined_rows_never_significant() -> None:
+    differences = np.full((3, 5), np.nan)
+    differences[0] = 1.0
+    differences[1, 0] = 5.0
+    p, adjusted = max_t(differences, permutations=99, seed=0)
+    assert p[0] >= 1 / 100
+    assert (p[1:] == 1).all()
+    assert (adjusted[1:] == 1).all()
+    zero, _ = max_t(np.zeros((1, 5)), permutations=99, seed=0)
+    assert zero[0] == 1
+
+
+def cell(key: str, target: str, probe: list[float | None], problems: list[int], layer: int | str) -> dict[str, Any]:
+    metric = "average_precision" if target == "anchor_binary" else "spearman"
+    return {
+        "key": key, "setting": "small", "target": target, "metric": metric, "factors": {"layer": layer},
+        "problems": problems, "probe": probe, "baseline": [0.1] * len(problems),
+    }  # fmt: skip
+
+
+def test_the_leaderboard_ranks_within_a_target_and_aligns_problems() -> None:
+    cells = [
+        cell("a", "anchor_binary", [0.2, 0.3], [1, 2], layer=1),
+        cell("b", "anchor_binary", [0.4, None, 0.6], [2, 3, 4], layer="mid"),
+        cell("c", "importance_abs", [0.9, 0.9], [1, 2], layer=1),
+    ]
+    table = leaderboard(cells, permutations=50)
+    assert table[["key", "rank"]].to_numpy().tolist() == [["b", 1], ["a", 2], ["c", 1]]
+    assert table["n_problems"].tolist() == [2, 2, 2]
+    assert table["score"].tolist() == pytest.approx([0.5, 0.25, 0.9])
+    assert table["difference"].tolist() == pytest.approx([0.4, 0.15, 0.8])
+    assert table["layer"].tolist() == ["mid", "1", "1"]
+    assert table.equals(leaderboard(cells, permutations=50)), "the same cells, the same table"
+    with pytest.raises(ValueError, match="no configuration"):
+        leaderboard([])
+
+
+def test_ranks_within_a_problem_are_scipys(data: ProbeData) -> None:
+    options = replace(OPTIONS, target="importance_signed")
+    found = cross_validated(data, options, "position_baseline")
+    groups = data.rows["problem_id"].to_numpy()
+    train = (groups != 0) & (groups < 5)
+    scores = fit_scores("position_baseline", replace(data, train=train), options).scores
+    wanted = spearmanr(scores[groups == 0], data.rows["importance_signed"].to_numpy()[groups == 0])[0]
+    assert found["probe"][0] == pytest.approx(wanted)
