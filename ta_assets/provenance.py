@@ -12,6 +12,8 @@ import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -24,6 +26,8 @@ from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
 
 MADE_FROM = "made_from"
+CODE = "code_sha256"
+PACKAGES = ("ta_assets", "ta_checks", "ta_resources")
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,15 @@ def fingerprint(value: object) -> str:
     return digest.hexdigest()
 
 
+@cache
+def code_sha256() -> str:
+    """Hex SHA-256 of every Python file of the project, as this process found them."""
+    root, digest = Path(__file__).resolve().parent.parent, hashlib.sha256()
+    for path in sorted(path for package in PACKAGES for path in (root / package).rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
 def mismatches(stored: Mapping[str, Any], expected: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Every difference between two ``made_from`` records, as ``labels.anchor_percentile: 90.0 -> 85.0``."""
     found = []
@@ -122,14 +135,18 @@ def mismatches(stored: Mapping[str, Any], expected: Mapping[str, Any], prefix: s
 
 
 def output(value: Any, made_from: Mapping[str, Any], metadata: Mapping[str, Any]) -> dg.Output[Any]:
-    """What an asset body returns: the value, its data version (a hash of the content), and what it was made from."""
+    """What an asset body returns: the value, its data version (a hash of the content), and what it was made from.
+
+    The hash of the code is recorded and not compared: not every change of a line makes a result old; ``code_version``
+    says which do.
+    """
     with warnings.catch_warnings():
         # data_version is marked as beta in Dagster 1.13
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.Output(
             value,
             data_version=dg.DataVersion(fingerprint(value)),
-            metadata={**metadata, MADE_FROM: dg.MetadataValue.json(_plain(made_from))},
+            metadata={**metadata, MADE_FROM: dg.MetadataValue.json(_plain(made_from)), CODE: code_sha256()},
         )
 
 

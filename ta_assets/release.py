@@ -193,7 +193,7 @@ class Stage:
         shut = self._shut(sources.instance, partition)
         if shut:
             return Outcome(cell, "left out", shut)
-        reason = sources.instance.work(self.asset, partition, self._made_from(sources, partition))
+        reason = sources.instance.work(self.asset, partition, expected_made_from(sources, self.asset, partition))
         if reason is None:
             return Outcome(cell, "fresh", "")
         result = runs.make(self.definitions(), self.context.instance, self.asset, partition)
@@ -212,17 +212,6 @@ class Stage:
                 reasons += [why for why in whys if why]
         return "; ".join(reasons) or None
 
-    def _made_from(self, sources: Sources, partition: str) -> dict[str, Any]:
-        if self.asset == "readme_block":
-            return block_made_from(current_block(sources, partition))
-        if self.asset == "aggregate_metrics":
-            left_out = left_out_cells(sources.instance, partition)
-            return aggregate_made_from(sources.studies.by_setting[partition], left_out)
-        if self.asset == "deferral_plan":
-            left_out = left_out_cells(sources.instance, partition)
-            return deferral_made_from(sources.studies.by_setting[partition], left_out)
-        return World(sources.studies, sources.rollouts, sources.language_model).made_from(self.asset, partition)
-
     def _evaluate(self, partition: str, *, always: bool) -> None:
         """Evaluate the checks that a fresh cell owes: those of every release, and those that have no valid answer."""
         sources = self._sources
@@ -237,6 +226,19 @@ class Stage:
                     continue
             evidence = Evidence(self.asset, partition, sources)
             sources.instance.report_check(self.context, partition, evaluate(invariant, evidence))
+
+
+def expected_made_from(sources: Sources, asset: str, partition: str) -> dict[str, Any]:
+    """What a partition would be made from now; see ``World.made_from``, whose assets do not read check results."""
+    if asset == "readme_block":
+        return block_made_from(current_block(sources, partition))
+    if asset == "aggregate_metrics":
+        left_out = left_out_cells(sources.instance, partition)
+        return aggregate_made_from(sources.studies.by_setting[partition], left_out)
+    if asset == "deferral_plan":
+        left_out = left_out_cells(sources.instance, partition)
+        return deferral_made_from(sources.studies.by_setting[partition], left_out)
+    return World(sources.studies, sources.rollouts, sources.language_model).made_from(asset, partition)
 
 
 def _log_summary(context: dg.OpExecutionContext, outcomes: list[Outcome]) -> None:

@@ -68,6 +68,10 @@ class Instance:
         result = self._graph.get_parents_partitions(dg.AssetKey(asset), partition)
         return sorted((p.asset_key.to_user_string(), p.partition_key) for p in result.parent_partitions)
 
+    def code_version(self, asset: str) -> str | None:
+        """The code version that the asset has now."""
+        return self._graph.get(dg.AssetKey(asset)).code_version
+
     def work(self, asset: str, partition: str, made_from: Mapping[str, Any]) -> str | None:
         """Why this partition must be made again, in words; None when it is up to date."""
         key = dg.AssetKey(asset)

@@ -100,9 +100,15 @@ class TinyWorld:
 
     def run(self, *command: str, fault: str = "") -> subprocess.CompletedProcess[str]:
         """Run ``dagster ...`` as a user would, with the study selected; ``fault`` names a planted one."""
+        return self._run(Path(sys.executable).with_name("dagster"), *command, fault=fault)
+
+    def trace(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``python -m ta_assets.trace ...`` in this world."""
+        return self._run(Path(sys.executable), "-m", "ta_assets.trace", *arguments)
+
+    def _run(self, executable: Path, *command: str, fault: str = "") -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, **self.environment(fault)}
         environment.pop("DAGSTER_HOME", None)
-        executable = Path(sys.executable).with_name("dagster")
         return subprocess.run(
             [str(executable), *command], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 
+from ta_assets.provenance import code_sha256
 from ta_assets.study_sections import SEEDS
 
 
@@ -28,12 +29,29 @@ def test_a_healthy_study_is_released_kept_and_repaired(tiny_world) -> None:
     assert "nothing changed" in second.stderr
     assert readme.read_bytes() == before
 
+    block = readme.read_text(encoding="utf-8")
+    row = next(line for line in block.splitlines() if line.startswith("| tiny_correct ") and "ridge" in line)
+    number = row.split("|")[3].strip()
+    traced = tiny_world.trace(number, "--json")
+    assert traced.returncode == 0, traced.stdout + traced.stderr
+    answer = json.loads(traced.stdout)
+    assert {"line": row, "what": found_as(row), "artifact": "probe_comparison[tiny_correct]"} in answer["found"]
+    steps = {step["artifact"]: step for step in answer["steps"]}
+    assert {"sentences[tiny_correct]", "activations[tiny_correct]", "cv_scores[tiny_correct]"} <= set(steps)
+    assert len(steps["activations[tiny_correct]"]["made_from"]["source"]["sha256"]) == 64
+    assert steps["activations[tiny_correct]"]["made_from"]["language_model"]["sha256"]
+    assert steps["cv_scores[tiny_correct]"]["code_sha256"] == code_sha256()
+    assert tiny_world.trace("123456.789").returncode == 2
+
     metrics = tiny_world.folder / "artifacts/probe_metrics/tiny_correct/3/metrics.json"
     metrics.write_text(metrics.read_text(encoding="utf-8").replace("0.", "1."), encoding="utf-8")
     third = tiny_world.release()
     assert third.returncode == 1
     assert tiny_world.red() >= {("artifacts_intact", "probe_metrics", "3|tiny_correct")}
     assert {red[1] for red in tiny_world.red()} <= {"probe_metrics", "aggregate_metrics", "readme_block"}
+    traced = tiny_world.trace(str(metrics))
+    assert traced.returncode == 1
+    assert "metrics.json: sha256 is" in traced.stdout
 
     backfill = tiny_world.run("asset", "materialize", "--select", "probe_metrics", "--partition", "3|tiny_correct")
     assert backfill.returncode == 0, backfill.stderr
@@ -54,6 +72,13 @@ def test_a_healthy_study_is_released_kept_and_repaired(tiny_world) -> None:
     assert {row["n"] for row in tiny_world.rows(name="random_label")} == {201}, "a rule with new options judges again"
 
     tiny_world.change_study(labels={"anchor_percentile": 80})
+    traced = tiny_world.trace("aggregate_metrics[tiny_correct]")
+    assert traced.returncode == 1
+    assert "labels.anchor_percentile: 90.0 -> 80" in traced.stdout
+    readme.write_text(block.replace(number, "0.9999"), encoding="utf-8")
+    forged = tiny_world.trace("0.9999")
+    assert forged.returncode == 1
+    assert "the artifacts do not give this line now" in forged.stdout
     fifth = tiny_world.release()
     assert fifth.returncode == 0, fifth.stdout + fifth.stderr
     computed = {cell.partition("[")[0] for cell in tiny_world.computed()}
@@ -61,6 +86,11 @@ def test_a_healthy_study_is_released_kept_and_repaired(tiny_world) -> None:
     assert "probe_metrics" in computed
     assert "activations" not in computed, "a changed label rule must repeat no forward pass"
     assert "labels.anchor_percentile: 90.0 -> 80" in tiny_world.verdict["cells"]["sentences[tiny_correct]"]
+
+
+def found_as(row: str) -> str:
+    cells = [cell.strip() for cell in row.split("|")]
+    return f"{cells[1]}, {cells[2]}: average precision"
 
 
 def test_an_asset_that_raises_in_one_cell_leaves_the_other_setting_complete(tiny_world) -> None:
