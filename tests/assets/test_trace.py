@@ -11,7 +11,7 @@ BLOCK = """Is a probe of study `embedded` better than the obvious baseline?
 
 | setting       | score      | average precision | difference                | verdict |
 | --- | --- | ---: | --- | --- |
-| small_correct | ridge \\| x | 0.7235            | +0.014 (-0.059 to +0.093) | inconclusive, needs about 1,372 problems |
+| small_correct | ridge \\| x | 0.7235 | +0.014 (-0.059 to +0.093) | inconclusive, needs about 1,372 problems |
 
 - small_correct: 40 problems, chance 0.335; 96% of 75 anchors have Fisher p < .05
 
