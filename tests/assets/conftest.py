@@ -84,6 +84,7 @@ class TinyWorld:
     """A working directory with a study, its data and its model, in which dagster's own commands run."""
 
     folder: Path
+    threads: int = 1
 
     def problem(self, solutions: str, problem_id: int) -> Path:
         """Folder of a problem's files."""
@@ -120,7 +121,7 @@ class TinyWorld:
             "TA_PLANTED_FAULT": fault,
             "DAGSTER_MODULE_NAME": "planted" if fault else "ta_assets.definitions",
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
-            "OMP_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": str(self.threads),
         }
 
     def artifact_hashes(self) -> dict[str, str]:
