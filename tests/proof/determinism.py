@@ -1,6 +1,6 @@
 """The same study gives the same bytes: with 1 and 2 threads, in any order of cells, in one process and in one a cell.
 
-Belongs here: making a tiny study in several ways, and comparing every artifact. Stays out: kills and restarts (``kills``).
+Belongs here: making a tiny study in several ways, comparing every artifact. Stays out: kills and restarts (``kills``).
 """
 
 from __future__ import annotations
