@@ -68,9 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("target", help="a number, asset[partition], or a file")
     parser.add_argument("--report", type=Path, help="the report that holds the number; the study's README by default")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
-    # a number may begin with a sign, which argparse takes for an option
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser.parse_args([*(one for one in given if not _signed(one)), *(["--", *filter(_signed, given)])])
+    # a number may begin with a sign, which argparse takes for an option
+    signed = [one for one in given if _signed(one)]
+    options = parser.parse_args([*(one for one in given if one not in signed), *(["--", *signed] if signed else [])])
     try:
         sources = _sources()
         found, roots = _resolve(sources, options.target, options.report)
