@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from ta_assets.core.errors import InputError, shown
 from ta_assets.study import Study
-from ta_assets.study_sections import Fault
+from ta_assets.study_sections import FieldError
 from ta_assets.study_yaml import read_yaml
 
 SHIPPED = Path(__file__).parent / "studies"
@@ -122,7 +122,7 @@ def _listed(path: Path, faults: Sequence[Mapping[str, Any]]) -> InputError:
 def _named(fault: Mapping[str, Any]) -> tuple[str, Any, str]:
     """Field, value and expectation of one fault."""
     error = fault.get("ctx", {}).get("error")
-    if isinstance(error, Fault):
+    if isinstance(error, FieldError):
         return error.field, error.value, error.expected
     # pydantic adds the branch of a union to the location; people know only the keys that they wrote
     where = ".".join(
@@ -142,4 +142,3 @@ def _in_words(fault: Mapping[str, Any]) -> str:
         "less_than_equal": f"at most {context.get('le')}",
     }
     return words.get(fault["type"], str(fault["msg"]).removeprefix("Value error, "))
-

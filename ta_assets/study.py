@@ -33,7 +33,7 @@ from ta_assets.study_sections import (
     SEEDS,
     Dataset,
     Deferral,
-    Fault,
+    FieldError,
     Inference,
     InnerPath,
     Labels,
@@ -89,14 +89,14 @@ class Study(Section):
         unknown = {f"settings.{name}.model": s.model for name, s in self.settings.items() if s.model not in self.models}
         if unknown:
             found = next(iter(unknown.values())) if len(unknown) == 1 else list(unknown.values())
-            raise Fault(", ".join(unknown), found, f"one of models ({', '.join(self.models)})")
+            raise FieldError(", ".join(unknown), found, f"one of models ({', '.join(self.models)})")
         return self
 
     @model_validator(mode="after")
     def _models_have_their_input(self) -> Study:
         absent = {model: why for model in self.probes.models if (why := self.missing_input(model))}
         if absent:
-            raise Fault("probes.models", list(absent), "; ".join(dict.fromkeys(absent.values())))
+            raise FieldError("probes.models", list(absent), "; ".join(dict.fromkeys(absent.values())))
         return self
 
     def missing_input(self, model: str) -> str | None:
@@ -114,20 +114,20 @@ class Study(Section):
         fields = (COUNTERFACTUAL, RESAMPLING)
         if self.verifies_labels and self.labels.field not in fields:
             expected = f"one of {', '.join(fields)}, which can be recomputed; or verification.problem: none"
-            raise Fault("labels.field", self.labels.field, expected)
+            raise FieldError("labels.field", self.labels.field, expected)
         return self
 
     @model_validator(mode="after")
     def _known_deferral_probe(self) -> Study:
         if self.deferral.probe not in (None, *self.probes.models):
-            raise Fault("deferral.probe", self.deferral.probe, f"one of {', '.join(self.probes.models)}")
+            raise FieldError("deferral.probe", self.deferral.probe, f"one of {', '.join(self.probes.models)}")
         return self
 
     @model_validator(mode="after")
     def _sweepable(self) -> Study:
         found = sweep_plan.faults(self)
         if found:
-            raise Fault("sweep", self.sweep, "; ".join(found))
+            raise FieldError("sweep", self.sweep, "; ".join(found))
         return self
 
     @property

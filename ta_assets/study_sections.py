@@ -45,7 +45,7 @@ MAX_DRAWS = 1_000_000
 """Of any resampling: a study with more would not end, and its Monte Carlo error is below every figure shown."""
 
 
-class Fault(ValueError):
+class FieldError(ValueError):
     """What a validator found that looks at several keys, and so must say itself where it looked.
 
     Attributes:

@@ -89,7 +89,7 @@ class _StrictLoader(yaml.SafeLoader):
         """As PyYAML does, but a value that is not what its form or tag says is an error of YAML with its place."""
         try:
             return super().construct_object(node, deep)
-        except (ValueError, KeyError, AttributeError, TypeError):
+        except (ValueError, LookupError, AttributeError, TypeError, ArithmeticError):
             kind = node.tag.rpartition(":")[2]
             problem = f"{shown(node.value)} is no {kind}"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None

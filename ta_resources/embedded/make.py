@@ -35,7 +35,9 @@ SETTING_FOLDER = f"temperature_{TEMPERATURE}_top_p_1.0"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line, make everything, write it."""
-    parser = argparse.ArgumentParser(prog="python -m ta_resources.embedded.make", description="Make the embedded language model and its corpora.")
+    parser = argparse.ArgumentParser(
+        prog="python -m ta_resources.embedded.make", description="Make the embedded language model and its corpora."
+    )
     parser.add_argument("output", type=Path, help="folder for model/ and math-rollouts/")
     parser.add_argument("--seed", type=_whole_number(0, 2**32 - 1), default=0)
     parser.add_argument("--threads", type=_whole_number(1, 1024), default=1)

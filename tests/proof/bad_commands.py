@@ -55,9 +55,7 @@ def published(bench: Bench) -> dict[str, Path]:
 
 def reproduced(files: dict[str, Path], *more: str) -> Refused | None:
     """Run the command on the files."""
-    return command_line(
-        reproduce.main, *(part for name, path in files.items() for part in (f"--{name}", path)), *more
-    )
+    return command_line(reproduce.main, *(part for name, path in files.items() for part in (f"--{name}", path)), *more)
 
 
 def _reproduce(name: str, file: str, content: object, field: str, value: str, expected: str) -> BadInput:
@@ -225,8 +223,8 @@ COMMANDS = [
     _dagster("validation of a study with a fault", "definitions validate", lambda b: b.study(seeds=3), "study.yaml", "seeds", "3", "5"),
     _dagster("a list of assets of a study that is a text", "asset list -m ta_assets.definitions", lambda b: b.write("study.yaml", "text"), "study.yaml", "file", "'text'", "a mapping"),
     _dagster("a release of a half problem", RELEASE, _broken_problem, "chunks_labeled.json", "line 1", "''", "JSON"),
-    _dagster("a release with half a model", RELEASE, _broken_model, "model", "model.safetensors", "not fully covered", "whole safetensors"),
-    _dagster("a release that skips problems", RELEASE, _long_trace, "problem 1", "zero_skipped_problems", "context_length", "reads at most 20"),
+    _dagster("a release with half a model", RELEASE, _broken_model, "model", "model.safetensors", "incomplete metadata", "whole safetensors"),
+    _dagster("a release that skips problems", RELEASE, _long_trace, "activations[small_correct]", "zero_skipped_problems", "3 of 3 problems", "fewer problems than it names"),
     BadInput(
         "CLI arguments", "split as a process, without its file", lambda b: b.run("python", "-m", "ta_assets.split", "absent"),
         "absent", "file", "FileNotFoundError", "a readable UTF-8 text", command=True,

@@ -342,4 +342,3 @@ def healthy(bench: Bench) -> object:
     studies = Studies((read_study(bench.study()),), current="mine")
     chosen_ids(studies, bench.rollouts, "small_correct")
     return labelled(bench), bench.rollouts.load_rollouts(bench.source, 1, 1)
-
