@@ -45,6 +45,10 @@ MAX_DRAWS = 1_000_000
 """Of any resampling: a study with more would not end, and its Monte Carlo error is below every figure shown."""
 
 
+FORBIDDEN = set('\\<>|"`*?')
+"""Another system would take a backslash for a separator; the others are markup, where a path is shown."""
+
+
 class FieldError(ValueError):
     """What a validator found that looks at several keys, and so must say itself where it looked.
 
@@ -60,8 +64,11 @@ class FieldError(ValueError):
 
 
 def _inside(path: str) -> str:
-    if "\\" in path or any(part in ("", ".", "..") for part in path.split("/")) or not path.isprintable():
-        raise ValueError("must be a relative path inside its folder, of printable characters, without '..'")
+    parts = path.split("/")
+    if not path.isprintable() or FORBIDDEN & set(path) or any(part in ("", ".", "..") for part in parts):
+        raise ValueError(
+            f"must be a relative path of printable characters, without '..' and {''.join(sorted(FORBIDDEN))}"
+        )
     return path
 
 

@@ -19,7 +19,9 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints, TypeAd
 from ta_assets.core.errors import InputError
 from ta_assets.core.labels import LABEL_DTYPES
 
-SPAN_DTYPES = dict.fromkeys(("problem_id", "chunk_idx", "token_start", "token_end", "token_count"), "int64")
+SPAN_DTYPES: Mapping[str, str] = dict.fromkeys(
+    ("problem_id", "chunk_idx", "token_start", "token_end", "token_count"), "int64"
+)
 KEYS = ["problem_id", "chunk_idx"]
 
 
