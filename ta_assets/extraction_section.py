@@ -11,6 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 
 from ta_assets.core.options import VerticalAttention
 
+MAX_BLOCKS = 100_000
+"""No model has as many; a larger index is a slip of the keyboard, and can be too large to be written out."""
 LAYER_WORDS = "mid, all, a block index (at least 0), a fraction of the depth in (0, 1), or a list of the others but all"
 
 
@@ -26,7 +28,7 @@ def _layer(value: Any) -> Any:
 def _one_layer(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("must be a layer, not a yes or no")
-    index = isinstance(value, int) and value >= 0
+    index = isinstance(value, int) and 0 <= value < MAX_BLOCKS
     fraction = isinstance(value, float) and 0 < value < 1
     if not (value == "mid" or index or fraction):
         raise ValueError(f"must be {LAYER_WORDS}")
@@ -47,9 +49,9 @@ class Vertical(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     mode: Annotated[Literal["off", "light", "full"], BeforeValidator(_off)] = "off"
-    last_tokens: Annotated[int, Field(ge=1, strict=True)] = 1
+    last_tokens: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 1
     depth_control: Annotated[bool, Field(strict=True)] = True
-    max_full_length: Annotated[int, Field(ge=1, strict=True)] = 1024
+    max_full_length: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 1024
 
     def options(self) -> VerticalAttention | None:
         """As the extraction takes them; None is off."""

@@ -24,19 +24,19 @@ def _known(models: tuple[str, ...]) -> tuple[str, ...]:
 
 
 ModelNames = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_known)]
-Count = Annotated[int, Field(ge=1, strict=True)]
+Count = Annotated[int, Field(ge=1, le=100_000, strict=True)]
 
 
 class TokenProbes(BaseModel):
     """Shape and training of the token probes; see ``TokenProbeOptions``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
-    depth: Count = 1
-    width: Count = 128
-    heads: Count = 4
-    learning_rate: float = Field(default=1e-3, gt=0, lt=1)
-    weight_decay: float = Field(default=0.0, ge=0, lt=1)
+    depth: Annotated[int, Field(ge=1, le=100, strict=True)] = 1
+    width: Annotated[int, Field(ge=1, le=10_000, strict=True)] = 128
+    heads: Annotated[int, Field(ge=1, le=1000, strict=True)] = 4
+    learning_rate: float = Field(default=1e-3, gt=0, lt=1, strict=True)
+    weight_decay: float = Field(default=0.0, ge=0, lt=1, strict=True)
     batch: Count = 32
     epochs: Count = 50
     patience: Count = 5

@@ -7,9 +7,11 @@ import dagster as dg
 import pandas as pd
 
 from ta_assets import plots
+from ta_assets.core.errors import InputError
 from ta_assets.partitions import Partitions
 from ta_assets.probe_data import stored_folds, stored_split
 from ta_assets.provenance import World, output, shared_corpora, study_options
+from ta_assets.studies import Studies
 from ta_assets.tables import SentenceTable
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
@@ -24,18 +26,10 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, rollouts: RolloutsResource, language_model: LanguageModelResource
     ) -> dg.Output[list[int]]:
         """Ids of a setting's problems, sorted: all of its corpus, a seeded sample, or those that settings share."""
-        from ta_assets.core.splits import sample_problem_ids, shared_problem_ids
-
         name = context.partition_key
-        study = studies.by_setting[name]
-        setting = study.settings[name]
-        available = rollouts.list_problem_ids(study.source(setting.corpus))
-        shared = shared_corpora(studies, name)
-        if shared:
-            available = shared_problem_ids([rollouts.list_problem_ids(study.source(corpus)) for corpus in shared])
-        ids = sample_problem_ids(available, setting.problems, setting.problems_seed)
+        ids, available = chosen_ids(studies, rollouts, name)
         made_from = World(studies, rollouts, language_model).made_from("problem_ids", name)
-        return output(ids, made_from, {"problems": len(ids), "available": len(available), "ids": str(ids)})
+        return output(ids, made_from, {"problems": len(ids), "available": available, "ids": str(ids)})
 
     @dg.asset(partitions_def=partitions.setting, code_version="1", group_name="data")
     def splits(context: dg.AssetExecutionContext, problem_ids: list[int]) -> dg.Output[dict[str, Any]]:
@@ -77,6 +71,29 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         return output(table, made_from, _facts(table))
 
     return [problem_ids, splits, sentences]
+
+
+def chosen_ids(studies: Studies, rollouts: RolloutsResource, name: str) -> tuple[list[int], int]:
+    """The sorted ids of a setting's problems, and how many there were to choose from.
+
+    Raises:
+        InputError: the data cannot be listed, settings that share their problems have none in common, or too few.
+    """
+    from ta_assets.core.splits import MIN_PROBLEMS, sample_problem_ids, shared_problem_ids
+
+    study = studies.by_setting[name]
+    setting, corpora = study.settings[name], shared_corpora(studies, name)
+    listed = [rollouts.list_problem_ids(study.source(corpus)) for corpus in corpora or (setting.corpus,)]
+    if not set.intersection(*map(set, listed)):
+        counts = ", ".join(str(len(ids)) for ids in listed)
+        expected = f"problems that {', '.join(corpora)} have in common"
+        raise InputError(study.path, f"settings.{name}.shared_problems", f"none among {counts}", expected)
+    available = shared_problem_ids(listed)
+    ids = sample_problem_ids(available, setting.problems, setting.problems_seed)
+    if len(ids) < MIN_PROBLEMS:
+        expected = f"at least {MIN_PROBLEMS} problems in {study.source(setting.corpus).prefix}, one for each part"
+        raise InputError(study.path, f"settings.{name}", ids, expected)
+    return ids, len(available)
 
 
 def union(problem_ids: Mapping[str, list[int]]) -> list[int]:

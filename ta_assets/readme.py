@@ -45,7 +45,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
         path = readme_path(study, store.base)
         if study.readme is None and not path.exists():
             write_file(path, f"# Results of {study.name}\n\n{_start(study)}\n{_end(study)}\n".encode())
-        old = _read(path)
+        old = read_readme(path)
         new = with_block(old, study, block, path)
         if new != old:
             write_file(path, new.encode())
@@ -61,8 +61,17 @@ def block_made_from(block: str) -> dict[str, str]:
 
 
 def readme_path(study: Study, base: Path) -> Path:
-    """The file that holds a study's block."""
-    return base / study.name / "README.md" if study.readme is None else Path(study.readme).resolve()
+    """The file that holds a study's block.
+
+    Raises:
+        InputError: a link leads from the current directory to a file outside it.
+    """
+    if study.readme is None:
+        return base / study.name / "README.md"
+    path = Path(study.readme).resolve()
+    if not path.is_relative_to(Path.cwd().resolve()):
+        raise InputError(study.path, "readme", study.readme, f"a file below the current directory, not {path}")
+    return path
 
 
 def stored_block(study: Study, base: Path) -> str | None:
@@ -71,10 +80,24 @@ def stored_block(study: Study, base: Path) -> str | None:
     if not path.is_file():
         return None
     try:
-        start, end = _positions(_read(path), study, path)
+        start, end = _positions(read_readme(path), study, path)
     except InputError:
         return None
-    return _read(path)[start:end].strip("\n")
+    return read_readme(path)[start:end].strip("\n")
+
+
+def read_readme(path: Path) -> str:
+    """The text of the file that holds a block.
+
+    Raises:
+        InputError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            path, "file", type(error).__name__, f"a readable UTF-8 file with the study's markers ({error})"
+        ) from None
 
 
 def with_block(text: str, study: Study, block: str, source: Path) -> str:
@@ -181,12 +204,3 @@ def _positions(text: str, study: Study, source: Path) -> tuple[int, int]:
     if end < start:
         raise InputError(source, _end(study), "before the start marker", "the end marker after it")
     return start, end
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            path, "file", type(error).__name__, f"a readable UTF-8 file with the study's markers ({error})"
-        ) from None

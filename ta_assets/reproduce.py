@@ -23,6 +23,7 @@ from ta_assets.core.metrics import evaluate
 from ta_assets.core.options import VERTICAL_MODELS, ProbeOptions
 from ta_assets.core.probes import NEEDS_ACTIVATIONS, SEED_FREE, ProbeData, fit_scores
 from ta_assets.core.values import Split
+from ta_resources.problem_files import read_json
 
 EXIT_BAD_INPUT = 2
 REFITTED = tuple(model for model in SEED_FREE if model not in (*NEEDS_ACTIVATIONS, *VERTICAL_MODELS))
@@ -106,8 +107,7 @@ def read_labels(path: Path) -> pd.DataFrame:
     """
     table = _read_table(path, LABEL_NUMBERS, ("chunk_text",))
     _require_anchors(table, path)
-    if not all(isinstance(text, str) for text in table["chunk_text"]):
-        raise InputError(path, "chunk_text", "a value that is no text", "text in every row")
+    _require_texts(table, "chunk_text", path)
     return _sorted_once(table, list(KEY_COLUMNS), path)
 
 
@@ -115,7 +115,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
     """Read scores per seed, sorted by (seed, problem_id, chunk_idx): of tied scores the earlier sentence wins.
 
     Raises:
-        InputError: as ``read_labels``; no score column, or a seed without val or test rows.
+        InputError: as ``read_labels``; a part that is no text, no score column, or a seed without val or test rows.
     """
     table = _read_table(path, PREDICTION_NUMBERS, ("split",))
     _require_anchors(table, path)
@@ -123,6 +123,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
     if not scores:
         raise InputError(path, "columns", list(table.columns), f"at least one {SCORE_PREFIX}<model>")
     _require_numbers(table, scores, path)
+    _require_texts(table, "split", path)
     for seed, parts in table.groupby("seed")["split"]:
         if set(parts) != set(SCORED_PARTS):
             raise InputError(path, f"split of seed {seed}", sorted(map(str, set(parts))), "rows of val and of test")
@@ -136,9 +137,10 @@ def read_splits(path: Path) -> Split:
         InputError: unreadable, not of this shape, an empty part, or a problem in two parts.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        raw = path.read_bytes()
+    except OSError as error:
         raise InputError(path, "file", str(error), "a readable JSON file") from error
+    content = read_json(str(path), raw)
     parts: dict[str, tuple[int, ...]] = {}
     for name in ("train", "val", "test"):
         ids = content.get(name) if isinstance(content, dict) else None
@@ -174,7 +176,7 @@ def _published(rows: pd.DataFrame, scores: np.ndarray, inside: np.ndarray) -> di
 def _read_table(path: Path, numbers: Sequence[str], texts: Sequence[str]) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # pyarrow raises errors of many kinds
         raise InputError(path, "file", str(error), "a readable parquet file") from error
     absent = [name for name in (*numbers, *texts) if name not in table.columns]
     if absent:
@@ -196,6 +198,12 @@ def _require_numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) ->
         bad = int(np.count_nonzero(~np.isfinite(values)))
         if bad:
             raise InputError(path, name, f"{bad} values absent or not finite in float32", "finite numbers in every row")
+
+
+def _require_texts(table: pd.DataFrame, column: str, path: Path) -> None:
+    others = [value for value in table[column] if not isinstance(value, str)]
+    if others:
+        raise InputError(path, column, f"{others[0]!r}, which is no text", "text in every row")
 
 
 def _require_anchors(table: pd.DataFrame, path: Path) -> None:

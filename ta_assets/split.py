@@ -33,6 +33,8 @@ def sentences_of(path: Path) -> list[str]:
     Raises:
         InputError: the file cannot be read, is not UTF-8, or holds no sentence.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would be waited for
+        raise InputError(path, "file", "no regular file", "a readable UTF-8 text")
     try:
         text = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:

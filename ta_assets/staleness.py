@@ -19,7 +19,12 @@ from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
 from dagster._utils.cached_method import cached_method
 
+from ta_assets.core.errors import InputError
 from ta_assets.provenance import MADE_FROM, mismatches
+from ta_resources.hub_client import HubFailedError
+
+OURS = {InputError.__name__, HubFailedError.__name__}
+"""Errors that say all there is to say; Dagster stores an error's class by name."""
 
 
 @dataclass(frozen=True)
@@ -185,8 +190,11 @@ class Instance:
 
 
 def _root_cause(error: Any) -> str:
-    """Class and message of the innermost cause of a serialized error, on one line."""
-    while error is not None and error.cause is not None:
+    """Class and message of the cause of a serialized error, on one line: ours, else the innermost.
+
+    Ours was raised from an inner library's because it says more: which file, and what should be there.
+    """
+    while error is not None and error.cause is not None and error.cls_name not in OURS:
         error = error.cause
     return "" if error is None else " ".join(error.message.split())
 

@@ -1,6 +1,6 @@
 """The studies that one instance holds, and the only reader of study files.
 
-Stays out: the shape of a study (``study.py``), partitions (``partitions.py``).
+Stays out: the shape of a study (``study.py``), YAML (``study_yaml.py``), partitions (``partitions.py``).
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from ta_assets.core.errors import InputError
+from ta_assets.core.errors import InputError, shown
 from ta_assets.study import Study
+from ta_assets.study_sections import FieldError
+from ta_assets.study_yaml import read_yaml
 
 SHIPPED = Path(__file__).parent / "studies"
 STUDY_VARIABLE = "TA_STUDY"
@@ -78,12 +79,21 @@ def load_studies(chosen: str | None = None) -> Studies:
     shipped = {path.stem: read_study(path) for path in sorted(SHIPPED.glob("*.yaml"))}
     if chosen in shipped:
         return Studies(tuple(shipped.values()), current=chosen)
-    path = Path(chosen).expanduser()
-    if not path.is_file():
+    path = _file(chosen)
+    if path is None:
         names = ", ".join(sorted(shipped))
         raise InputError(f"environment variable {STUDY_VARIABLE}", "value", chosen, f"one of {names}, or a study file")
     study = read_study(path)
     return Studies((*shipped.values(), study), current=study.name)
+
+
+def _file(chosen: str) -> Path | None:
+    """The file that somebody means; None where there is none, or none can have that name."""
+    try:
+        path = Path(chosen).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError):  # a name that is too long, a home of nobody
+        return None
 
 
 def read_study(path: Path) -> Study:
@@ -92,12 +102,7 @@ def read_study(path: Path) -> Study:
     Raises:
         InputError: it cannot be read, is not YAML, or breaks the shape; all faults are listed with their YAML paths.
     """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, "file", type(error).__name__, f"a readable UTF-8 file ({error})") from None
-    except yaml.YAMLError as error:
-        raise InputError(path, "file", str(error), "valid YAML") from None
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(path, "file", content, "a mapping with name, dataset, models and settings")
     try:
@@ -107,17 +112,23 @@ def read_study(path: Path) -> Study:
 
 
 def _listed(path: Path, faults: Sequence[Mapping[str, Any]]) -> InputError:
-    lines = []
-    for fault in faults:
-        # pydantic adds the branch of a union to the location; people know only the keys that they wrote
-        where = ".".join(
-            str(part) for part in fault["loc"] if not str(part).startswith(("literal[", "function-", "constrained-"))
-        )
-        lines.append((where or "file", fault["input"] if fault["loc"] else None, _in_words(fault)))
+    lines = [_named(fault) for fault in faults]
     if len(lines) == 1:
         return InputError(path, *lines[0])
-    listing = "; ".join(f"{where}: found {value!r}, {words}" for where, value, words in lines)
+    listing = "; ".join(f"{where}: found {shown(value)}, {words}" for where, value, words in lines)
     return InputError(path, lines[0][0], lines[0][1], f"no fault, but there are {len(lines)}: {listing}")
+
+
+def _named(fault: Mapping[str, Any]) -> tuple[str, Any, str]:
+    """Field, value and expectation of one fault."""
+    error = fault.get("ctx", {}).get("error")
+    if isinstance(error, FieldError):
+        return error.field, error.value, error.expected
+    # pydantic adds the branch of a union to the location; people know only the keys that they wrote
+    where = ".".join(
+        str(part) for part in fault["loc"] if not str(part).startswith(("literal[", "function-", "constrained-"))
+    )
+    return where or "file", None if fault["type"] == "missing" else fault["input"], _in_words(fault)
 
 
 def _in_words(fault: Mapping[str, Any]) -> str:
@@ -131,18 +142,3 @@ def _in_words(fault: Mapping[str, Any]) -> str:
         "less_than_equal": f"at most {context.get('le')}",
     }
     return words.get(fault["type"], str(fault["msg"]).removeprefix("Value error, "))
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Safe loading that refuses a key given twice, of which YAML would silently keep the last."""
-
-
-def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    twice = sorted({str(key) for key in keys if keys.count(key) > 1})
-    if twice:
-        raise yaml.constructor.ConstructorError(None, None, f"key given twice: {', '.join(twice)}", node.start_mark)
-    return loader.construct_mapping(node, deep=True)
-
-
-_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

@@ -33,6 +33,7 @@ from ta_assets.study_sections import (
     SEEDS,
     Dataset,
     Deferral,
+    FieldError,
     Inference,
     InnerPath,
     Labels,
@@ -44,6 +45,7 @@ from ta_assets.study_sections import (
     Splits,
     Statistics,
     Verification,
+    is_path,
 )
 
 
@@ -84,55 +86,48 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _known_models(self) -> Study:
-        unknown = [
-            f"settings.{name}.model: {s.model!r}" for name, s in self.settings.items() if s.model not in self.models
-        ]
+        unknown = {f"settings.{name}.model": s.model for name, s in self.settings.items() if s.model not in self.models}
         if unknown:
-            raise ValueError(f"{', '.join(unknown)}: must be one of models ({', '.join(self.models)})")
+            found = next(iter(unknown.values())) if len(unknown) == 1 else list(unknown.values())
+            raise FieldError(", ".join(unknown), found, f"one of models ({', '.join(self.models)})")
         return self
 
     @model_validator(mode="after")
     def _models_have_their_input(self) -> Study:
-        token_probes = [model for model in self.probes.models if model in TOKEN_PROBES]
-        if token_probes and self.extraction.pooling != "tokens":
-            raise ValueError(
-                f"probes.models: {', '.join(token_probes)}: must have extraction.pooling: tokens, "
-                f"not {self.extraction.pooling}"
-            )
-        if token_probes and self.labels.target != "anchor_binary":
-            raise ValueError(
-                f"probes.models: {', '.join(token_probes)}: must have labels.target: anchor_binary, "
-                f"not {self.labels.target}"
-            )
-        vertical = [model for model in self.probes.models if model in VERTICAL_MODELS]
-        if vertical and self.extraction.vertical_attention.mode == "off":
-            raise ValueError(
-                f"probes.models: {', '.join(vertical)}: must have extraction.vertical_attention.mode: light or full"
-            )
+        absent = {model: why for model in self.probes.models if (why := self.missing_input(model))}
+        if absent:
+            raise FieldError("probes.models", list(absent), "; ".join(dict.fromkeys(absent.values())))
         return self
+
+    def missing_input(self, model: str) -> str | None:
+        """What a probe would need of the other sections, in words; None when it has all."""
+        if model in TOKEN_PROBES and self.extraction.pooling != "tokens":
+            return f"extraction.pooling: tokens, not {self.extraction.pooling}"
+        if model in TOKEN_PROBES and self.labels.target != "anchor_binary":
+            return f"labels.target: anchor_binary, not {self.labels.target}"
+        if model in VERTICAL_MODELS and self.extraction.vertical_attention.mode == "off":
+            return "extraction.vertical_attention.mode: light or full"
+        return None
 
     @model_validator(mode="after")
     def _verifiable_labels(self) -> Study:
         fields = (COUNTERFACTUAL, RESAMPLING)
         if self.verifies_labels and self.labels.field not in fields:
-            raise ValueError(
-                f"labels.field: {self.labels.field!r} cannot be recomputed; verification.problem needs none, or one of "
-                f"{', '.join(fields)}"
-            )
+            expected = f"one of {', '.join(fields)}, which can be recomputed; or verification.problem: none"
+            raise FieldError("labels.field", self.labels.field, expected)
         return self
 
     @model_validator(mode="after")
     def _known_deferral_probe(self) -> Study:
         if self.deferral.probe not in (None, *self.probes.models):
-            models = ", ".join(self.probes.models)
-            raise ValueError(f"deferral.probe: {self.deferral.probe!r}: must be one of {models}")
+            raise FieldError("deferral.probe", self.deferral.probe, f"one of {', '.join(self.probes.models)}")
         return self
 
     @model_validator(mode="after")
     def _sweepable(self) -> Study:
         found = sweep_plan.faults(self)
         if found:
-            raise ValueError("; ".join(found))
+            raise FieldError("sweep", self.sweep, "; ".join(found))
         return self
 
     @property
@@ -207,7 +202,7 @@ class Study(Section):
         return InferenceOptions(**self.inference.model_dump())
 
     def _place(self, where: str) -> str:
-        return str(self._resolve(where)) if where.startswith((".", "/", "~")) else where
+        return str(self._resolve(where)) if is_path(where) else where
 
     def _resolve(self, folder: str) -> Path:
         return (self.path.parent / Path(folder).expanduser()).resolve()

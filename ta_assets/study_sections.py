@@ -6,7 +6,8 @@ Stays out: how sections fit together (``study.py``), the sections with rules of 
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -37,11 +38,61 @@ NAME_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 
+MAX_SEED = 2**32 - 1
+"""The largest that numpy's and scikit-learn's generators take."""
+
+MAX_DRAWS = 1_000_000
+"""Of any resampling: a study with more would not end, and its Monte Carlo error is below every figure shown."""
+
+
+FORBIDDEN = set('\\<>|"`*?')
+"""Another system would take a backslash for a separator; the others are markup, where a path is shown."""
+
+
+class FieldError(ValueError):
+    """What a validator found that looks at several keys, and so must say itself where it looked.
+
+    Attributes:
+        field: dotted path in the study file.
+        value: what was found there.
+        expected: what should have been there, in words.
+    """
+
+    def __init__(self, field: str, value: object, expected: str) -> None:
+        self.field, self.value, self.expected = field, value, expected
+        super().__init__(f"{field}: {value!r}: {expected}")
+
+
 def _inside(path: str) -> str:
-    parts = PurePosixPath(path)
-    if parts.is_absolute() or ".." in parts.parts or "\\" in path or not parts.parts:
-        raise ValueError("must be a relative path inside the dataset, without '..'")
+    parts = path.split("/")
+    if not path.isprintable() or FORBIDDEN & set(path) or any(part in ("", ".", "..") for part in parts):
+        raise ValueError(
+            f"must be a relative path of printable characters, without '..' and {''.join(sorted(FORBIDDEN))}"
+        )
     return path
+
+
+def _path(path: str) -> str:
+    try:
+        Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError("must be a path below a home that exists") from None
+    if not path.strip() or not path.isprintable():
+        raise ValueError("must be a path of printable characters")
+    return path
+
+
+def is_path(model: str) -> bool:
+    """Whether a language model is a local folder rather than an id on the Hub."""
+    return model.startswith((".", "/", "~"))
+
+
+def _model(model: str) -> str:
+    if is_path(model):
+        return _path(model)
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model):
+        raise ValueError("must be a Hub id such as owner/name, or a path that starts with . or / or ~")
+    return model
 
 
 def _strictly_integer(value: object) -> object:
@@ -52,21 +103,32 @@ def _strictly_integer(value: object) -> object:
 
 InnerPath = Annotated[str, AfterValidator(_inside)]
 
+FolderPath = Annotated[str, AfterValidator(_path)]
+
+ModelPlace = Annotated[str, AfterValidator(_model)]
+
+Revision = Annotated[str, StringConstraints(pattern=r"^[\w./+@-]+$")]
+
 Integer = Annotated[int, BeforeValidator(_strictly_integer)]
+
+Seed = Annotated[Integer, Field(ge=0, le=MAX_SEED)]
+
+Number = Annotated[float, Field(strict=True)]
+"""Not strictly, a yes would be 1.0."""
 
 
 class Section(BaseModel):
     """Frozen, and without keys that nobody reads."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class Dataset(Section):
     """Where the traces lie: ``repo_id`` on the Hub, or ``folder`` (relative to the study file) of the same layout."""
 
     repo_id: Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
-    folder: str | None = None
-    revision: str = "main"
+    folder: FolderPath | None = None
+    revision: Revision = "main"
     temperature: InnerPath = "temperature_0.6_top_p_0.95"
 
     @model_validator(mode="after")
@@ -83,15 +145,15 @@ class Model(Section):
     """
 
     folder: InnerPath
-    language_model: str
-    revision: str = "main"
+    language_model: ModelPlace
+    revision: Revision = "main"
 
 
 class Labels(Section):
     """How sentences become labels, see ``LabelRule``; and which label is the target, see ``core.targets``."""
 
-    field: str = DEFAULT_LABEL_FIELD
-    anchor_percentile: float = Field(default=90.0, gt=0, lt=100)
+    field: Annotated[str, StringConstraints(min_length=1)] = DEFAULT_LABEL_FIELD
+    anchor_percentile: Number = Field(default=90.0, gt=0, lt=100)
     drop_last_chunk: bool = True
     missing: Literal["error", "zero"] = "error"
     rollouts: Integer = Field(default=100, ge=1, le=100_000)
@@ -105,10 +167,10 @@ class Splits(Section):
     """
 
     scheme: Literal["single", "lopo"] = "single"
-    train: float = Field(default=0.7, gt=0, lt=1)
-    val: float = Field(default=0.15, gt=0, lt=1)
-    test: float = Field(default=0.15, gt=0, lt=1)
-    seed: Integer = Field(default=0, ge=0)
+    train: Number = Field(default=0.7, gt=0, lt=1)
+    val: Number = Field(default=0.15, gt=0, lt=1)
+    test: Number = Field(default=0.15, gt=0, lt=1)
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> Splits:
@@ -121,10 +183,10 @@ class Splits(Section):
 class Probes(Section):
     """Knobs of the probes and of their tables; see ``ProbeOptions``."""
 
-    mlp_hidden: Integer = Field(default=100, ge=1)
-    mlp_max_iter: Integer = Field(default=300, ge=1)
-    k_values: tuple[Annotated[Integer, Field(ge=1)], ...] = Field(default=(5, 10), min_length=1)
-    position_bins: Integer = Field(default=5, ge=0)
+    mlp_hidden: Integer = Field(default=100, ge=1, le=10_000)
+    mlp_max_iter: Integer = Field(default=300, ge=1, le=100_000)
+    k_values: tuple[Annotated[Integer, Field(ge=1, le=10_000)], ...] = Field(default=(5, 10), min_length=1)
+    position_bins: Integer = Field(default=5, ge=0, le=1000)
     best_of_k: Integer = Field(default=1, ge=1, le=SEEDS)
     models: ModelNames = DEFAULT_MODELS
     token_probes: TokenProbes = TokenProbes()
@@ -134,18 +196,18 @@ class Probes(Section):
 class Statistics(Section):
     """Sizes of the resampling."""
 
-    bootstrap: Integer = Field(default=2000, ge=100)
-    permutations: Integer = Field(default=200, ge=200)
+    bootstrap: Integer = Field(default=2000, ge=100, le=MAX_DRAWS)
+    permutations: Integer = Field(default=200, ge=200, le=MAX_DRAWS)
 
 
 class Inference(Section):
     """Knobs of the comparison of probes with baselines; see ``InferenceOptions``."""
 
-    permutations: Integer = Field(default=1000, ge=200)
-    margin: float = Field(default=0.02, gt=0, lt=1)
-    deltas: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(default=(0.02, 0.05, 0.1), min_length=1)
-    ceiling_draws: Integer = Field(default=200, ge=20)
-    seed: Integer = Field(default=0, ge=0)
+    permutations: Integer = Field(default=1000, ge=200, le=MAX_DRAWS)
+    margin: Number = Field(default=0.02, gt=0, lt=1)
+    deltas: tuple[Annotated[Number, Field(gt=0, lt=1)], ...] = Field(default=(0.02, 0.05, 0.1), min_length=1)
+    ceiling_draws: Integer = Field(default=200, ge=20, le=MAX_DRAWS)
+    seed: Seed = 0
 
 
 class Deferral(Section):
@@ -154,9 +216,9 @@ class Deferral(Section):
     probe: Name | None = None
     """One of ``probes.models``; by default ``linear_probe`` where it is one of them, else the last of them."""
     objective: Literal["budget", "error"] = "budget"
-    budget: float = Field(default=0.2, ge=0, le=1)
+    budget: Number = Field(default=0.2, ge=0, le=1)
     """Largest share of sentences to defer, where the objective is ``budget``."""
-    error: float = Field(default=0.1, ge=0, le=1)
+    error: Number = Field(default=0.1, ge=0, le=1)
     """Largest share of errors among the decided sentences, where the objective is ``error``."""
     quantiles: Integer = Field(default=101, ge=2, le=1001)
     group: Literal["none", "function_tag", "position_third"] = "none"
@@ -170,9 +232,9 @@ class Verification(Section):
     """Which problem of each corpus; ``auto`` is the smallest id whose rollouts are on this machine."""
     similarity: Literal["embedding", "text"] = "embedding"
     """When a resampled sentence is another one: its cosine is below ``threshold``, or its text differs."""
-    embedding_model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    embedding_model: ModelPlace = "sentence-transformers/all-MiniLM-L6-v2"
     """A Hub id, or a local folder when it starts with ``.``, ``/`` or ``~``."""
-    threshold: float = Field(default=0.8, gt=-1, le=1)
+    threshold: Number = Field(default=0.8, gt=-1, le=1)
 
 
 class Setting(Section):
@@ -182,7 +244,7 @@ class Setting(Section):
     solutions: Literal["correct", "incorrect"]
     problems: Annotated[Integer, Field(ge=MIN_PROBLEMS)] | None = None
     """How many problems, drawn with ``problems_seed``; all when absent."""
-    problems_seed: Integer = Field(default=0, ge=0)
+    problems_seed: Seed = 0
     shared_problems: bool = False
     """Use the problems that all settings of the study with this flag have."""
 

@@ -149,7 +149,11 @@ def faults(study: Study) -> list[str]:
     if not found:
         try:
             for factors in combinations(study):
-                varied(study, factors)
+                changed, probe = varied(study, factors), str(factors.get(PROBE, DEFAULT_PROBE))
+                absent = changed.missing_input(probe)
+                if absent:
+                    found.append(f"sweep: {factors}: probe {probe} needs {absent}")
+                    break
         except ValidationError as error:
             found.append(f"sweep: {'; '.join(fault['msg'] for fault in error.errors())}")
         except ValueError as error:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import dagster as dg
 
 from ta_assets.activations import GPU_POOL
+from ta_assets.core.markdown import escape
 from ta_assets.partitions import Partitions
 from ta_assets.staleness import Instance
 from ta_checks import INVARIANTS, Invariant
@@ -45,7 +46,7 @@ def evaluate(invariant: Invariant, evidence: Evidence) -> dg.AssetCheckResult:
         check_name=invariant.name,
         passed=verdict.passed,
         severity=severity,
-        description=verdict.message or None,
+        description=escape(verdict.message) or None,  # Dagster's pages read Markdown there
         metadata={**verdict.to_metadata(), PARAMETERS: invariant.parameters(evidence.study)},
     )
 

@@ -78,18 +78,21 @@ def junit_xml(report: ReleaseReport) -> str:
 
 
 def text(report: ReleaseReport) -> str:
-    """Render a table for the terminal; messages only where something is to be said."""
+    """Render a table for the terminal; messages only where something is to be said, long ones in full below it."""
     headers = ("status", "check", "cell", "observed", "required", "message")
     lines: list[tuple[str, ...]] = [headers]
+    in_full: list[str] = []
     for row in report.red_first:
         message = "" if row.verdict.passed else _printable(row.verdict.message)
         if len(message) > MAX_TERMINAL_MESSAGE:
+            in_full.append(_printable(f"{row.name} of {row.cell}: ") + message)
             message = message[: MAX_TERMINAL_MESSAGE - 1] + "…"
         lines.append((row.status.upper(), *map(_printable, (row.name, row.cell, *_bound(row))), message))
     widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
     lines.insert(1, tuple("-" * width for width in widths))
     made = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return "\n".join([*made, "", _printable(f"{report.study}: {report.summary}")]) + "\n"
+    below = ["", *in_full] if in_full else []
+    return "\n".join([*made, *below, "", _printable(f"{report.study}: {report.summary}")]) + "\n"
 
 
 def _bound(row: CheckRow) -> tuple[str, str]:

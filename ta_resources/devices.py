@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 COMPUTE_DTYPES = ("float32", "bfloat16", "float16")
 STORAGE_DTYPES = ("float16", "float32")
+OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "not enough memory")
+"""What CUDA, MPS and the cpu allocator write into a bare RuntimeError."""
 DEVICE_PATTERN = re.compile(r"cpu|mps|cuda(:\d+)?")
 
 
@@ -85,6 +87,16 @@ def _has_bfloat16(device: torch.device) -> bool:
     except (RuntimeError, TypeError):
         return False
     return True
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a host or a device has no memory left."""
+    import torch
+
+    text = str(error).lower()
+    return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or any(
+        known in text for known in OUT_OF_MEMORY_TEXTS
+    )
 
 
 def free_device_memory(device: torch.device) -> None:

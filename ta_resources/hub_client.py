@@ -91,7 +91,7 @@ class HubClient:
         response = self._request("GET", f"{url}?{query}" if query else url, what)
         try:
             return response.json(), response.links.get("next", {}).get("url")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             expected = "JSON from a Hub: check endpoint, HF_ENDPOINT and any proxy"
             raise InputError(url, "answer", response.text[:80], expected) from error
 

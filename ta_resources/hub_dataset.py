@@ -136,7 +136,11 @@ class HubDataset:
             url = f"{self._api}/tree/{commit}/{quote(self._prefix, safe='')}"
             ids = set()
             query: str | None = "recursive=False&expand=False"
+            asked: set[str] = set()
             while query is not None:
+                if query in asked:
+                    raise InputError(self._name, "listing", query, "each page once, not pages in a circle")
+                asked.add(query)
                 page, following = self._client.get_json(url, what=f"listing of {self._name}", query=query)
                 ids |= {found for entry in _entries(url, page) if (found := self._problem_of(entry)) is not None}
                 # Only the cursor is taken from the next address: a mirror may name the original host in it.
@@ -244,7 +248,7 @@ def _entries(url: str, page: Any) -> list[dict[str, Any]]:
 def _read_record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 

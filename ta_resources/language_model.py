@@ -18,7 +18,7 @@ from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.pooling import POOLINGS
 from ta_resources.attention_rows import require_readable
 from ta_resources.capture import Layer, block_list, resolve_blocks
-from ta_resources.devices import STORAGE_DTYPES, resolve_device, resolve_dtype, torch_dtype
+from ta_resources.devices import STORAGE_DTYPES, is_out_of_memory, resolve_device, resolve_dtype, torch_dtype
 from ta_resources.extractor import Extractor
 from ta_resources.forward import LoadedModel
 from ta_resources.model_folder import CONFIG, HubAccess, ModelFolder, open_folder, weight_files
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 UNLIMITED_TOKENS = 10**30
 """What transformers writes where a length has no limit."""
+_KNOWN_DECODER = "a decoder that this version of transformers knows by itself"
 
 
 class LanguageModelResource(dg.ConfigurableResource):
@@ -125,6 +126,7 @@ def load_base_model(
     Raises:
         InputError: an unknown architecture, a layer out of range, or weights that do not fill the model.
     """
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel
 
     weights = weight_files(folder)
@@ -132,21 +134,30 @@ def load_base_model(
     try:
         config: Any = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
         n_blocks = int(config.num_hidden_layers)
-    except (ValueError, KeyError, AttributeError, OSError) as error:
-        expected = "a decoder that this version of transformers knows by itself"
-        raise InputError(folder.source, CONFIG, str(error).split("\n")[0], expected) from error
+    except Exception as error:  # each architecture checks its configuration in its own way
+        raise InputError(folder.source, CONFIG, _in_short(error), _KNOWN_DECODER) from error
+    if n_blocks < 1:
+        raise InputError(folder.source, f"{CONFIG}: num_hidden_layers", n_blocks, "at least one block")
     blocks = resolve_blocks(layer, n_blocks, folder.source)
     config.num_hidden_layers = max(blocks) + 1
-    with _quiet_transformers():
-        model, report = AutoModel.from_pretrained(
-            path,
-            config=config,
-            dtype=dtype,
-            trust_remote_code=False,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
+    try:
+        with _quiet_transformers():
+            model, report = AutoModel.from_pretrained(
+                path,
+                config=config,
+                dtype=dtype,
+                trust_remote_code=False,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # reported, and refused below with the names of the tensors
+            )
+    except SafetensorError as error:
+        raise InputError(folder.source, weights[-1].name, _in_short(error), "whole safetensors files") from error
+    except Exception as error:  # what a configuration asks for is built by code of each architecture
+        if is_out_of_memory(error):
+            raise
+        raise InputError(folder.source, CONFIG, _in_short(error), _KNOWN_DECODER) from error
     absent = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
     if absent:
         raise InputError(folder.source, weights[0].name, absent[:5], "weights for every tensor of the architecture")
@@ -156,6 +167,11 @@ def load_base_model(
         )
     model = model.eval().requires_grad_(False).to(device)
     return model, blocks, n_blocks
+
+
+def _in_short(error: Exception) -> str:
+    """An error of a library on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 @contextmanager

@@ -20,7 +20,8 @@ class LocalFolder:
     def __init__(self, source: CorpusSource) -> None:
         check_prefix(source.prefix)
         self._prefix = source.prefix
-        self._root = Path(source.folder or "") / source.prefix
+        self._folder = Path(source.folder or "")
+        self._root = self._folder / source.prefix
 
     def list_problem_ids(self, *, refresh: bool = False) -> list[int]:
         """Sorted ids of the ``problem_N`` folders; ``refresh`` changes nothing, a folder is always read anew.
@@ -41,10 +42,10 @@ class LocalFolder:
         """Files of a problem; by default the three that every problem has.
 
         Raises:
-            InputError: a file is absent or cannot be read.
+            InputError: a file is absent, cannot be read, or is a link to what lies outside the dataset's folder.
         """
         folder = self._root / folder_name(problem_id)
-        return RawProblem(problem_id, str(folder), {name: _content(folder / name) for name in names})
+        return RawProblem(problem_id, str(folder), {name: self._content(folder / name) for name in names})
 
     def is_kept(self, problem_id: int, name: str) -> bool:
         """Whether a file of a problem is on this machine."""
@@ -55,15 +56,19 @@ class LocalFolder:
         digest = hashlib.sha256()
         names = (f"{folder_name(problem_id)}/{name}" for problem_id in self.list_problem_ids() for name in FILE_NAMES)
         for name in sorted(names):
-            content_hash = hashlib.sha256(_content(self._root / name)).hexdigest()
+            content_hash = hashlib.sha256(self._content(self._root / name)).hexdigest()
             digest.update(f"{name}\n{content_hash}\n".encode())
         return {"prefix": self._prefix, "sha256": digest.hexdigest()}
 
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(path, "file", "absent", "a file in the dataset's layout") from error
-    except OSError as error:
-        raise InputError(path, "file", error.strerror, "a file that can be read") from error
+    def _content(self, path: Path) -> bytes:
+        try:
+            place = path.resolve(strict=True)
+            if not place.is_relative_to(self._folder.resolve()):
+                raise InputError(path, "file", f"a link to {place}", "a file inside the dataset's folder")
+            if not place.is_file():
+                raise InputError(path, "file", "no regular file", "a file in the dataset's layout")
+            return place.read_bytes()
+        except FileNotFoundError as error:
+            raise InputError(path, "file", "absent", "a file in the dataset's layout") from error
+        except (OSError, RuntimeError) as error:  # links in a circle are a RuntimeError
+            raise InputError(path, "file", str(error), "a file that can be read") from error

@@ -148,7 +148,7 @@ def read_json(folder: ModelFolder, name: str) -> Mapping[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(folder.source, name, str(error), "a JSON object") from error
     if not isinstance(content, dict):
         raise InputError(folder.source, name, type(content).__name__, "a JSON object")
@@ -181,15 +181,22 @@ def weight_files(folder: ModelFolder) -> list[Path]:
             raise InputError(folder.source, WEIGHTS, found, "weights as safetensors (pickled weights can run code)")
         return [single]
     shards = read_json(folder, WEIGHTS_INDEX).get("weight_map")
-    names = sorted(set(shards.values())) if isinstance(shards, dict) else []
-    plain = [name for name in names if isinstance(name, str) and Path(name).name == name and "\\" not in name]
-    if not names or plain != names or not all(name.endswith(".safetensors") for name in names):
-        raise InputError(folder.source, f"{WEIGHTS_INDEX}: weight_map", names, "names of safetensors files beside it")
+    found = list(shards.values()) if isinstance(shards, dict) else []
+    foreign = [name for name in found if not _is_plain_safetensors(name)]
+    if not found or foreign:
+        expected = "names of safetensors files beside it"
+        raise InputError(folder.source, f"{WEIGHTS_INDEX}: weight_map", foreign, expected)
+    names = sorted(set(found))
     paths = {name: folder.file(name) for name in names}
     absent = [name for name, path in paths.items() if path is None]
     if absent:
         raise InputError(folder.source, WEIGHTS_INDEX, absent, "all shards that the index names")
     return [index, *(path for path in paths.values() if path is not None)]
+
+
+def _is_plain_safetensors(name: object) -> bool:
+    """Whether it names a safetensors file in the same folder."""
+    return isinstance(name, str) and Path(name).name == name and "\\" not in name and name.endswith(".safetensors")
 
 
 def all_files(folder: ModelFolder) -> list[Path]:

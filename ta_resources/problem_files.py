@@ -22,6 +22,10 @@ CHUNKS = "chunks_labeled.json"
 FILE_NAMES = (STATEMENT, BASE_SOLUTION, CHUNKS)
 
 _PROBLEM_FOLDER = re.compile(r"problem_([0-9]+)")
+MAX_DIGITS = 18
+"""So that an id fits into 64 bits."""
+FRACTIONS = ("accuracy", "different_trajectories_fraction")
+TAGS = "function_tags"
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,14 @@ def problem_id_of(source: str, name: str) -> int | None:
     """The id in a folder's name, or None where the name is not a problem's (FEATURES D4).
 
     Raises:
-        InputError: a number with leading zeros, which would stand for the same problem as another folder.
+        InputError: a number with leading zeros, which would stand for the same problem as another folder; or a number
+            that is too long.
     """
     match = _PROBLEM_FOLDER.fullmatch(name)
     if match is None:
         return None
+    if len(match[1]) > MAX_DIGITS:
+        raise InputError(source, name, name, f"problem_ and a number of at most {MAX_DIGITS} digits")
     if folder_name(int(match[1])) != name:
         raise InputError(source, name, name, f"{folder_name(int(match[1]))}, a number without leading zeros")
     return int(match[1])
@@ -69,8 +76,9 @@ def parse_problem(raw: RawProblem) -> Problem:
     """Validate and join the three files.
 
     Raises:
-        InputError: not UTF-8 or not JSON; not an object (problem, base solution); not a non-empty list of objects with
-            a string ``chunk``, a ``chunk_idx`` (if any) equal to its position and finite importances (chunks).
+        InputError: not UTF-8 or not JSON; not an object (problem, base solution), or a trace that is no text; not a
+            non-empty list of objects with a string ``chunk``, a ``chunk_idx`` (if any) equal to its position, finite
+            importances, fractions from 0 to 1 and tags that are texts (chunks).
     """
     statement, base_solution, chunks = (read_json(f"{raw.source}/{name}", raw.contents[name]) for name in FILE_NAMES)
     for name, value, texts in (
@@ -81,6 +89,9 @@ def parse_problem(raw: RawProblem) -> Problem:
         if not isinstance(value, dict):
             raise InputError(source, "(whole file)", value, "an object")
         for key in texts:
+            # not passed over for the next source of the trace: that would be another text
+            if not isinstance(value.get(key), str | None):
+                raise InputError(source, key, value[key], "a text or null")
             check_text(source, key, value.get(key))
     _check_chunks(f"{raw.source}/{CHUNKS}", chunks)
     return Problem(raw.problem_id, raw.source, statement, base_solution, tuple(chunks))
@@ -90,14 +101,25 @@ def read_json(source: str, content: bytes) -> Any:
     """The value of a JSON file.
 
     Raises:
-        InputError: not UTF-8, not JSON, or JSON beyond what the parser bears.
+        InputError: not UTF-8, not JSON, an object with a key given twice, or JSON beyond what the parser bears.
     """
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(source, f"byte {error.start}", content[error.start : error.end], "UTF-8 text") from error
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            key = next(key for key in keys if keys.count(key) > 1)
+            raise InputError(source, key, "given twice", "each key once, since a parser would keep the last")
+        return found
+
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=once)
+    except InputError:
+        raise
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise InputError(source, place, text[error.pos : error.pos + 40], f"JSON ({error.msg})") from error
@@ -120,6 +142,15 @@ def _check_chunks(source: str, chunks: Any) -> None:
         for key, value in chunk.items():
             if _is_importance(key) and value is not None and not _is_finite_number(value):
                 raise InputError(source, f"[{position}].{key}", value, "a finite number or null")
+        for key in FRACTIONS:
+            value = chunk.get(key)
+            if value is not None and not (_is_finite_number(value) and 0 <= value <= 1):
+                raise InputError(source, f"[{position}].{key}", value, "a number from 0 to 1, or null")
+        tags = chunk.get(TAGS)
+        if tags is not None and not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
+            raise InputError(source, f"[{position}].{TAGS}", tags, "a list of texts, or null")
+        for tag in tags or ():
+            check_text(source, f"[{position}].{TAGS}", tag)
 
 
 def check_text(source: str, field: str, text: Any) -> None:

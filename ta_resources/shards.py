@@ -22,6 +22,8 @@ FOLDER = "shards"
 ARRAYS = ("vectors", "token_spans")
 OFFSETS = "offsets"
 """Only there when every token of a sentence is stored."""
+FACTS = {"name": str, "problem_id": int, "block": int, "n_tokens": int, "text": str, "content_sha256": str}
+"""What a file says of itself."""
 KEY_CHARACTERS = 16
 """64 bits of SHA-256: a collision within one store stays out of reach."""
 
@@ -49,14 +51,14 @@ class ShardStore:
         return f"{FOLDER}/{self.extraction[:KEY_CHARACTERS]}/problem_{problem_id}-{digest}.safetensors"
 
     def find(self, name: str) -> tuple[Shard, PooledProblem] | None:
-        """The stored problem of that name when its file is whole: the content has the hash that it carries."""
+        """The stored problem of that name when its file is whole, and was written under that name."""
         path = self.base / name
         if not path.is_file():
             return None
-        shard = Shard(name, sha256_of(path))
         try:
+            shard = Shard(name, sha256_of(path))
             return shard, read_shard(self.base, shard)
-        except InputError:
+        except (InputError, OSError):
             return None
 
     def write(self, name: str, pooled: PooledProblem) -> Shard:
@@ -70,6 +72,7 @@ class ShardStore:
         if pooled.offsets is not None:
             arrays[OFFSETS] = np.ascontiguousarray(pooled.offsets)
         facts = {
+            "name": name,
             "problem_id": pooled.problem_id,
             "block": pooled.block,
             "n_tokens": pooled.n_tokens,
@@ -87,7 +90,8 @@ def read_shard(base: Path, shard: Shard) -> PooledProblem:
     """Load one problem.
 
     Raises:
-        InputError: the file is not there, is not the one that was recorded, or is damaged.
+        InputError: the file is not there, is not the one that was recorded, is damaged, is another problem's under this
+            name, or holds arrays that do not fit together or are not finite.
     """
     path = base / shard.file
     if not path.is_file():
@@ -96,6 +100,9 @@ def read_shard(base: Path, shard: Shard) -> PooledProblem:
     if found != shard.sha256:
         raise InputError(path, "sha256", found, f"{shard.sha256}, as recorded; materialize activations again")
     arrays, facts = _read(path)
+    if facts["name"] != shard.file:
+        raise InputError(path, "facts: name", facts["name"], f"{shard.file}, its own; materialize activations again")
+    _check_arrays(path, arrays)
     return PooledProblem(
         problem_id=facts["problem_id"],
         block=facts["block"],
@@ -155,11 +162,37 @@ def _read(path: Path) -> tuple[Mapping[str, np.ndarray], dict]:
             present = set(file.keys())
             names = [*ARRAYS, OFFSETS] if OFFSETS in present else ARRAYS
             arrays = {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise InputError(path, "content", str(error), "a shard of pooled activations") from None
-    if _digest(arrays) != facts.get("content_sha256"):
-        raise InputError(path, "content_sha256", facts.get("content_sha256"), "the hash of the arrays in the file")
+    for name, kind in FACTS.items():
+        found = facts.get(name) if isinstance(facts, dict) else facts
+        if type(found) is not kind:
+            raise InputError(path, f"facts: {name}", found, f"{kind.__name__}, as a shard has it")
+    if _digest(arrays) != facts["content_sha256"]:
+        raise InputError(path, "content_sha256", facts["content_sha256"], "the hash of the arrays in the file")
     return arrays, facts
+
+
+def _check_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse arrays that are not the vectors of sentences."""
+    vectors, spans, offsets = arrays["vectors"], arrays["token_spans"], arrays.get(OFFSETS)
+    if vectors.ndim != 2 or vectors.dtype not in (np.float16, np.float32):
+        raise InputError(path, "vectors", f"{vectors.dtype} {list(vectors.shape)}", "[n, d_model] float16 or float32")
+    if spans.ndim != 2 or spans.shape[1] != 2 or spans.dtype != np.int64:
+        raise InputError(path, "token_spans", f"{spans.dtype} {list(spans.shape)}", "[n_sentences, 2] int64")
+    rows = len(spans)
+    if offsets is not None:
+        steps = np.diff(offsets) if offsets.ndim == 1 and offsets.dtype == np.int64 else np.array([-1])
+        if len(offsets) != rows + 1 or offsets[0] != 0 or (steps < 0).any():
+            raise InputError(path, OFFSETS, offsets.tolist(), f"{rows + 1} numbers from 0 on that do not decrease")
+        rows = int(offsets[-1])
+    if len(vectors) != rows:
+        raise InputError(path, "vectors", f"{len(vectors)} rows", f"{rows}, as the spans say")
+    if (spans[:, 0] < 0).any() or (spans[:, 1] <= spans[:, 0]).any():
+        raise InputError(path, "token_spans", spans.tolist(), "0 <= start < end in each")
+    wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if wrong.size:
+        raise InputError(path, f"vectors: row {wrong[0]}", "NaN or infinity", "finite numbers")
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:

@@ -2,7 +2,7 @@
 
 One folder an artifact: ``{base}/{asset}/{partition}/`` holds the files and a ``manifest.json`` with their hashes. A
 folder appears as a whole and is verified whenever it is read. Stays out: activations' vectors (``shards.py``), which
-the artifact only names.
+the artifact only names; what an artifact must look like (``artifact_shapes.py``).
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from pydantic import Field
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import CellResult, CrossFitted, Markdown, SeedFreeScores
+from ta_resources.artifact_shapes import check_record, check_value
 from ta_resources.atomic import recover_folder, sha256_of, write_folder
 from ta_resources.shards import Shard
 
 MANIFEST = "manifest.json"
 VALUE = "value"
+SUFFIXES = (".parquet", ".md", ".json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +100,7 @@ class ArtifactStore(dg.ConfigurableResource):
         """Read a value back.
 
         Raises:
-            InputError: it is not there, or a file is not the one that was stored.
+            InputError: it is not there, a file is not the one that was stored, or it is not what the asset stores.
         """
         folder = self.folder(asset, partition)
         manifest = self._manifest(asset, partition)
@@ -107,10 +109,16 @@ class ArtifactStore(dg.ConfigurableResource):
             found = sha256_of(path) if path.is_file() else None
             if found != expected:
                 raise InputError(path, "sha256", found, f"{expected}, as stored; materialize {asset} again")
-        parts: dict[str, Any] = {Path(name).stem: _decoded(folder / name) for name in manifest["files"]}
+        files = {Path(name).stem: folder / name for name in manifest["files"]}
+        parts: dict[str, Any] = {name: _decoded(path) for name, path in files.items()}
         if manifest["kind"] == VALUE:
+            if set(parts) != {VALUE}:
+                raise InputError(folder / MANIFEST, "files", sorted(parts), f"one file {VALUE}")
+            check_value(asset, parts[VALUE], folder)
             return parts[VALUE]
-        return RECORDS[manifest["kind"]](**parts)
+        record = RECORDS[manifest["kind"]]
+        check_record(record, parts, files, folder / MANIFEST)
+        return record(**parts)
 
     def hashes(self, asset: str, partition: str) -> dict[str, str | None]:
         """SHA-256 of every file of an artifact as it lies on disk now, by path relative to the base; None if absent.
@@ -120,7 +128,7 @@ class ArtifactStore(dg.ConfigurableResource):
         folder = self.folder(asset, partition)
         recover_folder(folder)
         found: dict[str, str | None] = {
-            path.relative_to(self.base).as_posix(): sha256_of(path)
+            path.relative_to(self.base).as_posix(): sha256_of(path) if path.is_file() else None
             for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
         }
         try:
@@ -139,14 +147,21 @@ class ArtifactStore(dg.ConfigurableResource):
         path = self.folder(asset, partition) / MANIFEST
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
-            kind, names = manifest["kind"], list(manifest["files"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(path, "content", str(error), f"a manifest; materialize {asset} again") from None
-        if kind not in {VALUE, *RECORDS}:
+        if not isinstance(manifest, dict):
+            raise InputError(path, "content", manifest, f"a manifest; materialize {asset} again")
+        kind, files = manifest.get("kind"), manifest.get("files")
+        if kind not in [VALUE, *RECORDS]:
             raise InputError(path, "kind", kind, f"one of {', '.join([VALUE, *RECORDS])}")
-        outside = [name for name in names if Path(name).name != name]
+        if not isinstance(files, dict) or not files:
+            raise InputError(path, "files", files, "names of files with their hashes")
+        for name, found in files.items():
+            if not isinstance(found, str):
+                raise InputError(path, f"files.{name}", found, "a SHA-256 in hexadecimal digits")
+        outside = [name for name in files if Path(name).name != name or Path(name).suffix not in SUFFIXES]
         if outside:
-            raise InputError(path, "files", outside, "names of files in this folder")
+            raise InputError(path, "files", outside, f"names of files in this folder, ending in {', '.join(SUFFIXES)}")
         return manifest
 
 
@@ -196,11 +211,16 @@ def _encoded(name: str, part: object) -> tuple[str, bytes]:
 
 
 def _decoded(path: Path) -> object:
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    if path.suffix == ".md":
-        return Markdown(path.read_bytes().decode())
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        if path.suffix == ".md":
+            return Markdown(path.read_bytes().decode())
+        return json.loads(path.read_text(encoding="utf-8"))
+    except Exception as error:  # pyarrow raises errors of many kinds
+        kind = {".parquet": "a parquet table", ".md": "UTF-8 text"}.get(path.suffix, "JSON")
+        found = f"{type(error).__name__}: {error}"
+        raise InputError(path, "content", found, f"{kind}; materialize the artifact again") from error
 
 
 def _json(value: object) -> bytes:

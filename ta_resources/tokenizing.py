@@ -33,19 +33,20 @@ class AlignedTrace:
 class TraceTokenizer:
     """A fast tokenizer without special tokens, truncation or padding."""
 
-    def __init__(self, tokenizer: Any, max_tokens: int | None = None) -> None:
+    def __init__(self, tokenizer: Any, max_tokens: int | None = None, source: str = TOKENIZER) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
         self.max_tokens = max_tokens
         """The limit that the tokenizer's configuration names, if it names one."""
+        self._source = source
 
     @classmethod
     def from_folder(cls, folder: ModelFolder) -> TraceTokenizer:
         """Read ``tokenizer.json`` and the length limit beside it.
 
         Raises:
-            InputError: the tokenizer is absent or cannot be read.
+            InputError: the tokenizer is absent or cannot be read, or the limit is no number.
         """
         from tokenizers import Tokenizer
 
@@ -54,12 +55,18 @@ class TraceTokenizer:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # tokenizers raises bare Exception
             raise InputError(folder.source, TOKENIZER, str(error), "a fast tokenizer's file") from error
-        limit = read_json(folder, TOKENIZER_CONFIG).get("model_max_length")
-        return cls(tokenizer, int(limit) if isinstance(limit, (int, float)) and limit > 0 else None)
+        return cls(tokenizer, _limit(folder), folder.source)
 
     def encode(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids [n_tokens] int64 and character offsets [n_tokens, 2] int64; no special tokens (FEATURES S1)."""
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        """Token ids [n_tokens] int64 and character offsets [n_tokens, 2] int64; no special tokens (FEATURES S1).
+
+        Raises:
+            InputError: the tokenizer has no token for something in the text, and none for what it does not know.
+        """
+        try:
+            encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        except Exception as error:  # tokenizers raises bare Exception
+            raise InputError(self._source, TOKENIZER, str(error), "a tokenizer that takes any text") from error
         return np.array(encoding.ids, dtype=np.int64), np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
 
     def align(self, text: str, sentences: Sequence[str]) -> AlignedTrace:
@@ -95,3 +102,14 @@ class TraceTokenizer:
         ids = self.encode(text)[0].tolist()
         rows = np.asarray(token_spans, dtype=np.int64).reshape(-1, 2).tolist()
         return [self._tokenizer.decode(ids[start:end], skip_special_tokens=False) for start, end in rows]
+
+
+def _limit(folder: ModelFolder) -> int | None:
+    """``model_max_length``; None where the configuration names none."""
+    limit = read_json(folder, TOKENIZER_CONFIG).get("model_max_length")
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 < limit < float("inf"):
+        where = f"{TOKENIZER_CONFIG}: model_max_length"
+        raise InputError(folder.source, where, limit, "a number of tokens above zero, or no such key")
+    return int(limit)

@@ -36,19 +36,22 @@ class VerticalScoreStore:
         return f"{FOLDER}/{self.fingerprint[:KEY_CHARACTERS]}/problem_{problem_id}-{digest}.json"
 
     def find(self, name: str) -> VerticalScores | None:
-        """The stored scores when their file is whole: the content has the hash that it carries."""
+        """The stored scores when their file is whole, and was written under that name."""
         try:
             content = json.loads((self.base / name).read_text(encoding="utf-8"))
             if _digest(content["facts"]) != content["sha256"]:
                 return None
             facts = content["facts"]
+            if facts["name"] != name:
+                return None
             return VerticalScores(facts["problem_id"], np.array(facts["scores"], np.float32), facts["mode_used"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def write(self, name: str, scores: VerticalScores) -> None:
         """Store the scores of one problem."""
         facts = {
+            "name": name,
             "problem_id": scores.problem_id,
             "scores": scores.scores.astype(np.float64).tolist(),  # every float32 comes back from these digits
             "mode_used": scores.mode_used,

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import reprlib
+
 MAX_VALUE_CHARACTERS = 120
+MAX_FIELD_CHARACTERS = 300
+"""A field may be named by the input itself: a key of a JSON object, a column."""
 
 
 class InputError(ValueError):
     """Input from outside (a study, a dataset file, a model folder, an artifact) is not what was expected.
+
+    The message is one line of printable characters and of bounded length, whatever the input holds.
 
     Attributes:
         source: the file, folder or address that holds the fault.
@@ -16,8 +23,44 @@ class InputError(ValueError):
     """
 
     def __init__(self, source: object, field: str, value: object, expected: str) -> None:
-        self.source, self.field, self.value, self.expected = str(source), field, value, expected
-        shown = repr(value)
-        if len(shown) > MAX_VALUE_CHARACTERS:
-            shown = shown[: MAX_VALUE_CHARACTERS - 1] + "…"
-        super().__init__(f"{source}: {field}: found {shown}, expected {expected}")
+        self.source, self.value, self.expected = str(source), value, expected
+        self.field = field if len(field) <= MAX_FIELD_CHARACTERS else f"{field[: MAX_FIELD_CHARACTERS - 1]}…"
+        super().__init__(_printable(f"{source}: {self.field}: found {shown(value)}, expected {expected}"))
+
+
+def shown(value: object) -> str:
+    """A value as it is written in Python, cut to 120 characters; a huge one costs no more than a small one."""
+    text = _REPR.repr(value)
+    return text if len(text) <= MAX_VALUE_CHARACTERS else text[: MAX_VALUE_CHARACTERS - 1] + "…"
+
+
+class _Bounded(reprlib.Repr):
+    """Looks at the first items of a few levels: a value may hold itself, or one thing a billion times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 4
+        self.maxtuple = self.maxlist = self.maxset = self.maxfrozenset = self.maxdict = 8
+        self.maxstring = self.maxother = self.maxlong = 1000
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Python writes out no number of thousands of digits."""
+        return repr(x) if x.bit_length() <= self.maxlong else f"<a number of {x.bit_length()} bits>"
+
+    def repr_dict(self, x: dict, level: int) -> str:
+        """In the order of the input, which ``reprlib`` would sort."""
+        if level <= 0 and x:
+            return "{...}"
+        items = [
+            f"{self.repr1(key, level - 1)}: {self.repr1(item, level - 1)}"
+            for key, item in itertools.islice(x.items(), self.maxdict)
+        ]
+        return "{" + ", ".join([*items, *(["..."] if len(x) > self.maxdict else [])]) + "}"
+
+
+_REPR = _Bounded()
+
+
+def _printable(text: str) -> str:
+    """On one line and without control characters: a message must not drive the terminal or break a log's line."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

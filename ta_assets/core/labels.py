@@ -125,7 +125,7 @@ def _importances(problem: Problem, chunks: tuple[Mapping[str, Any], ...], rule: 
         value = chunk.get(rule.field)
         if value is None and rule.missing == "zero":
             value = 0.0
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not _is_finite_number(value):
             faults.append((position, value))
         else:
             values.append(float(value))
@@ -136,6 +136,15 @@ def _importances(problem: Problem, chunks: tuple[Mapping[str, Any], ...], rule: 
             f"{problem.source}/chunks_labeled.json", f"[{position}].{rule.field}", value, f"a finite number{more}"
         )
     return np.array(values, dtype=np.float64)
+
+
+def _is_finite_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
 
 
 def _counts(problem: Problem, rule: LabelRule, n: int) -> dict[str, np.ndarray]:

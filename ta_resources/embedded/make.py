@@ -17,7 +17,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,18 @@ SETTING_FOLDER = f"temperature_{TEMPERATURE}_top_p_1.0"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line, make everything, write it."""
-    parser = argparse.ArgumentParser(description="Make the embedded language model and its corpora.")
+    parser = argparse.ArgumentParser(
+        prog="python -m ta_resources.embedded.make", description="Make the embedded language model and its corpora."
+    )
     parser.add_argument("output", type=Path, help="folder for model/ and math-rollouts/")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=_whole_number(0, 2**32 - 1), default=0)
+    parser.add_argument("--threads", type=_whole_number(1, 1024), default=1)
     parser.add_argument("--keep-model", action="store_true", help="use OUTPUT_FOLDER/model instead of training it")
     options = parser.parse_args(arguments)
+    if options.output.exists() and not options.output.is_dir():
+        parser.error(f"argument output: found {str(options.output)!r}, expected a folder, or a place for one")
+    if options.keep_model and not (options.output / "model/config.json").is_file():
+        parser.error(f"argument --keep-model: found no model/config.json in {str(options.output)!r}, expected a model")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
     model_folder = options.output / "model"
@@ -53,6 +60,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         AutoTokenizer.from_pretrained(model_folder),
     )
     write_corpora(options.output / "math-rollouts", build_corpora(sampler, CorpusOptions(seed=options.seed)))
+
+
+def _whole_number(low: int, high: int) -> Callable[[str], int]:
+    """The type of an argument, for argparse."""
+
+    def parsed(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,12}", text) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number from {low} to {high}")
+        return int(text)
+
+    return parsed
 
 
 def write_corpora(root: Path, traces: Sequence[Trace]) -> None:

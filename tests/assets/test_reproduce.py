@@ -140,7 +140,7 @@ def test_bad_values_are_named(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "readable JSON file"),
+        ("{", "expected JSON"),
         ("[]", "train"),
         ('{"train": [], "val": [1], "test": [2]}', "not empty"),
         ('{"train": [1591, true], "val": [1], "test": [2]}', "whole numbers"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 import pytest
 
+from ta_assets.core.errors import InputError
 from ta_assets.staleness import Instance
 
 KEYS = dg.StaticPartitionsDefinition(["a", "b"])
@@ -20,6 +21,7 @@ class Knobs:
     version: dict[str, str] = field(default_factory=lambda: {"a": "1", "b": "1"})
     broken: set[str] = field(default_factory=set)
     red: set[str] = field(default_factory=set)
+    bad_input: bool = False
 
 
 @pytest.fixture
@@ -32,6 +34,8 @@ def definitions(knobs: Knobs) -> dg.Definitions:
     @dg.asset(partitions_def=KEYS)
     def upper(context) -> dg.Output[int]:
         if context.partition_key in knobs.broken:
+            if knobs.bad_input:
+                raise InputError("x.json", "a.b", 3, "a text") from ValueError("the root")
             raise RuntimeError("planted\nin two lines") from ValueError("the root")
         version = dg.DataVersion(knobs.version[context.partition_key])
         return dg.Output(1, data_version=version, metadata={"made_from": dg.MetadataValue.json({"rule": 90})})
@@ -102,6 +106,13 @@ def test_a_failed_attempt_is_remembered_with_its_root_cause(definitions, instanc
     assert seen.work("upper", "a", {"rule": 90}) == "its last run failed"
     assert "the root" in (seen.last_failure("upper", "a") or "")
     assert seen.last_failure("upper", "b") is None
+
+
+def test_an_error_of_bad_input_is_not_replaced_by_the_librarys_below_it(definitions, instance, knobs) -> None:
+    knobs.broken.add("a")
+    knobs.bad_input = True
+    make(definitions, instance, "upper", "a")
+    assert "x.json: a.b: found 3, expected a text" in (view(definitions, instance).last_failure("upper", "a") or "")
 
 
 def test_checks_are_known_for_each_partition(definitions, instance, knobs) -> None:

@@ -133,6 +133,14 @@ def test_the_last_line_on_the_terminal_is_the_verdict() -> None:
     )
 
 
+def test_a_long_message_is_cut_in_the_table_and_whole_below_it() -> None:
+    long = Verdict.failed("x" * 150 + " the end")
+    lines = report(row(GREEN), row(long)).to_text().splitlines()
+    assert lines[2].endswith("x…")
+    assert lines[5] == f"zero_skipped_problems of activations[llama_correct]: {'x' * 150} the end"
+    assert lines[-1].startswith("embedded: NOT OK")
+
+
 def test_columns_of_the_terminal_table_are_aligned() -> None:
     header, rule, *body = report(row(GREEN), row(RED, name="x")).to_text().splitlines()[:4]
     starts = [0, *(at + 2 for at in range(len(rule)) if rule[at : at + 2] == "  ")]

@@ -50,7 +50,11 @@ class HubStandIn:
     storage: str | None = None
     """Address that large files are redirected to; this server when None."""
     extra_entries: list[dict[str, Any]] = field(default_factory=list)
+    bodies: dict[str, bytes] = field(default_factory=dict)
+    """Part of a path -> what is answered there in place of the truth."""
     page_size: int = 1000
+    next_page: str | None = None
+    """Query of the page that every page names as its next one."""
     headerless_get: bool = False
     """Content comes without an ETag, which only HEAD tells."""
     requests: list[Request] = field(default_factory=list)
@@ -138,6 +142,9 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return os.close(self.connection.detach())
+        for part, body in self.hub.bodies.items():
+            if part in self.path:
+                return self._content(body)
         return self._route(urlsplit(self.path))
 
     def _route(self, url: Any) -> None:
@@ -165,7 +172,8 @@ class _Handler(BaseHTTPRequestHandler):
         start = int(query.get("cursor", ["0"])[0])
         end = start + self.hub.page_size
         page = self.path.split("?")[0]
-        link = {"Link": f'<{self.hub.endpoint}{page}?cursor={end}>; rel="next"'} if end < len(entries) else {}
+        following = f"cursor={end}" if end < len(entries) else self.hub.next_page
+        link = {"Link": f'<{self.hub.endpoint}{page}?{following}>; rel="next"'} if following else {}
         return self._content(json.dumps(entries[start:end]).encode(), link)
 
     def _file(self, path: str) -> None:

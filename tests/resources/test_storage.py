@@ -8,10 +8,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ta_assets.core.cells import PREDICTION_COLUMNS
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import CellResult, Markdown
 from ta_resources import atomic
 from ta_resources.storage import MANIFEST, Activations, ArtifactStore
+
+SPANS = pd.DataFrame(
+    {"problem_id": [1], "chunk_idx": [0], "token_start": [0], "token_end": [3], "token_count": [3]}, dtype="int64"
+)
+RECORD = {"extraction": {}, "block": 2, "blocks": [2], "d_model": 8, "shards": {}, "tokens": {}, "skipped": []}
+PREDICTIONS = pd.DataFrame({name: [0.0] for name in PREDICTION_COLUMNS})
 
 
 @pytest.fixture
@@ -21,17 +28,17 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 def test_a_table_comes_back_as_it_was(store: ArtifactStore) -> None:
     table = pd.DataFrame({"problem_id": [1, 2], "score": [0.5, 1.0], "text": ["a|b", "ü"]})
-    store.save("sentences", "corpus", table)
-    pd.testing.assert_frame_equal(store.load("sentences", "corpus"), table)
+    store.save("notes", "corpus", table)
+    pd.testing.assert_frame_equal(store.load("notes", "corpus"), table)
 
 
 def test_json_comes_back_as_it_was(store: ArtifactStore) -> None:
-    store.save("splits", "setting", {"train": [1, 2], "val": [3]})
-    assert store.load("splits", "setting") == {"train": [1, 2], "val": [3]}
+    store.save("notes", "setting", {"train": [1, 2], "val": [3]})
+    assert store.load("notes", "setting") == {"train": [1, 2], "val": [3]}
 
 
 def test_a_record_comes_back_as_its_class(store: ArtifactStore) -> None:
-    value = Activations(pd.DataFrame({"problem_id": [1]}), {"shards": {}, "skipped": []})
+    value = Activations(SPANS, RECORD)
     store.save("activations", "corpus", value)
     loaded = store.load("activations", "corpus")
     assert isinstance(loaded, Activations)
@@ -40,7 +47,7 @@ def test_a_record_comes_back_as_its_class(store: ArtifactStore) -> None:
 
 def test_a_report_lies_beside_its_cell_as_markdown(store: ArtifactStore) -> None:
     report = Markdown("# Cell\r\n\n| a |\n| --- |\n| ü… |\n")
-    store.save("probe_metrics", "3|pilot", CellResult({"seed": 3}, pd.DataFrame({"a": [1]}), report))
+    store.save("probe_metrics", "3|pilot", CellResult({"seed": 3}, PREDICTIONS, report))
     path = store.folder("probe_metrics", "3|pilot") / "report.md"
     assert path.read_bytes() == report.encode()
     loaded = store.load("probe_metrics", "3|pilot").report
@@ -70,15 +77,15 @@ def test_nan_is_refused_rather_than_written(store: ArtifactStore) -> None:
 
 
 def test_what_was_never_made_says_what_to_do(store: ArtifactStore) -> None:
-    with pytest.raises(InputError, match="materialize splits first"):
-        store.load("splits", "setting")
+    with pytest.raises(InputError, match="materialize notes first"):
+        store.load("notes", "setting")
 
 
 def test_a_changed_file_is_not_trusted(store: ArtifactStore) -> None:
-    store.save("splits", "setting", {"train": [1]})
-    (store.folder("splits", "setting") / "value.json").write_text('{"train": [2]}', encoding="utf-8")
-    with pytest.raises(InputError, match="materialize splits again"):
-        store.load("splits", "setting")
+    store.save("notes", "setting", {"train": [1]})
+    (store.folder("notes", "setting") / "value.json").write_text('{"train": [2]}', encoding="utf-8")
+    with pytest.raises(InputError, match="materialize notes again"):
+        store.load("notes", "setting")
 
 
 @pytest.mark.parametrize(
@@ -86,14 +93,14 @@ def test_a_changed_file_is_not_trusted(store: ArtifactStore) -> None:
     ["", "[]", "{}", '{"kind": "Popen", "files": {}}', '{"kind": "value", "files": {"../../secret.json": "0"}}'],
 )
 def test_a_forged_manifest_is_refused(store: ArtifactStore, manifest: str) -> None:
-    store.save("splits", "setting", {"train": [1]})
-    (store.folder("splits", "setting") / MANIFEST).write_text(manifest, encoding="utf-8")
+    store.save("notes", "setting", {"train": [1]})
+    (store.folder("notes", "setting") / MANIFEST).write_text(manifest, encoding="utf-8")
     with pytest.raises(InputError):
-        store.load("splits", "setting")
+        store.load("notes", "setting")
 
 
 def test_an_interrupted_write_leaves_the_old_artifact(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.save("splits", "setting", {"train": [1]})
+    store.save("notes", "setting", {"train": [1]})
     calls = []
 
     def dies_between_the_renames(self: Path, target: Path) -> Path:
@@ -105,29 +112,29 @@ def test_an_interrupted_write_leaves_the_old_artifact(store: ArtifactStore, monk
     rename = Path.rename
     monkeypatch.setattr(Path, "rename", dies_between_the_renames)
     with pytest.raises(KeyboardInterrupt):
-        store.save("splits", "setting", {"train": [2]})
+        store.save("notes", "setting", {"train": [2]})
     monkeypatch.undo()
-    assert store.load("splits", "setting") == {"train": [1]}
+    assert store.load("notes", "setting") == {"train": [1]}
 
 
 def test_a_kill_between_the_renames_is_undone_by_the_next_reader(store: ArtifactStore) -> None:
-    store.save("splits", "setting", {"train": [1]})
-    folder = store.folder("splits", "setting")
+    store.save("notes", "setting", {"train": [1]})
+    folder = store.folder("notes", "setting")
     folder.rename(folder.with_name(f"{folder.name}{atomic.REPLACED}abc"))
-    assert store.load("splits", "setting") == {"train": [1]}
+    assert store.load("notes", "setting") == {"train": [1]}
 
 
 def test_unfinished_folders_are_never_read(store: ArtifactStore) -> None:
-    folder = store.folder("splits", "setting")
+    folder = store.folder("notes", "setting")
     unfinished = folder.with_name(f"{folder.name}{atomic.UNFINISHED}abc")
     unfinished.mkdir(parents=True)
     (unfinished / MANIFEST).write_text(json.dumps({"kind": "value", "files": {}}), encoding="utf-8")
-    assert not store.exists("splits", "setting")
+    assert not store.exists("notes", "setting")
 
 
 def test_hashes_tell_missing_from_changed(store: ArtifactStore) -> None:
-    store.save("splits", "setting", {"train": [1]})
-    before = store.hashes("splits", "setting")
-    (store.folder("splits", "setting") / "value.json").unlink()
-    after = store.hashes("splits", "setting")
-    assert set(before) - set(after) == {"splits/setting/value.json"}
+    store.save("notes", "setting", {"train": [1]})
+    before = store.hashes("notes", "setting")
+    (store.folder("notes", "setting") / "value.json").unlink()
+    after = store.hashes("notes", "setting")
+    assert set(before) - set(after) == {"notes/setting/value.json"}

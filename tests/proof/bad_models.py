@@ -1,0 +1,234 @@
+"""Malformed model folders, tokenizers and their output, and what a model makes of a trace that it cannot read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ta_assets.core.options import ExtractionSpec
+from ta_resources.language_model import LanguageModelResource
+from ta_resources.model_folder import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, WEIGHTS_INDEX
+from ta_resources.sentence_similarity import SentenceSimilarity
+from tests.proof.bad_case import BadInput, Bench
+
+SENTENCES = ["The sum of two.", "So is five."]
+TEXT = " ".join(SENTENCES)
+
+
+def _identity(bench: Bench) -> object:
+    return LanguageModelResource().identity(bench.spec())
+
+
+def _open(bench: Bench, **options: Any) -> object:
+    return bench.extract(TEXT, SENTENCES, **options)
+
+
+def _file(name: str, file: str, content: object, field: str, value: str, expected: str, *, deep: bool = False) -> BadInput:  # fmt: skip
+    """A file of the model's folder: None removes it, a mapping changes keys of its JSON, bytes and text replace it."""
+
+    def act(bench: Bench) -> object:
+        path = bench.model_folder() / file
+        if content is None:
+            path.unlink()
+        elif isinstance(content, dict):
+            path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **content}), encoding="utf-8")
+        else:
+            path.write_bytes(content if isinstance(content, bytes) else str(content).encode())
+        return _open(bench) if deep else _identity(bench)
+
+    return BadInput("model folder", name, act, "model", field, value, expected)
+
+
+def _pickle(suffix: str) -> BadInput:
+    def act(bench: Bench) -> object:
+        (bench.model_folder() / WEIGHTS).rename(bench.folder / f"model/pytorch_model{suffix}")
+        return _identity(bench)
+
+    return BadInput("model folder", f"weights as {suffix} only", act, "model", WEIGHTS, f"pytorch_model{suffix}", "safetensors")  # fmt: skip
+
+
+def _index(name: str, weight_map: object, value: str, expected: str) -> BadInput:
+    def act(bench: Bench) -> object:
+        (bench.model_folder() / WEIGHTS_INDEX).write_text(json.dumps({"weight_map": weight_map}), encoding="utf-8")
+        return _identity(bench)
+
+    return BadInput("model folder", name, act, "model", WEIGHTS_INDEX, value, expected)
+
+
+def _weights(edit: Callable[[bytes], bytes]) -> Callable[[Bench], object]:
+    def act(bench: Bench) -> object:
+        path = bench.model_folder() / WEIGHTS
+        path.write_bytes(edit(path.read_bytes()))
+        return _open(bench)
+
+    return act
+
+
+def _absent(bench: Bench) -> object:
+    return LanguageModelResource().identity(ExtractionSpec(str(bench.folder / "nowhere")))
+
+
+def _pipe(bench: Bench) -> object:
+    (bench.model_folder() / WEIGHTS).unlink()
+    os.mkfifo(bench.model_folder() / WEIGHTS)
+    return _identity(bench)
+
+
+def _without_tensor(bench: Bench) -> object:
+    from safetensors.numpy import load_file, save_file
+
+    path = bench.model_folder() / WEIGHTS
+    tensors = load_file(path)
+    del tensors["model.layers.0.mlp.up_proj.weight"]
+    save_file(tensors, path, metadata={"format": "pt"})
+    return _open(bench)
+
+
+def _scaled(factor: float) -> Callable[[Bench], object]:
+    def act(bench: Bench) -> object:
+        from safetensors.numpy import load_file, save_file
+
+        path = bench.model_folder() / WEIGHTS
+        tensors = load_file(path)
+        tensors["model.embed_tokens.weight"] = (tensors["model.embed_tokens.weight"] * factor).astype(np.float32)
+        save_file(tensors, path, metadata={"format": "pt"})
+        return _open(bench, storage_dtype="float16")
+
+    return act
+
+
+FOLDERS = [
+    BadInput("model folder", "a folder that is absent", _absent, "nowhere", "language_model", "nowhere", "existing model folder"),
+    BadInput("model folder", "a pipe in place of weights", _pipe, "model", WEIGHTS, "None", "safetensors"),
+    _file("no configuration", CONFIG, None, CONFIG, "None", "this file"),
+    _file("a configuration that ends too early", CONFIG, "{", CONFIG, "property name", "a JSON object"),
+    _file("a list in place of a configuration", CONFIG, "[]", CONFIG, "'list'", "a JSON object"),
+    _file("a configuration in UTF-16", CONFIG, "{}".encode("utf-16"), CONFIG, "utf-8", "a JSON object"),
+    _file("a configuration of open brackets", CONFIG, "[" * 100_000, CONFIG, "recursion", "a JSON object"),
+    _file("a configuration with code", CONFIG, {"auto_map": {"AutoModel": "evil.Model"}}, "auto_map", "evil.Model", "no code"),
+    _file("a tokenizer with code", TOKENIZER_CONFIG, {"auto_map": {"AutoTokenizer": "evil.T"}}, "auto_map", "evil.T", "no code"),
+    _file("an architecture of nobody", CONFIG, {"model_type": "oracle"}, CONFIG, "oracle", "this version of transformers", deep=True),
+    _file("blocks in words", CONFIG, {"num_hidden_layers": "four"}, CONFIG, "num_hidden_layers", "this version of transformers", deep=True),
+    _file("no block", CONFIG, {"num_hidden_layers": 0}, CONFIG, "0", "at least one block", deep=True),
+    _file("fewer than no blocks", CONFIG, {"num_hidden_layers": -3}, CONFIG, "-3", "at least one block", deep=True),
+    _file("more blocks than weights", CONFIG, {"num_hidden_layers": 40}, WEIGHTS, "layers.", "weights for every tensor", deep=True),
+    _file("another width than the weights", CONFIG, {"hidden_size": 64}, WEIGHTS, "embed_tokens", "weights", deep=True),
+    _file("no head at all", CONFIG, {"num_attention_heads": 0}, CONFIG, "ZeroDivisionError", "transformers", deep=True),
+    _file("a context in words", CONFIG, {"max_position_embeddings": "long"}, CONFIG, "max_position_embeddings", "transformers", deep=True),
+    _file("an activation of nobody", CONFIG, {"hidden_act": "oracle"}, CONFIG, "oracle", "transformers", deep=True),
+    _file("no weights", WEIGHTS, None, WEIGHTS, "None", "safetensors"),
+    *map(_pickle, (".bin", ".pt", ".pth", ".ckpt", ".pkl")),
+    _index("an index that leads outside", {"a": "../model.safetensors"}, "../model.safetensors", "beside it"),
+    _index("an index of pickles", {"a": "pytorch_model.bin"}, "pytorch_model.bin", "safetensors"),
+    _index("an index of absent shards", {"a": "absent.safetensors"}, "absent.safetensors", "all shards"),
+    _index("an index of lists", {"a": ["model.safetensors"]}, "model.safetensors", "beside it"),
+    _index("an index of names and numbers", {"a": "model.safetensors", "b": 7}, "7", "beside it"),
+    _index("an index that is a text", "model.safetensors", "[]", "beside it"),
+    BadInput("model folder", "weights cut in half", _weights(lambda raw: raw[: len(raw) // 2]), "model", WEIGHTS, "not fully covered", "whole"),
+    BadInput("model folder", "weights that are empty", _weights(lambda _: b""), "model", WEIGHTS, "too small", "whole"),
+    BadInput("model folder", "weights that are a text", _weights(lambda _: b"weights of a model"), "model", WEIGHTS, "too large", "whole"),
+    BadInput("model folder", "weights without a tensor", _without_tensor, "model", WEIGHTS, "up_proj", "weights for every tensor"),
+    BadInput("model folder", "weights of no number", _scaled(float("nan")), "problem 1", "vectors of 2", "NaN", "not_finite"),
+    BadInput("model folder", "weights beyond float16", _scaled(1e8), "problem 1", "block 2", "does not fit", "storage_dtype to float32"),
+    BadInput("model folder", "a block that the model does not have", lambda bench: _open(bench, layer=99), "model", "extraction.layer", "99", "from 0 to 3"),
+    BadInput("model folder", "a pooling of nobody", lambda bench: _open(bench, pooling="max"), "model", "extraction.pooling", "'max'", "one of mean"),
+    BadInput("model folder", "a dtype of nobody", lambda bench: _open(bench, dtype="int4"), "extraction", "extraction.dtype", "'int4'", "one of float32"),
+]  # fmt: skip
+
+
+def _tokenizer(name: str, act: Callable[[Bench], object], file: str, field: str, value: str, expected: str) -> BadInput:
+    return BadInput("tokenizer output", name, act, file, field, value, expected)
+
+
+def _replaced(content: str | None) -> Callable[[Bench], object]:
+    def act(bench: Bench) -> object:
+        path = bench.model_folder() / TOKENIZER
+        path.unlink() if content is None else path.write_text(content, encoding="utf-8")
+        return _open(bench)
+
+    return act
+
+
+def _limit(limit: object) -> Callable[[Bench], object]:
+    def act(bench: Bench) -> object:
+        path = bench.model_folder() / TOKENIZER_CONFIG
+        path.write_text(json.dumps({"model_max_length": limit}), encoding="utf-8")
+        return _open(bench)
+
+    return act
+
+
+def _of_another_model(bench: Bench) -> object:
+    from tokenizers import Tokenizer
+
+    path = str(bench.model_folder() / TOKENIZER)
+    tokenizer = Tokenizer.from_file(path)
+    tokenizer.add_tokens(["five"] + [f"more{index}" for index in range(500)])
+    tokenizer.add_tokens(["two"])
+    tokenizer.save(path)
+    return bench.extract("two more499", ["two more499"])
+
+
+def _words_it_does_not_know(bench: Bench) -> object:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({"sum": 0}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(bench.model_folder() / TOKENIZER))
+    return _open(bench)
+
+
+def _no_tokens(bench: Bench) -> object:
+    from tokenizers import Regex, Tokenizer, normalizers
+
+    path = str(bench.model_folder() / TOKENIZER)
+    tokenizer = Tokenizer.from_file(path)
+    tokenizer.normalizer = normalizers.Replace(Regex("."), "")
+    tokenizer.save(path)
+    return _open(bench)
+
+
+TOKENIZERS = [
+    _tokenizer("no tokenizer", _replaced(None), "model", TOKENIZER, "None", "offsets"),
+    _tokenizer("a tokenizer that ends too early", _replaced("{"), "model", TOKENIZER, "EOF", "a fast tokenizer's file"),
+    _tokenizer("a tokenizer of no model", _replaced("{}"), "model", TOKENIZER, "missing", "a fast tokenizer's file"),
+    _tokenizer("tokens that the model does not have", _of_another_model, "model folder", "token id", "796", "ids below 300"),
+    _tokenizer("words that the tokenizer does not know", _words_it_does_not_know, "model", TOKENIZER, "UNK", "a tokenizer that takes any text"),
+    _tokenizer("a tokenizer that gives no tokens", _no_tokens, "problem 1", "sentence 0", "'The sum of two.'", "unaligned"),
+    _tokenizer("a trace longer than the tokenizer allows", _limit(3), "problem 1", "context_length", "tokens", "at most 3"),
+    _tokenizer("a limit in words", _limit("long"), TOKENIZER_CONFIG, "model_max_length", "'long'", "a number"),
+    _tokenizer("a limit of no number", _limit(float("nan")), TOKENIZER_CONFIG, "model_max_length", "nan", "a number"),
+    _tokenizer("a limit that is a truth", _limit(True), TOKENIZER_CONFIG, "model_max_length", "True", "a number"),
+    _tokenizer("a limit below one", _limit(-1), TOKENIZER_CONFIG, "model_max_length", "-1", "a number"),
+    _tokenizer("a trace without sentences", lambda bench: bench.extract(TEXT, []), "problem 1", "no_sentences", "", "no sentences"),
+]  # fmt: skip
+
+
+def _device(device: str) -> Callable[[Bench], object]:
+    def act(bench: Bench) -> object:
+        with LanguageModelResource(device=device).open(bench.spec()) as extractor:
+            return extractor
+
+    return act
+
+
+def _no_encoder(bench: Bench) -> object:
+    return SentenceSimilarity(str(bench.model_folder()))
+
+
+CASES: list[BadInput] = [
+    *FOLDERS,
+    *TOKENIZERS,
+    BadInput("environment", "a device of nobody", _device("tpu"), "language model resource", "device", "'tpu'", "auto, cpu"),
+    BadInput("environment", "a device that is not there", _device("cuda:99"), "language model resource", "device", "'cuda:99'", "is there"),
+    BadInput("model folder", "a language model in place of a sentence encoder", _no_encoder, "model", "modules.json", "None", "sentence-transformers"),
+]  # fmt: skip
+
+
+def healthy(bench: Bench) -> object:
+    """The model without a fault reads a trace."""
+    return _identity(bench), _open(bench)
