@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from ta_assets import plots, runs
+from ta_assets import plots
 from ta_assets.activations import GPU_POOL
 from ta_assets.core.errors import InputError
 from ta_assets.extraction import CorpusExtraction, resolved_options
