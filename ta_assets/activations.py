@@ -1,6 +1,7 @@
 """The activations of a corpus: every sentence's pooled vector, written problem by problem."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import dagster as dg
 import pandas as pd
@@ -73,6 +74,17 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         return output(value, made_from, {"device": device, **_facts(value), **_vertical_facts(value), **_room(plan)})
 
     return [activations]
+
+
+def owed(skipped_kinds: Mapping[str, int]) -> str | None:
+    """Why a corpus must be extracted again although nothing that it was made from has changed; None when it need not.
+
+    Args:
+        skipped_kinds: kind of skip -> problems, as the metadata of its materialization tells.
+    """
+    n_problems = skipped_kinds.get("out_of_memory", 0)
+    # of all skips, the only one that another machine, or another hour, can mend
+    return f"{n_problems} problems were skipped for lack of memory" if n_problems else None
 
 
 def _facts(value: Activations) -> dict[str, object]:

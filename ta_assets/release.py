@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from ta_assets import runs
+from ta_assets import activations, runs
 from ta_assets.deferrals import deferral_made_from
 from ta_assets.partitions import Partitions, partitions_of
 from ta_assets.provenance import World
@@ -194,6 +194,9 @@ class Stage:
         if shut:
             return Outcome(cell, "left out", shut)
         reason = sources.instance.work(self.asset, partition, self._made_from(sources, partition))
+        if reason is None and self.asset == "activations":
+            latest = sources.instance.materialization(self.asset, partition)
+            reason = activations.owed(latest.metadata.get("skipped_kinds") or {}) if latest else None
         if reason is None:
             return Outcome(cell, "fresh", "")
         result = runs.make(self.definitions(), self.context.instance, self.asset, partition)

@@ -21,14 +21,12 @@ import numpy as np
 from ta_assets.core.errors import InputError
 from ta_assets.core.spans import UnalignedSentence
 from ta_assets.core.values import PooledProblem, Skip, VerticalScores, Wanted
-from ta_resources.devices import free_device_memory
+from ta_resources.devices import free_device_memory, is_out_of_memory
 from ta_resources.forward import Job, LoadedModel, read
 from ta_resources.progress import Log, Progress
 
 MIN_TOKENS_PER_FORWARD = 16
 """Where halving stops: below this a piece needs hardly less memory than the cache of what came before it."""
-OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "not enough memory")
-"""What CUDA, MPS and the cpu allocator write into a bare RuntimeError."""
 
 
 class Extractor:
@@ -134,7 +132,7 @@ class Extractor:
             try:
                 return read(self._loaded, job, size)
             except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 message = str(error).split("\n")[0]
             # Outside the handler: there the traceback would keep the failed forward's tensors alive.
@@ -145,15 +143,6 @@ class Extractor:
                 return Skip(job.problem_id, "out_of_memory", reason)
             size = max(MIN_TOKENS_PER_FORWARD, size // 2)
             log(f"problem {job.problem_id}: out of memory, trying pieces of {size} tokens")
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    import torch
-
-    text = str(error).lower()
-    return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or any(
-        known in text for known in OUT_OF_MEMORY_TEXTS
-    )
 
 
 def _device_name(device: Any) -> str:

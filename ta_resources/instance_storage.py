@@ -130,6 +130,7 @@ def clear_errors(database: str) -> Iterator[None]:
     except OperationalError as error:
         if not any(text in str(error.orig) for text in UNWRITABLE):
             raise
-        path = database.removeprefix("sqlite://")
-        expected = "a disk that has room and may be written: free some, or remount it; then start the command again"
+        path = database.removeprefix("sqlite:///")
+        expected = "a disk that has room and may be written, and memory to map it; then start the command again, "
+        expected += "what is stored already is kept"
         raise InputError(path, "write", str(error.orig), expected) from error

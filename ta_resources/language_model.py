@@ -18,7 +18,7 @@ from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.pooling import POOLINGS
 from ta_resources.attention_rows import require_readable
 from ta_resources.capture import Layer, block_list, resolve_blocks
-from ta_resources.devices import STORAGE_DTYPES, resolve_device, resolve_dtype, torch_dtype
+from ta_resources.devices import STORAGE_DTYPES, is_out_of_memory, resolve_device, resolve_dtype, torch_dtype
 from ta_resources.extractor import Extractor
 from ta_resources.forward import LoadedModel
 from ta_resources.model_folder import CONFIG, HubAccess, ModelFolder, open_folder, weight_files
@@ -71,7 +71,7 @@ class LanguageModelResource(dg.ConfigurableResource):
         """Load the model up to the deepest wanted block, and free it on the way out.
 
         Raises:
-            InputError: as ``identity``; or a layer, dtype, pooling or device that is not there.
+            InputError: as ``identity``; or a layer, dtype, pooling or device that is not there; or too little memory.
         """
         if spec.pooling not in POOLINGS:
             raise InputError(spec.language_model, "extraction.pooling", spec.pooling, f"one of {', '.join(POOLINGS)}")
@@ -79,7 +79,15 @@ class LanguageModelResource(dg.ConfigurableResource):
         storage_dtype = torch_dtype("extraction.storage_dtype", spec.storage_dtype, STORAGE_DTYPES)
         folder = self._folder(spec)
         tokenizer = TraceTokenizer.from_folder(folder)
-        model, blocks, n_blocks = load_base_model(folder, spec.layer, device, resolve_dtype(spec.dtype, device))
+        dtype = resolve_dtype(spec.dtype, device)
+        try:
+            model, blocks, n_blocks = load_base_model(folder, spec.layer, device, dtype)
+        except (RuntimeError, MemoryError, OSError) as error:
+            if not is_out_of_memory(error):
+                raise
+            expected = f"enough of it on {device} for the model up to its deepest wanted block; free some, choose an "
+            expected += "earlier extraction.layer or another device, then start the command again"
+            raise InputError(folder.source, "memory", str(error).split("\n")[0], expected) from error
         if spec.vertical_attention is not None:
             require_readable(model, blocks[0], folder.source)
         model_limit = getattr(model.config, "max_position_embeddings", None) or UNLIMITED_TOKENS

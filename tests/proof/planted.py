@@ -7,6 +7,7 @@ a kill may cost (``kills``). The environment says what to do:
   model is about to read, or a cell), ``started`` (the release has cleaned up and begins), ``point`` (if asked for).
 - ``TA_PROOF_KILL``: ``phase:point:n``, SIGKILL at the n-th such point since the phase began in this process.
 - ``TA_PROOF_POINTS``: any text, write down every point.
+- ``TA_PROOF_MEMORY``: ``phase:bytes``, from that phase on no more than so many bytes may be allocated.
 - ``TA_PROOF_CLOCK``: seconds by which Python's and Dagster's clocks are off.
 """
 
@@ -15,12 +16,14 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import resource
 import signal
 import stat
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -76,6 +79,11 @@ class Recorder:
         if phase != self.phase:
             self.phase, self.counts = phase, Counter()
             self.write(phase=phase)
+            limited, _, more = os.environ.get("TA_PROOF_MEMORY", "").partition(":")
+            if limited == phase:
+                pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
+                limit = pages * resource.getpagesize() + int(more)
+                resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
 
     def point(self, name: str) -> bool:
         """Pass a point; whether this is the one to die at."""
