@@ -14,7 +14,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,9 @@ def run(folder: Path, count: int = 200, seed: int = 0) -> dict[str, Any]:
             missing = count - len(rows)
             if not missing:
                 break
-            kills = kill_chain(world, starter, expected, rng, min(missing, len(PATTERN)))
+            phases = sorted(PATTERN[:missing], key=PHASES.index)
+            targets = [choose(phase, phases.count(phase), expected, rng) for phase in phases]
+            kills = kill_chain(world, starter, expected, rng, targets)
             rows += [_row(kill, chain, len(rows) + index) for index, kill in enumerate(kills)]
     if len(rows) < count:
         raise RuntimeError(f"only {len(rows)} of {count} releases could be killed")
@@ -157,14 +159,12 @@ def undisturbed(world: TinyWorld, starter: Starter) -> Undisturbed:
 
 
 def kill_chain(
-    world: TinyWorld, starter: Starter, expected: Undisturbed, rng: random.Random, length: int
+    world: TinyWorld, starter: Starter, expected: Undisturbed, rng: random.Random, targets: Iterable[Target]
 ) -> list[Kill]:
-    """Kill a release up to ``length`` times, then let it end, and judge every kill."""
+    """Kill a release at every target, in the order of their phases, then let it end, and judge every kill."""
     releases.empty(world)
-    phases = sorted(PATTERN[:length], key=PHASES.index)
     kills: list[Kill] = []
-    for phase in phases:
-        target = choose(phase, phases.count(phase), expected, rng)
+    for target in targets:
         with releases.unread(world.folder / "artifacts") as read:
             attempt = starter.start(target.environment, warm=target.warm)
             seconds = let_die(attempt, target, expected, rng)

@@ -8,6 +8,7 @@ a kill may cost (``kills``). The environment says what to do:
 - ``TA_PROOF_KILL``: ``phase:point:n``, SIGKILL at the n-th such point since the phase began in this process.
 - ``TA_PROOF_POINTS``: any text, write down every point.
 - ``TA_PROOF_MEMORY``: ``phase:bytes``, from that phase on no more than so many bytes may be allocated.
+- ``TA_PROOF_ALLOCATION``: ``load``, the model does not fit into memory; or a problem's id, its forward pass does not.
 - ``TA_PROOF_CLOCK``: seconds by which Python's and Dagster's clocks are off.
 """
 
@@ -35,6 +36,7 @@ from sqlalchemy.pool import Pool
 from ta_assets import runs
 from ta_assets.definitions import defs
 from ta_assets.extraction import MissingTexts
+from ta_resources import extractor, language_model
 
 __all__ = ["defs"]
 
@@ -172,6 +174,20 @@ def _watch_instance() -> None:
     dg.DagsterInstance.report_run_failed = watched  # type: ignore[method-assign]
 
 
+def _fail_allocation(where: str) -> None:
+    read = extractor.read
+
+    def no_room(*_: Any) -> Any:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    if where == "load":
+        language_model.load_base_model = no_room
+    else:
+        extractor.read = lambda loaded, job, size: (no_room if str(job.problem_id) == where else read)(
+            loaded, job, size
+        )
+
+
 def _set_clock(seconds: float) -> None:
     now, now_ns = time.time, time.time_ns
 
@@ -190,6 +206,8 @@ def begin_to_watch() -> None:
     _watch_cells()
     _watch_files()
     _watch_instance()
+    if "TA_PROOF_ALLOCATION" in os.environ:
+        _fail_allocation(os.environ["TA_PROOF_ALLOCATION"])
     if "TA_PROOF_CLOCK" in os.environ:
         _set_clock(float(os.environ["TA_PROOF_CLOCK"]))
 
