@@ -37,7 +37,7 @@ class Killable:
 @pytest.fixture(scope="session")
 def killable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
     """Made once: starting the warm interpreter and the undisturbed release take their time."""
-    with kills.killable_world(tmp_path_factory.mktemp("kills")) as (world, starter):
+    with kills.killable_world(tmp_path_factory.mktemp("kills"), compute_logs=False) as (world, starter):
         yield Killable(world, starter, kills.undisturbed(world, starter))
 
 

@@ -118,14 +118,14 @@ def run(folder: Path, count: int = 200, seed: int = 0) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def killable_world(folder: Path) -> Iterator[tuple[TinyWorld, Starter]]:
+def killable_world(folder: Path, *, compute_logs: bool = True) -> Iterator[tuple[TinyWorld, Starter]]:
     """A world for kills, and what starts its releases.
 
     A memory disk shows the same as any other, since SIGKILL loses nothing that the kernel has; it spares the flushes.
     """
     parent = MEMORY_DISK if MEMORY_DISK.is_dir() else folder
     scratch = Path(tempfile.mkdtemp(prefix="kills-", dir=parent))
-    world = releases.make_world(scratch / "world")
+    world = releases.make_world(scratch / "world", compute_logs=compute_logs)
     starter = Starter(world)
     try:
         releases.require_access_times(scratch)

@@ -20,20 +20,27 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import yaml
+
 from ta_resources.atomic import UNFINISHED
 from tests.assets.conftest import ROOT, TinyWorld, build_world, write_model
 
 POLL_SECONDS = 0.005
 MODULE = "tests.proof.planted"
 RELEASE = ("job", "execute", "-j", "release")
+NO_COMPUTE_LOGS = {
+    "module": "dagster._core.storage.noop_compute_log_manager",
+    "class": "NoOpComputeLogManager",
+}
 FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
 
 
-def make_world(folder: Path) -> TinyWorld:
-    """A world of one corpus of six problems and 18 cells, whose release takes seconds.
+def make_world(folder: Path, *, compute_logs: bool = True) -> TinyWorld:
+    """A world of one corpus of six problems and 16 cells, whose release takes seconds.
 
     Args:
         folder: receives data, model and study; need not exist.
+        compute_logs: keep what each step prints, as users do; it takes four processes a step.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_model(folder / "model")
@@ -42,6 +49,10 @@ def make_world(folder: Path) -> TinyWorld:
         settings={"tiny_correct": {"model": "tiny", "solutions": "correct"}},
         splits={"val": 0.34, "train": 0.33, "test": 0.33},
     )
+    if not compute_logs:
+        path = folder / "dagster.yaml"
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        path.write_text(yaml.safe_dump({**settings, "compute_logs": NO_COMPUTE_LOGS}), encoding="utf-8")
     return world
 
 

@@ -71,28 +71,23 @@ def fails(killable: Killable, *words: str, **environment: str) -> Attempt:
     return attempt
 
 
-@pytest.mark.parametrize("name", ["artifacts", ".dagster"])
-def test_a_full_disk_is_named_and_the_release_goes_on_when_there_is_room(halfway: Halfway, name: str) -> None:
-    folder = halfway.killable.world.folder / name
+@pytest.mark.parametrize(
+    ("name", "full"), [("artifacts", ("No space left on device", "free some")), (".dagster", ("full", "that has room"))]
+)
+def test_a_disk_that_is_full_or_read_only_is_named_and_the_release_goes_on_when_it_can_write(
+    halfway: Halfway, name: str, full: tuple[str, str]
+) -> None:
+    killable = halfway.killable
+    folder, artifacts = killable.world.folder / name, killable.world.folder / "artifacts"
     before = files(halfway.copy / "artifacts")
-    said = {"artifacts": ("No space left on device", "free some"), ".dagster": ("full", "that has room")}
     with small_disk(folder, lambda: halfway.restore(name)) as make_room:
-        attempt = fails(halfway.killable, "InputError", str(folder), *said[name], "is kept")
-        assert before.items() <= files(halfway.killable.world.folder / "artifacts").items(), "nothing stored is lost"
+        fails(killable, "InputError", str(folder), *full, "is kept")
+        assert before.items() <= files(artifacts).items(), "nothing stored is lost"
         make_room()
-        halfway.killable.finish([halfway.first, attempt])
-
-
-@pytest.mark.parametrize("name", ["artifacts", ".dagster"])
-def test_a_read_only_folder_is_named_and_the_release_goes_on_when_it_may_write(halfway: Halfway, name: str) -> None:
-    folder = halfway.killable.world.folder / name
-    before = files(halfway.copy / "artifacts")
-    with read_only(folder):
-        attempt = fails(
-            halfway.killable, "InputError", str(folder), "Read-only file system", "may be written", "is kept"
-        )
-        assert before.items() <= files(halfway.killable.world.folder / "artifacts").items()
-    halfway.killable.finish([halfway.first, attempt])
+        with read_only(folder):
+            fails(killable, "InputError", str(folder), "Read-only file system", "may be written", "is kept")
+        assert before.items() <= files(artifacts).items()
+        killable.finish([halfway.first])
 
 
 def test_a_clock_that_jumps_back_and_forth_decides_nothing(halfway: Halfway) -> None:
@@ -108,19 +103,11 @@ def test_a_clock_that_jumps_back_and_forth_decides_nothing(halfway: Halfway) -> 
     assert len(set(halfway.first.begun()) & set(back.begun())) <= 1
     assert len(set(back.begun()) & set(ahead.begun())) <= 1
     halfway.killable.finish([halfway.first, back, ahead])
-    again = starter.start({"TA_PROOF_CLOCK": str(-TEN_YEARS)})
-    assert again.wait() == 0
-    assert again.begun() == [], "nothing is out of date because of the clock"
 
 
-def test_a_model_that_does_not_fit_into_memory_says_what_to_do(killable: Killable) -> None:
+def test_what_does_not_fit_into_memory_is_named_and_tried_again_by_the_next_release(killable: Killable) -> None:
     releases.empty(killable.world)
     fails(killable, "InputError", "memory", "can't allocate", "start the command again", TA_PROOF_ALLOCATION="load")
-    killable.finish([])
-
-
-def test_a_problem_skipped_for_lack_of_memory_is_tried_again_by_the_next_release(killable: Killable) -> None:
-    releases.empty(killable.world)
     fails(killable, "zero_skipped_problems", "out_of_memory", TA_PROOF_ALLOCATION="3")
     last = killable.finish([])
     assert [unit for unit in last.begun() if unit.startswith("problem ")] == [
@@ -130,6 +117,6 @@ def test_a_problem_skipped_for_lack_of_memory_is_tried_again_by_the_next_release
 
 def test_a_process_that_its_allocator_ends_costs_no_more_than_a_kill(halfway: Halfway) -> None:
     attempt = halfway.killable.starter.start({"TA_PROOF_MEMORY": "fitting:1000000"})
-    assert attempt.wait() != 0
+    assert attempt.wait() not in {0, -9}
     assert attempt.phase == "fitting"
     halfway.killable.finish([halfway.first, attempt])
