@@ -1,18 +1,20 @@
 """The activations of a corpus: every sentence's pooled vector, written problem by problem."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import dagster as dg
 import pandas as pd
 from pydantic import Field
 
-from ta_assets import plots, runs
+from ta_assets import plots
 from ta_assets.core.features import VERTICAL_MODE
 from ta_assets.core.storage_estimate import in_words
 from ta_assets.extraction import CorpusExtraction, Plan, resolved_options
 from ta_assets.partitions import Partitions
 from ta_assets.problems import union
 from ta_assets.provenance import World, output
+from ta_resources.instance_storage import owner_tags
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
 from ta_resources.storage import Activations, ArtifactStore
@@ -60,7 +62,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         study = studies.by_corpus[corpus]
         made_from = World(studies, rollouts, language_model).made_from("activations", corpus)
         # a killed process must not keep the pool's one slot for ever
-        context.instance.add_run_tags(context.run.run_id, runs.owner_tags())
+        context.instance.add_run_tags(context.run.run_id, owner_tags())
         with language_model.open(study.extraction_spec(corpus)) as extractor:
             resolved = resolved_options(made_from["extraction"], made_from["language_model"], extractor)
             extraction = CorpusExtraction.of(
@@ -72,6 +74,17 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         return output(value, made_from, {"device": device, **_facts(value), **_vertical_facts(value), **_room(plan)})
 
     return [activations]
+
+
+def owed(skipped_kinds: Mapping[str, int]) -> str | None:
+    """Why a corpus must be extracted again although nothing that it was made from has changed; None when it need not.
+
+    Args:
+        skipped_kinds: kind of skip -> problems, as the metadata of its materialization tells.
+    """
+    n_problems = skipped_kinds.get("out_of_memory", 0)
+    # of all skips, the only one that another machine, or another hour, can mend
+    return f"{n_problems} problems were skipped for lack of memory" if n_problems else None
 
 
 def _facts(value: Activations) -> dict[str, object]:

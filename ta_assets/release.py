@@ -12,17 +12,18 @@ from typing import Any
 
 import dagster as dg
 
-from ta_assets import runs
+from ta_assets import activations, runs
 from ta_assets.deferrals import deferral_made_from
 from ta_assets.partitions import Partitions, partitions_of
 from ta_assets.provenance import World
-from ta_assets.readme import block_made_from, current_block
+from ta_assets.readme import block_made_from, current_block, readme_path
 from ta_assets.staleness import Instance
 from ta_assets.summaries import aggregate_made_from, left_out_cells
 from ta_assets.verdicts import VerdictConfig, broken_report, make_report, read_release, write_report
 from ta_checks import ASSETS, gate, invariants_of
 from ta_checks.evidence import Evidence, Sources
 from ta_checks.factory import PARAMETERS, evaluate
+from ta_resources.atomic import clear_abandoned
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
 from ta_resources.storage import ArtifactStore
@@ -99,9 +100,8 @@ def _release_job(partitions: Partitions, definitions: Callable[[], dg.Definition
     )
     def start(context: dg.OpExecutionContext, store: ArtifactStore) -> list[Outcome]:
         try:
-            context.instance.add_run_tags(context.run_id, runs.owner_tags())
-            runs.wait_for_turn(store.base, context.log.info)
-            runs.close_dead(context.instance, context.log.info)
+            runs.begin(context.instance, context.run_id, store.base, context.log.info)
+            clear_abandoned(readme_path(partitions.studies.selected, store.base).parent, "*")
         except Exception as error:
             return [Outcome("start", "crashed", f"{type(error).__name__}: {error}")]
         return []
@@ -194,6 +194,9 @@ class Stage:
         if shut:
             return Outcome(cell, "left out", shut)
         reason = sources.instance.work(self.asset, partition, expected_made_from(sources, self.asset, partition))
+        if reason is None and self.asset == "activations":
+            latest = sources.instance.materialization(self.asset, partition)
+            reason = activations.owed(latest.metadata.get("skipped_kinds") or {}) if latest else None
         if reason is None:
             return Outcome(cell, "fresh", "")
         result = runs.make(self.definitions(), self.context.instance, self.asset, partition)

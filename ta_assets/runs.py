@@ -6,27 +6,24 @@ A killed process cannot close its run: it stays STARTED and holds its pool slot,
 from __future__ import annotations
 
 import fcntl
-import os
-import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import dagster as dg
 
-HOST_TAG, PROCESS_TAG = "thought_anchors/host", "thought_anchors/process"
+from ta_resources.atomic import cannot_write, clear_abandoned
+from ta_resources.instance_storage import HOST_TAG, PROCESS_TAG, owner_tags
+from ta_resources.processes import is_dead
+
 LOCK = ".release.lock"
 _HELD: dict[Path, IO[str]] = {}
 UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.CANCELING,
 ]
-
-
-def owner_tags() -> dict[str, str]:
-    """Tags that say which process drives a run."""
-    return {HOST_TAG: socket.gethostname(), PROCESS_TAG: _process(os.getpid()) or str(os.getpid())}
 
 
 def make(
@@ -58,16 +55,41 @@ def job_of(asset: str) -> str:
     return f"make_{asset}"
 
 
+def begin(instance: dg.DagsterInstance, run_id: str, folder: Path, log: Callable[[str], None]) -> None:
+    """What a job that makes many cells does first: wait for its turn, then clean up after processes that died.
+
+    Args:
+        instance: where the job runs.
+        run_id: the job's own run.
+        folder: of all artifacts.
+        log: receives what was waited for, closed and removed.
+
+    Raises:
+        InputError: the folder may not be written.
+    """
+    instance.add_run_tags(run_id, owner_tags())
+    wait_for_turn(folder, log)
+    close_dead(instance, log)
+    for path in clear_abandoned(folder):
+        log(f"{path} is gone: the process that wrote it died before it was complete")
+
+
 def wait_for_turn(folder: Path, log: Callable[[str], None]) -> None:
     """Hold the folder's lock until this process ends: two releases at once would make the same cells twice.
 
     A lock of the kernel's goes with its process, so a killed release blocks nobody.
+
+    Raises:
+        InputError: the folder may not be written.
     """
     path = (folder / LOCK).resolve()
     if path in _HELD:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("w")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise cannot_write(path, error) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -79,31 +101,11 @@ def wait_for_turn(folder: Path, log: Callable[[str], None]) -> None:
 def close_dead(instance: dg.DagsterInstance, log: Callable[[str], None]) -> None:
     """Fail the unfinished runs of this machine whose process is gone, and free their pool slots."""
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        owner, process = run.tags.get(HOST_TAG), run.tags.get(PROCESS_TAG, "")
-        if owner != socket.gethostname() or _process(int(process.partition(":")[0])) == process:
+        owner, process = run.tags.get(HOST_TAG, ""), run.tags.get(PROCESS_TAG, "")
+        if not owner or not is_dead(owner, process):
             continue
         log(f"run {run.run_id} ({run.job_name}) is closed: its process {process} is gone")
-        instance.report_run_failed(run, message=f"process {process} on {owner} ended without closing the run")
+        # the slot first: a run that is closed is never looked at again, should this process die here
         if instance.event_log_storage.supports_global_concurrency_limits:
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-
-
-def _process(pid: int) -> str | None:
-    """``pid:start`` of a living process: a pid alone may be in use again."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return str(pid) if not Path("/proc").is_dir() and _alive(pid) else None
-    # the command in parentheses may hold spaces; the start time is the 20th field after it
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else f"{pid}:{fields[19]}"
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        instance.report_run_failed(run, message=f"process {process} on {owner} ended without closing the run")

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from ta_assets import plots, runs
+from ta_assets import plots
 from ta_assets.activations import GPU_POOL
 from ta_assets.core.errors import InputError
 from ta_assets.extraction import CorpusExtraction, resolved_options
@@ -23,6 +23,7 @@ from ta_assets.studies import Studies
 from ta_assets.study import Study
 from ta_assets.sweep_plan import SweepCell, sweep_cells
 from ta_resources.capture import resolve_blocks
+from ta_resources.instance_storage import owner_tags
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
 from ta_resources.storage import Activations, ArtifactStore
@@ -51,7 +52,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
         cell = cell_of(studies, context.partition_key)
         study, corpus = cell.study, cell.study.settings[cell.setting].corpus
-        context.instance.add_run_tags(context.run.run_id, runs.owner_tags())
+        context.instance.add_run_tags(context.run.run_id, owner_tags())
         source = SweepSource(World(studies, rollouts, language_model), store, context.log.info)
         ids = source.problem_ids(cell)
         activations = source.vectors(cell, ids)

@@ -1,17 +1,32 @@
-"""Files and folders that are either complete or not there: written beside their place, flushed, then renamed."""
+"""Files and folders that are either complete or not there: written beside their place, flushed, then renamed.
+
+Belongs here: how things are written, and what becomes of writes whose process died. Stays out: what is written.
+
+Whatever lies beside its place carries the name of its writer: only a dead one's is ever touched, since a living one
+is still at it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import glob
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ta_assets.core.errors import InputError
+from ta_resources.processes import host, is_dead, own_process
+
 UNFINISHED = ".unfinished-"
 REPLACED = ".replaced-"
+_MARKED = re.compile(rf"^(.+)({re.escape(UNFINISHED)}|{re.escape(REPLACED)})[0-9a-f]{{32}}@(\d+(?:_\d+)?)@(.*)$")
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NOT_ALLOWED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def sha256_of(path: Path) -> str:
@@ -21,16 +36,21 @@ def sha256_of(path: Path) -> str:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Replace a file as a whole; readers see the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}{UNFINISHED}{uuid.uuid4().hex}")
-    try:
-        _write_flushed(temporary, content)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _flush_folder(path.parent)
+    """Replace a file as a whole; readers see the old content or the new, never a part.
+
+    Raises:
+        InputError: the disk is full or may not be written; what was there is still there.
+    """
+    with _clear_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = beside(path, UNFINISHED)
+        try:
+            _write_flushed(temporary, content)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _flush_folder(path.parent)
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
@@ -38,40 +58,118 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
 
     A folder cannot be renamed onto a full one, so the old one steps aside first; ``recover_folder`` undoes an
     interruption between the two renames.
+
+    Raises:
+        InputError: the disk is full or may not be written; what was there is still there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    recover_folder(path)
-    mark = uuid.uuid4().hex
-    temporary = path.with_name(f"{path.name}{UNFINISHED}{mark}")
-    aside = path.with_name(f"{path.name}{REPLACED}{mark}")
-    temporary.mkdir()
-    try:
-        for name, content in files.items():
-            _write_flushed(temporary / name, content)
-        _flush_folder(temporary)
-        with contextlib.suppress(FileNotFoundError):
-            path.rename(aside)
-        temporary.rename(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        recover_folder(path)
-        raise
-    _flush_folder(path.parent)
-    shutil.rmtree(aside, ignore_errors=True)
+    with _clear_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _settle_all(path)  # else a later recovery would have two to choose from
+        temporary, aside = beside(path, UNFINISHED), beside(path, REPLACED)
+        temporary.mkdir()
+        try:
+            for name, content in files.items():
+                _write_flushed(temporary / name, content)
+            _flush_folder(temporary)
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(aside)
+            temporary.rename(path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            recover_folder(path)
+            raise
+        _flush_folder(path.parent)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def recover_folder(path: Path) -> None:
     """Put back the folder that an interrupted ``write_folder`` had moved aside."""
+    if not path.exists():  # asked for often, and listing the parent takes its time
+        _settle_all(path)
+
+
+def clear_abandoned(folder: Path, pattern: str = "**/*") -> list[Path]:
+    """Remove what dead processes left unfinished in a folder, and put back what they had moved aside.
+
+    Args:
+        folder: where; need not exist.
+        pattern: which files and folders, as ``Path.glob`` takes it; by default all below the folder.
+
+    Returns:
+        What was removed or put back.
+
+    Raises:
+        InputError: the folder may not be written.
+    """
+    found = [*_abandoned(folder, f"{pattern}{UNFINISHED}*"), *_abandoned(folder, f"{pattern}{REPLACED}*")]
+    with _clear_errors(folder):
+        for path in found:
+            name, mark = _marked(path)[:2]
+            if mark == REPLACED:
+                _settle(path, path.with_name(name))
+            elif path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    return found
+
+
+def beside(path: Path, mark: str) -> Path:
+    """A name beside a path for this process alone; ``mark`` is ``UNFINISHED`` or ``REPLACED``."""
+    return path.with_name(f"{path.name}{mark}{uuid.uuid4().hex}@{own_process().replace(':', '_')}@{host()}")
+
+
+def cannot_write(path: Path, error: OSError) -> InputError:
+    """What an error of the disk means to whoever started the command."""
+    if error.errno in NO_ROOM:
+        expected = "a disk with room for it: free some"
+    elif error.errno in NOT_ALLOWED:
+        expected = "a folder that may be written: change its rights or how it is mounted, or use another one"
+    else:
+        expected = "a disk that takes it"
+    expected += "; then start the command again, what is stored already is kept"
+    return InputError(path, "write", error.strerror or str(error), expected)
+
+
+def _settle_all(path: Path) -> None:
+    for aside in _abandoned(path.parent, f"{glob.escape(path.name)}{REPLACED}*"):
+        _settle(aside, path)
+
+
+def _settle(aside: Path, path: Path) -> None:
     if path.exists():
+        shutil.rmtree(aside, ignore_errors=True)
         return
-    for aside in leftovers(path, REPLACED):
+    with contextlib.suppress(FileNotFoundError):  # somebody else put it back in the meantime
         aside.rename(path)
-        return
 
 
-def leftovers(path: Path, mark: str) -> Iterator[Path]:
-    """What interrupted writes of ``path`` left beside it."""
-    return path.parent.glob(f"{path.name}{mark}*") if path.parent.is_dir() else iter(())
+def _abandoned(folder: Path, pattern: str) -> list[Path]:
+    """What matches a pattern and whose writer is dead, or this process, which is not writing now."""
+    found = sorted(folder.glob(pattern)) if folder.is_dir() else []
+    return [path for path in found if _is_abandoned(path)]
+
+
+def _is_abandoned(path: Path) -> bool:
+    _, mark, process, owner = _marked(path)
+    return bool(mark) and (process == own_process() or is_dead(owner, process))
+
+
+def _marked(path: Path) -> tuple[str, str, str, str]:
+    """Name of the place, mark, process and host; all empty where the name is not one of ``beside``."""
+    match = _MARKED.match(path.name)
+    if match is None:
+        return "", "", "", ""
+    name, mark, process, owner = match.groups()
+    return name, mark, process.replace("_", ":"), owner
+
+
+@contextlib.contextmanager
+def _clear_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def _write_flushed(path: Path, content: bytes) -> None:

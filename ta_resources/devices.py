@@ -1,6 +1,7 @@
-"""Which device computes, and in which floating type.
+"""Which device computes, in which floating type, and how it says that its memory is full.
 
-Belongs here: the meaning of ``auto`` and the validation of explicit choices. Stays out: models and their memory.
+Belongs here: the meaning of ``auto``, the validation of explicit choices, freeing. Stays out: models, and what is done
+when memory runs out.
 torch is imported inside functions, so that the graph loads without it.
 """
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 COMPUTE_DTYPES = ("float32", "bfloat16", "float16")
 STORAGE_DTYPES = ("float16", "float32")
-OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "not enough memory")
-"""What CUDA, MPS and the cpu allocator write into a bare RuntimeError."""
+OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
+"""What CUDA, MPS, the cpu allocator and the system write into a bare RuntimeError or OSError."""
 DEVICE_PATTERN = re.compile(r"cpu|mps|cuda(:\d+)?")
 
 
@@ -107,3 +108,13 @@ def free_device_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch, numpy or the system says that memory ran out."""
+    import torch
+
+    text = str(error).lower()
+    return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or any(
+        known in text for known in OUT_OF_MEMORY_TEXTS
+    )

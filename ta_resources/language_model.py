@@ -72,7 +72,7 @@ class LanguageModelResource(dg.ConfigurableResource):
         """Load the model up to the deepest wanted block, and free it on the way out.
 
         Raises:
-            InputError: as ``identity``; or a layer, dtype, pooling or device that is not there.
+            InputError: as ``identity``; or a layer, dtype, pooling or device that is not there; or too little memory.
         """
         if spec.pooling not in POOLINGS:
             raise InputError(spec.language_model, "extraction.pooling", spec.pooling, f"one of {', '.join(POOLINGS)}")
@@ -80,7 +80,15 @@ class LanguageModelResource(dg.ConfigurableResource):
         storage_dtype = torch_dtype("extraction.storage_dtype", spec.storage_dtype, STORAGE_DTYPES)
         folder = self._folder(spec)
         tokenizer = TraceTokenizer.from_folder(folder)
-        model, blocks, n_blocks = load_base_model(folder, spec.layer, device, resolve_dtype(spec.dtype, device))
+        dtype = resolve_dtype(spec.dtype, device)
+        try:
+            model, blocks, n_blocks = load_base_model(folder, spec.layer, device, dtype)
+        except (RuntimeError, MemoryError, OSError) as error:
+            if not is_out_of_memory(error):
+                raise
+            expected = f"enough of it on {device} for the model up to its deepest wanted block; free some, choose an "
+            expected += "earlier extraction.layer or another device, then start the command again"
+            raise InputError(folder.source, "memory", str(error).split("\n")[0], expected) from error
         if spec.vertical_attention is not None:
             require_readable(model, blocks[0], folder.source)
         model_limit = getattr(model.config, "max_position_embeddings", None) or UNLIMITED_TOKENS

@@ -1,0 +1,1 @@
+"""The proof that the gate holds: planted faults, kills, malformed input."""

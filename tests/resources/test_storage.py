@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from ta_assets.core.cells import PREDICTION_COLUMNS
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import CellResult, Markdown
 from ta_resources import atomic
+from ta_resources.processes import host
 from ta_resources.storage import MANIFEST, Activations, ArtifactStore
 
 SPANS = pd.DataFrame(
@@ -24,6 +26,11 @@ PREDICTIONS = pd.DataFrame({name: [0.0] for name in PREDICTION_COLUMNS})
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
     return ArtifactStore(base_dir=str(tmp_path))
+
+
+def left_by_a_dead_process(path: Path, mark: str) -> Path:
+    """A name beside ``path`` as a killed writer leaves it: this pid, but started at another time."""
+    return path.with_name(f"{path.name}{mark}{'0' * 32}@{os.getpid()}_1@{host()}")
 
 
 def test_a_table_comes_back_as_it_was(store: ArtifactStore) -> None:
@@ -120,16 +127,61 @@ def test_an_interrupted_write_leaves_the_old_artifact(store: ArtifactStore, monk
 def test_a_kill_between_the_renames_is_undone_by_the_next_reader(store: ArtifactStore) -> None:
     store.save("notes", "setting", {"train": [1]})
     folder = store.folder("notes", "setting")
-    folder.rename(folder.with_name(f"{folder.name}{atomic.REPLACED}abc"))
+    folder.rename(left_by_a_dead_process(folder, atomic.REPLACED))
     assert store.load("notes", "setting") == {"train": [1]}
+
+
+def test_what_a_living_writer_moved_aside_is_left_to_it(store: ArtifactStore) -> None:
+    store.save("notes", "setting", {"train": [1]})
+    folder = store.folder("notes", "setting")
+    aside = left_by_a_dead_process(folder, atomic.REPLACED)
+    living = aside.with_name(aside.name.replace(f"@{os.getpid()}_1@", f"@{os.getppid()}_{start_of(os.getppid())}@"))
+    folder.rename(living)
+    assert not store.exists("notes", "setting")
+    assert atomic.clear_abandoned(store.base) == []
+    assert living.is_dir()
+
+
+def start_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
 
 
 def test_unfinished_folders_are_never_read(store: ArtifactStore) -> None:
     folder = store.folder("notes", "setting")
-    unfinished = folder.with_name(f"{folder.name}{atomic.UNFINISHED}abc")
+    unfinished = left_by_a_dead_process(folder, atomic.UNFINISHED)
     unfinished.mkdir(parents=True)
     (unfinished / MANIFEST).write_text(json.dumps({"kind": "value", "files": {}}), encoding="utf-8")
     assert not store.exists("notes", "setting")
+
+
+def test_a_kill_after_the_second_rename_cannot_bring_back_what_was_replaced(store: ArtifactStore) -> None:
+    store.save("notes", "setting", {"train": [2]})
+    folder = store.folder("notes", "setting")
+    aside = left_by_a_dead_process(folder, atomic.REPLACED)
+    aside.mkdir()
+    (aside / MANIFEST).write_text("of the artifact before", encoding="utf-8")
+    store.save("notes", "setting", {"train": [3]})
+    assert not aside.exists()
+    assert store.load("notes", "setting") == {"train": [3]}
+
+
+def test_what_dead_processes_left_is_removed_or_put_back(store: ArtifactStore) -> None:
+    for name, value in (("a", 1), ("b", 2)):
+        store.save("notes", name, value)
+    shard = store.base / "shards/x/problem_1.safetensors"
+    atomic.write_file(shard, b"whole")
+    unfinished = [left_by_a_dead_process(path, atomic.UNFINISHED) for path in (shard, store.folder("notes", "c"))]
+    unfinished[0].write_bytes(b"half")
+    unfinished[1].mkdir()
+    store.folder("notes", "a").rename(left_by_a_dead_process(store.folder("notes", "a"), atomic.REPLACED))
+    replaced = left_by_a_dead_process(store.folder("notes", "b"), atomic.REPLACED)
+    replaced.mkdir()
+    foreign = shard.with_name(f"mine{atomic.UNFINISHED}draft")
+    foreign.write_bytes(b"of somebody else")
+    assert len(atomic.clear_abandoned(store.base)) == 4
+    left = sorted(path.name for path in store.base.rglob("*") if path.is_file())
+    assert left == sorted([MANIFEST, "value.json"] * 2 + [shard.name, foreign.name])
+    assert store.load("notes", "a") == 1
 
 
 def test_hashes_tell_missing_from_changed(store: ArtifactStore) -> None:

@@ -1,0 +1,136 @@
+"""Dagster's SQLite storages as ``dagster.yaml`` names them, made safe against kills and against a second process.
+
+Belongs here: how their files come into being, which process a run belongs to, what a full disk means. Stays out:
+everything that they store.
+
+Dagster creates a database step by step: of two processes that start at once one fails, and one that is killed in
+between leaves a file without tables, at which every later start fails. Here a database appears as a whole. And a run
+says from its first row which process drives it, so a dead one can be told from one that has only begun.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import dagster as dg
+from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
+from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.schedules import SqliteScheduleStorage
+from dagster._serdes import ConfigurableClassData
+from sqlalchemy.exc import OperationalError
+
+from ta_assets.core.errors import InputError
+from ta_resources.atomic import UNFINISHED, cannot_write
+from ta_resources.processes import host, own_process
+
+HOST_TAG, PROCESS_TAG = "thought_anchors/host", "thought_anchors/process"
+LOCK = ".created.lock"
+UNWRITABLE = ("disk is full", "readonly database", "unable to open database file", "disk I/O error")
+"""What SQLite says when it is the disk's fault."""
+
+Storage = TypeVar("Storage")
+
+
+def owner_tags() -> dict[str, str]:
+    """Tags that say which process drives a run: this one."""
+    return {HOST_TAG: host(), PROCESS_TAG: own_process()}
+
+
+class RunStorage(SqliteRunStorage):
+    """Runs, each tagged with the process that drives it."""
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> RunStorage:
+        """Open the database, created if it is not there.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        return created_whole(config_value, lambda base_dir: cls.from_local(base_dir, inst_data))
+
+    def add_run(self, dagster_run: dg.DagsterRun) -> dg.DagsterRun:
+        """Store a run; one that a web server hands over to another process gets its tags there."""
+        if dagster_run.remote_job_origin is None:
+            dagster_run = dagster_run.with_tags({**dagster_run.tags, **owner_tags()})
+        return super().add_run(dagster_run)
+
+    @contextmanager
+    def connect(self) -> Iterator[Any]:
+        """A transaction.
+
+        Raises:
+            InputError: the disk has no room, or may not be written.
+        """
+        with clear_errors(self._conn_string), super().connect() as connection:
+            yield connection
+
+
+class EventLogStorage(ConsolidatedSqliteEventLogStorage):
+    """All runs' events in one database: a release is many small runs, and a file for each doubles their cost."""
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> EventLogStorage:
+        """As ``RunStorage.from_config_value``."""
+        return created_whole(config_value, lambda base_dir: cls(base_dir, inst_data))
+
+    @contextmanager
+    def _connect(self) -> Iterator[Any]:
+        with clear_errors(self._conn_string), super()._connect() as connection:
+            yield connection
+
+
+class ScheduleStorage(SqliteScheduleStorage):
+    """Schedules and sensors; there are none, but Dagster asks."""
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> SqliteScheduleStorage:
+        """As ``RunStorage.from_config_value``."""
+        return created_whole(config_value, lambda base_dir: cls.from_local(base_dir, inst_data))
+
+
+def created_whole(config: Mapping[str, Any], make: Callable[[str], Storage]) -> Storage:
+    """Create a storage beside its place and rename it, one process at a time; then open it.
+
+    Args:
+        config: ``base_dir``, the storage's own folder.
+        make: folder -> the storage, which creates what is missing in it.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    folder = Path(config["base_dir"]).resolve()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with (folder.parent / f"{folder.name}{LOCK}").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                # the lock is held: whoever left this is dead
+                unfinished = folder.with_name(f"{folder.name}{UNFINISHED}")
+                shutil.rmtree(unfinished, ignore_errors=True)
+                with clear_errors(str(unfinished)):
+                    make(str(unfinished))
+                unfinished.rename(folder)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    return make(str(folder))
+
+
+@contextmanager
+def clear_errors(database: str) -> Iterator[None]:
+    """SQLite's complaints about the disk, as an ``InputError`` that names the database."""
+    try:
+        yield
+    except OperationalError as error:
+        if not any(text in str(error.orig) for text in UNWRITABLE):
+            raise
+        path = database.removeprefix("sqlite:///")
+        expected = "a disk that has room and may be written, and memory to map it; then start the command again, "
+        expected += "what is stored already is kept"
+        raise InputError(path, "write", str(error.orig), expected) from error
