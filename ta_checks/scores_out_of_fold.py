@@ -1,0 +1,83 @@
+"""Rule: out-of-fold scores are out of fold: no fit has seen the labels that it is scored on.
+
+Belongs here: this rule. Stays out: folds and fits (``ta_assets.core.crossfit``, ``nulls``), reading, Dagster.
+
+A leak shows in the permuted labels. Permuted within problems, the labels of a held-out problem say nothing that the
+other problems could know, so the mean average precision over permutations is exactly that of a random order; a fit
+that has seen them does better. The refits as they are must agree with the scores, or they tell of other folds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ta_checks.verdict import Verdict
+
+KEYS = ["problem_id", "chunk_idx"]
+STANDARD_ERRORS = 6.0
+"""Of the mean over permutations: one in a billion, for some fifteen probes a setting."""
+AGREEMENT = 0.02
+"""In macro average precision, between scores in float64 and refits in float32: near ties may change places."""
+UNPERMUTED, SHUFFLED = "difference_of_means", "shuffled/"
+
+
+def scores_out_of_fold(
+    scores: pd.DataFrame, nulls: pd.DataFrame, repeats: Sequence[Sequence[Sequence[int]]], expected: pd.DataFrame
+) -> Verdict:
+    """Fail when scores are of other sentences or labels, not finite, or when permuted labels can be predicted.
+
+    Args:
+        scores: problem_id, chunk_idx, anchor and ``name/repeat`` of every sentence.
+        nulls: ``shuffled/hypothesis``: macro average precision; row 0 as it is, then one row a permutation.
+        repeats: of every repeat, the problems that each fold holds out.
+        expected: problem_id, chunk_idx and anchor of every sentence of the setting.
+    """
+    faults = _other_rows(scores, expected)
+    columns = [name for name in scores.columns if "/" in name]
+    faults += [f"{name} is not finite" for name in columns if not np.isfinite(scores[name].to_numpy()).all()]
+    if not faults:
+        problems = sorted(expected["problem_id"].unique().tolist())
+        for number, folds in enumerate(repeats):
+            held = Counter(problem for fold in folds for problem in fold)
+            if sorted(held) != problems or max(held.values()) > 1:
+                faults.append(f"repeat {number} does not hold every problem out once")
+        faults += _leaks(scores, nulls)
+    return Verdict.judge(
+        len(faults), "<=", 0, unit="faults", n=len(columns), offenders=faults,
+        message=f"{len(columns)} columns of scores, {len(nulls) - 1} permutations, {len(faults)} faults",
+    )  # fmt: skip
+
+
+def _other_rows(scores: pd.DataFrame, expected: pd.DataFrame) -> list[str]:
+    found, wanted = (table[[*KEYS, "anchor"]].sort_values(KEYS).to_numpy() for table in (scores, expected))
+    if found.shape != wanted.shape or not np.array_equal(found[:, :2], wanted[:, :2]):
+        return [f"{len(found)} scored sentences are not the {len(wanted)} of the setting"]
+    wrong = int((found[:, 2] != wanted[:, 2]).sum())
+    return [f"{wrong} sentences were scored with another label"] if wrong else []
+
+
+def _leaks(scores: pd.DataFrame, nulls: pd.DataFrame) -> list[str]:
+    from ta_assets.core.ranking import average_precision_by_problem, mixed_problems, random_average_precision
+
+    labels, problems = scores["anchor"].to_numpy(), scores["problem_id"].to_numpy()
+    members = mixed_problems(labels, problems).values()
+    if not members:
+        return []
+    chance = float(np.mean([random_average_precision(labels[rows]) for rows in members]))
+    faults = []
+    for name in (name for name in nulls.columns if name.startswith(SHUFFLED)):
+        found = nulls[name].to_numpy(np.float64)
+        bound = STANDARD_ERRORS * found[1:].std(ddof=1) / np.sqrt(len(found) - 1)
+        if not abs(found[1:].mean() - chance) <= bound:
+            faults.append(f"{name}: permuted labels reach {found[1:].mean():.4f}, chance is {chance:.4f} ± {bound:.4f}")
+        hypothesis = name.removeprefix(SHUFFLED)
+        if hypothesis.partition("@")[0] == UNPERMUTED:
+            column = scores[[f"{hypothesis}/0"]].to_numpy(np.float64)
+            stored = float(average_precision_by_problem(labels, column, problems).mean())
+            if not abs(stored - found[0]) <= AGREEMENT:
+                faults.append(f"{hypothesis}: the scores reach {stored:.4f}, a refit on the same labels {found[0]:.4f}")
+    return faults
