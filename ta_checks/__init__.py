@@ -186,6 +186,13 @@ INVARIANTS: tuple[Invariant, ...] = (
         severity="WARN",
     ),
     Invariant(
+        "scores_refit",
+        "seed_free_scores",
+        recomputation.scores_refit,
+        "A linear model, fitted again to the training sentences, gives other scores than the stored ones: it saw test "
+        "sentences, other labels, or other features. Materialize seed_free_scores; if it stays red, the fit is wrong.",
+    ),
+    Invariant(
         "finite_metrics",
         "probe_metrics",
         evaluations.finite_probe_metrics,

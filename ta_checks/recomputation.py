@@ -5,6 +5,7 @@ Belongs here: choosing and reading evidence. Stays out: any judgement, which is 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,8 @@ from ta_resources.shards import read_shard
 from ta_resources.storage import Activations
 
 FOLD = "fold_id"
+KEYS = ["problem_id", "chunk_idx"]
+SAMPLE_SEED = 0
 
 
 def problems_as_asked(evidence: Evidence) -> Verdict:
@@ -86,6 +89,40 @@ def comparison_recomputes(evidence: Evidence) -> Verdict:
     names = dict.fromkeys(column.rpartition("/")[0] for column in scores.columns if "/" in column)
     return comparison_recomputes(
         evidence.value["rows"], {name: precision_of(scores, name) for name in (*names, "chance")}
+    )
+
+
+def scores_refit(evidence: Evidence) -> Verdict:
+    """The stored scores of the linear models against the setting's split, or one of its folds."""
+    from ta_assets.core.features import POSITION_FEATURES
+    from ta_assets.core.lopo import scores_of
+    from ta_assets.core.targets import TARGETS
+    from ta_checks.scores_refit import StoredFit, scores_refit
+
+    options = evidence.study.probe_options
+    target = TARGETS[options.target]
+    # folds are fitted by one and the same code: one of them is enough
+    fold = random.Random(SAMPLE_SEED).choice(list(evidence.probe_data))
+    data = evidence.probe_data[fold]
+    stored = (evidence.value if fold is None else scores_of(evidence.value, fold)).scores
+    if data.vectors is None:
+        raise ValueError("the setting has no activations")
+    aligned = data.rows[KEYS].merge(stored, on=KEYS, how="left", validate="one_to_one")
+    inputs = {
+        "position_baseline": data.rows[list(POSITION_FEATURES)].to_numpy(dtype=np.float32),
+        "linear_probe": np.asarray(data.vectors, dtype=np.float32),
+    }
+    return scores_refit(
+        StoredFit(
+            model if fold is None else f"fold {fold}: {model}",
+            features,
+            target.values(data.rows),
+            (data.rows["split"] == "train").to_numpy(),
+            aligned[f"score_{model}"].to_numpy(np.float64),
+            continuous=target.continuous,
+        )
+        for model, features in inputs.items()
+        if model in options.models
     )
 
 
