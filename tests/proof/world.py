@@ -25,6 +25,7 @@ import yaml
 
 from ta_assets import runs
 from ta_assets.definitions import build_definitions
+from ta_assets.release import VERDICT_ASSET
 from ta_assets.staleness import Instance
 from ta_assets.studies import SHIPPED, Studies, load_studies
 from ta_assets.verdicts import release_folder
@@ -35,8 +36,8 @@ from ta_resources.storage import ArtifactStore
 
 NAME = "proof"
 CORPUS, OTHER = f"{NAME}_correct", f"{NAME}_incorrect"
-N_PROBLEMS = 16
-"""Of each corpus; five are the least for an interval, and the test part needs two for a mean to be one."""
+N_PROBLEMS = 28
+"""Of each corpus: enough for every WARN check of signal to pass on a healthy release, and little enough for minutes."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 CHILD_SECONDS = 300.0
 
@@ -96,11 +97,10 @@ class World:
         for name in ("studies", "definitions", "rollouts", "language_model"):
             self.__dict__.pop(name, None)
 
-    def problem(self, corpus: str, position: int = 0) -> Path:
-        """Folder of a corpus' problem files, by position in the order of ids."""
-        source = self.studies.selected.source(corpus)
-        ids = sorted(int(path.name.removeprefix("problem_")) for path in (self.data / source.prefix).iterdir())
-        return self.data / source.prefix / f"problem_{ids[position]}"
+    def problems(self, corpus: str) -> list[Path]:
+        """Folders of a corpus' problems, by id."""
+        root = self.data / self.studies.selected.source(corpus).prefix
+        return sorted(root.iterdir(), key=lambda path: int(path.name.removeprefix("problem_")))
 
     @property
     def data(self) -> Path:
@@ -127,10 +127,26 @@ class World:
         runs.make(self.definitions, self.instance, asset, partition, config)
 
     def release(self) -> dict[str, Any]:
-        """Run the job ``release`` and read the verdict that it leaves behind."""
-        self.verdict_file.unlink(missing_ok=True)
+        """Run the job ``release`` and read the verdict that it leaves behind.
+
+        Raises:
+            RuntimeError: it left none.
+        """
+        before = self.verdict_file.stat().st_mtime_ns if self.verdict_file.is_file() else None
         job = self.definitions.resolve_job_def("release")
         job.execute_in_process(instance=self.instance, raise_on_error=False, run_config=QUIET)
+        return self.verdict_since(before)
+
+    def verdict_by_hand(self) -> dict[str, Any]:
+        """Materialize nothing but the verdict, as from a button in the UI, and read it."""
+        before = self.verdict_file.stat().st_mtime_ns if self.verdict_file.is_file() else None
+        self.make(VERDICT_ASSET, NAME)
+        return self.verdict_since(before)
+
+    def verdict_since(self, before: int | None) -> dict[str, Any]:
+        """The verdict on the disk when it was written since."""
+        if not self.verdict_file.is_file() or self.verdict_file.stat().st_mtime_ns == before:
+            raise RuntimeError("no verdict was written")
         return json.loads(self.verdict_file.read_text(encoding="utf-8"))
 
 
