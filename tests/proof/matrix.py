@@ -1,7 +1,7 @@
 """Fault x check: every planted fault against every check of every cell, and clean releases that must raise no alarm.
 
-Belongs here: running and judging. Stays out: the faults (``faults``), the worlds (``world``, ``clean``), what is written
-about them (``document``).
+Belongs here: running and judging. Stays out: the faults (``faults``), the worlds (``world``, ``clean``), what is
+written about them (``document``).
 """
 
 from __future__ import annotations
