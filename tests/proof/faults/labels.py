@@ -97,14 +97,25 @@ def _field(name: str, value: Callable[[float], float]) -> Callable[[Chunks], Chu
     return lambda chunks: [{**chunk, name: value(chunk[name])} for chunk in chunks]
 
 
-def _swap_rollouts(world: World) -> None:
-    """The rollouts of two sentences are in each other's folder."""
+def _late_rollouts(world: World) -> None:
+    """The rollouts of every sentence are in the folder of the next one, those of the last in the first."""
     for folder in world.problems(CORPUS):
-        if (folder / "chunk_0").is_dir():
-            here, there, aside = folder / "chunk_3", folder / "chunk_4", folder / "aside"
-            here.rename(aside)
-            there.rename(here)
-            aside.rename(there)
+        groups = sorted(folder.glob("chunk_*/solutions.json"), key=lambda path: int(path.parent.name.split("_")[1]))
+        contents = [path.read_bytes() for path in groups]
+        for path, content in zip(groups, [*contents[-1:], *contents[:-1]], strict=True):
+            path.write_bytes(content)
+    world.make("sentences", CORPUS)
+
+
+def _unfit_table(edit: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[World], None]:
+    """The label rule gives a table that is no table of sentences, whenever it is asked."""
+
+    def plant(world: World) -> None:
+        right = labels.label_problems
+        replace(labels, "label_problems", lambda *given: edit(right(*given)))
+        world.make("sentences", CORPUS)
+
+    return plant
 
 
 def _from_the_ends(importance: np.ndarray, percentile: float) -> np.ndarray:
@@ -182,20 +193,20 @@ FAULTS = (
             ("the dataset subtracts the sentence's own accuracy", _dataset(_importance_of(_own_accuracy))),
             ("the dataset's accuracies are error rates", _dataset(_field(ACCURACY, lambda value: 1 - value))),
             ("the dataset counts similar rollouts as different", _dataset(_field(DIFFERENT, lambda value: 1 - value))),
-            ("the rollouts of two sentences are swapped", _swap_rollouts),
+            ("rollouts are filed under the next sentence", _late_rollouts),
         )
     ),
     Fault(
         "importances keep their sign where sizes are meant",
         "made",
         "sentences",
-        _table(lambda table: table.assign(importance_score=table["counterfactual_raw"] - 1)),
+        _unfit_table(lambda table: table.assign(importance_score=table["counterfactual_raw"])),
     ),
     Fault(
         "anchors are stored as text",
         "made",
         "sentences",
-        _table(lambda table: table.assign(anchor=table["anchor"].astype(str))),
+        _unfit_table(lambda table: table.assign(anchor=table["anchor"].astype(str))),
     ),
     Fault(
         "labels rest on two rollouts each",
