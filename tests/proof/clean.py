@@ -18,7 +18,7 @@ from tests.proof.world import CORPUS, OTHER, World, build, in_child
 
 N_POOL = 40
 """Problems of each corpus that are drawn from."""
-SMALLEST, LARGEST = 14, 30
+SMALLEST, LARGEST = 10, 18
 
 
 def run(folder: Path, n_runs: int, log: Callable[[str], None] = print) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ from ta_resources.storage import ArtifactStore
 
 NAME = "proof"
 CORPUS, OTHER = f"{NAME}_correct", f"{NAME}_incorrect"
-N_PROBLEMS = 20
+N_PROBLEMS = 28
 """Of each corpus: enough for every WARN check of signal to pass on a healthy release, and little enough for minutes."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 CHILD_SECONDS = 300.0
@@ -211,7 +210,9 @@ def in_child(world: World, folder: Path, work: Callable[[World], dict[str, Any]]
     process.start()
     sender.close()
     try:
-        answer = json.loads(receiver.recv()) if receiver.poll(CHILD_SECONDS) else {"error": "took too long"}
+        answer: dict[str, Any] = (
+            json.loads(receiver.recv()) if receiver.poll(CHILD_SECONDS) else {"error": "took too long"}
+        )
     except EOFError:
         answer = {"error": "died without an answer"}
     finally:
@@ -219,8 +220,9 @@ def in_child(world: World, folder: Path, work: Callable[[World], dict[str, Any]]
         process.join()
         receiver.close()
         shutil.rmtree(folder, ignore_errors=True)
-    if "error" in answer:
-        raise RuntimeError(answer["error"])
+    error = answer.get("error")
+    if error is not None:
+        raise RuntimeError(error)
     return answer["value"]
 
 
@@ -228,9 +230,3 @@ def _ends(process: Any, seconds: float = 10.0) -> bool:
     """Whether a process that has answered ends by itself."""
     process.join(seconds)
     return not process.is_alive()
-
-
-def timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    """What a call gives, and its wall seconds."""
-    started = time.monotonic()
-    return work(), time.monotonic() - started

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -135,17 +136,17 @@ def _of_the_corpus(table: pd.DataFrame) -> pd.DataFrame:
 def _two_problems_swapped(table: pd.DataFrame) -> pd.DataFrame:
     """The labels of two problems of equal length are each other's."""
     named = ["counterfactual_raw", "importance_signed", "importance_score", "anchor"]
-    sizes = table.groupby("problem_id").size()
-    length = sizes.value_counts().index[0]
-    first, second = sizes.index[sizes == length][:2]
-    swapped, at, there = table.copy(), table["problem_id"] == first, table["problem_id"] == second
-    swapped.loc[at, named] = table.loc[there, named].to_numpy()
-    swapped.loc[there, named] = table.loc[at, named].to_numpy()
-    return swapped.astype(table.dtypes.to_dict())
+    members = [np.flatnonzero(table["problem_id"] == one) for one in table["problem_id"].unique()]
+    pairs = ((a, b) for a, b in combinations(members, 2) if len(a) == len(b))
+    first, second = next(pairs)
+    order = np.arange(len(table))
+    order[first], order[second] = second, first
+    return table.assign(**{name: table[name].to_numpy()[order] for name in named})
 
 
 def _lost(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["problem_id"] != table["problem_id"].iloc[0]].reset_index(drop=True)
+    kept = np.flatnonzero(table["problem_id"] != table["problem_id"].iloc[0])
+    return table.take(kept).reset_index(drop=True)
 
 
 FOLLOW = "labels_follow_rule"
