@@ -53,7 +53,8 @@ def scores_out_of_fold(
 
 
 def _other_rows(scores: pd.DataFrame, expected: pd.DataFrame) -> list[str]:
-    found, wanted = (table[[*KEYS, "anchor"]].sort_values(KEYS).to_numpy() for table in (scores, expected))
+    ordered = (table.sort_values(KEYS) for table in (scores, expected))
+    found, wanted = (table[[*KEYS, "anchor"]].to_numpy() for table in ordered)
     if found.shape != wanted.shape or not np.array_equal(found[:, :2], wanted[:, :2]):
         return [f"{len(found)} scored sentences are not the {len(wanted)} of the setting"]
     wrong = int((found[:, 2] != wanted[:, 2]).sum())

@@ -210,13 +210,14 @@ def in_child(world: World, folder: Path, work: Callable[[World], dict[str, Any]]
     process.start()
     sender.close()
     try:
-        answer: dict[str, Any] = (
-            json.loads(receiver.recv()) if receiver.poll(CHILD_SECONDS) else {"error": "took too long"}
-        )
+        answer: dict[str, Any] = {"error": "took too long"}
+        if receiver.poll(CHILD_SECONDS):
+            answer = json.loads(receiver.recv())
     except EOFError:
         answer = {"error": "died without an answer"}
     finally:
-        process.kill() if process.is_alive() and not _ends(process) else None
+        if not _ends(process):
+            process.kill()
         process.join()
         receiver.close()
         shutil.rmtree(folder, ignore_errors=True)
@@ -227,6 +228,6 @@ def in_child(world: World, folder: Path, work: Callable[[World], dict[str, Any]]
 
 
 def _ends(process: Any, seconds: float = 10.0) -> bool:
-    """Whether a process that has answered ends by itself."""
+    """Whether a process ends by itself."""
     process.join(seconds)
     return not process.is_alive()

@@ -91,6 +91,11 @@ def _false_claim(row: dict[str, Any]) -> dict[str, Any]:
     return {"verdict": "better", "p": 0.9}
 
 
+def _without_a_problem(scores: pd.DataFrame) -> pd.DataFrame:
+    kept = np.flatnonzero(scores["problem_id"] != scores["problem_id"].iloc[0])
+    return scores.take(kept).reset_index(drop=True)
+
+
 def _without_first(scores: pd.DataFrame) -> pd.DataFrame:
     return scores.assign(**{"ridge/0": scores["ridge/0"].where(scores.index > 0)})
 
@@ -106,7 +111,7 @@ FAULTS = (
             ("scores are stored with other labels", _scores(lambda t: t.assign(anchor=np.roll(t["anchor"], 1)))),
             (
                 "a problem has no out-of-fold scores",
-                _scores(lambda t: t[t["problem_id"] != t["problem_id"].iloc[0]].reset_index(drop=True)),
+                _scores(_without_a_problem),
             ),
             (
                 "an out-of-fold score is NaN",
