@@ -41,8 +41,8 @@ def _faults(row: Mapping[str, Any], precision: Mapping[str, np.ndarray]) -> list
         return [f"is held against {row['against']}, which is not scored"]
     faults = []
     for field, value in (("average_precision", own.mean()), ("difference", (own - rival).mean())):
-        if not abs(row[field] - value) <= TOLERANCE:
-            faults.append(f"{field} is {row[field]:.6g}, the scores give {value:.6g}")
+        if row[field] is None or not abs(row[field] - value) <= TOLERANCE:
+            faults.append(f"{field} is {row[field]}, the scores give {value:.6g}")
     low, high = row["low"], row["high"]
     if row["verdict"] == "better" and (low is None or low <= 0):
         faults.append(f"is called better, but its interval starts at {low}")

@@ -279,6 +279,7 @@ def test_a_comparison_that_follows_from_its_scores_passes() -> None:
         {"average_precision": 0.61},
         {"difference": -0.3},
         {"average_precision": float("nan")},
+        {"average_precision": None},
         {"low": -0.1},
         {"verdict": "worse"},
         {"against": "nobody"},
