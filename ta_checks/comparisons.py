@@ -30,7 +30,7 @@ def label_support(evidence: Evidence) -> Verdict:
     """The rollouts behind the anchors of the setting."""
     from ta_checks.label_support import label_support
 
-    rows = setting_sentences(evidence)
+    rows = _sentences(evidence)
     return label_support(*(rows[name].to_numpy() for name in ("n_different", "anchor", "problem_id")))
 
 
@@ -54,7 +54,7 @@ def _probes(evidence: Evidence) -> list[str]:
     return [row["name"] for row in evidence.value["rows"] if row["kind"] == "probe"]
 
 
-def setting_sentences(evidence: Evidence) -> pd.DataFrame:
+def _sentences(evidence: Evidence) -> pd.DataFrame:
     """Labelled sentences of the setting's problems."""
     store, setting = evidence.sources.store, evidence.partition
     sentences = store.load("sentences", evidence.study.settings[setting].corpus)
@@ -66,7 +66,7 @@ def _mixed(evidence: Evidence) -> int:
     from ta_assets.core.ranking import mixed_problems
 
     scores = evidence.sources.store.load("cv_scores", evidence.partition).scores
-    rows = setting_sentences(evidence).merge(scores[["problem_id", "chunk_idx"]], on=["problem_id", "chunk_idx"])
+    rows = _sentences(evidence).merge(scores[["problem_id", "chunk_idx"]], on=["problem_id", "chunk_idx"])
     return len(mixed_problems(rows["anchor"].to_numpy(), rows["problem_id"].to_numpy()))
 
 

@@ -14,8 +14,9 @@ import pandas as pd
 
 from ta_assets.core.values import PooledProblem
 from ta_assets.partitions import Cell
+from ta_assets.probe_data import joined
 from ta_assets.provenance import shared_corpora
-from ta_checks.comparisons import precision_of, setting_sentences
+from ta_checks.comparisons import precision_of
 from ta_checks.evidence import Evidence
 from ta_checks.verdict import Verdict
 from ta_resources.shards import read_shard
@@ -70,15 +71,21 @@ def vectors_are_sound(evidence: Evidence) -> Verdict:
 
 
 def scores_out_of_fold(evidence: Evidence) -> Verdict:
-    """The stored scores and permutations against the labelled sentences that were extracted."""
-    from ta_checks.scores_out_of_fold import scores_out_of_fold
+    """The stored scores and permutations against the labelled sentences that were extracted, and their vectors."""
+    from ta_assets.core.crossfit import probe_name
+    from ta_assets.core.spectrum import prepare
+    from ta_checks.scores_out_of_fold import BY_HAND, scores_out_of_fold
 
-    value = evidence.value
+    value, store = evidence.value, evidence.sources.store
     corpus = evidence.study.settings[evidence.partition].corpus
-    extracted = list(evidence.sources.store.load("activations", corpus).shards)
-    sentences = setting_sentences(evidence)
-    expected = sentences.take(np.flatnonzero(sentences["problem_id"].isin(extracted)))
-    return scores_out_of_fold(value.scores, value.nulls, value.record["repeats"], expected)
+    wanted = frozenset(store.load("problem_ids", evidence.partition))
+    data = joined(store.load("sentences", corpus), store.load("activations", corpus), wanted, store.base)
+    problems = data.rows["problem_id"].to_numpy()
+    features = {
+        probe_name(BY_HAND, block, data.by_block): prepare(vectors, problems)
+        for block, vectors in data.by_block.items()
+    }
+    return scores_out_of_fold(value.scores, value.nulls, value.record["repeats"], data.rows, features)
 
 
 def comparison_recomputes(evidence: Evidence) -> Verdict:

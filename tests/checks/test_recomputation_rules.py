@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ta_assets.core import crossfit, nulls
 from ta_assets.core.aggregate import aggregate
 from ta_assets.core.crossfit import Sentences, cross_fit
 from ta_assets.core.folds import evaluation_folds
@@ -17,6 +18,7 @@ from ta_assets.core.labels import label_problem
 from ta_assets.core.nulls import permuted_labels, refit_null
 from ta_assets.core.options import LabelRule, ProbeOptions
 from ta_assets.core.probes import ProbeData, fit_scores
+from ta_assets.core.spectrum import prepare
 from ta_assets.core.targets import TARGETS
 from ta_assets.core.values import PooledProblem, Problem
 from ta_checks.aggregate_recomputes import aggregate_recomputes
@@ -190,15 +192,23 @@ class Setting:
     repeats: tuple[tuple[tuple[int, ...], ...], ...]
 
     def judged(self, **changed: Any) -> Any:
-        parts = {"scores": self.scores, "nulls": self.nulls, "repeats": self.repeats, "expected": self.rows} | changed
-        return scores_out_of_fold(**parts)
+        parts = {
+            "scores": self.scores,
+            "nulls": self.nulls,
+            "repeats": self.repeats,
+            "expected": self.rows,
+            "features": {"difference_of_means": prepare(self.vectors, self.rows["problem_id"].to_numpy())},
+        }
+        return scores_out_of_fold(**(parts | changed))
 
 
 def cross_fitted(rows: pd.DataFrame, vectors: np.ndarray) -> Setting:
     sentences = Sentences(rows, {0: vectors})
     folds = evaluation_folds(sentences.problems.tolist())
     found = cross_fit(sentences, folds)
-    scores = sentences.rows[[*KEYS, "anchor"]].assign(**{f"{name}/0": one[0] for name, one in found.scores.items()})
+    scores = sentences.rows[[*KEYS, "anchor"]].assign(
+        **{f"{name}/{repeat}": one[repeat] for name, one in found.scores.items() for repeat in range(len(one))}
+    )
     null = refit_null(sentences, folds, permuted_labels(sentences, 200, scheme="shuffled", seed=0))
     nulls = pd.DataFrame({f"shuffled/{name}": null.scores[:, i] for i, name in enumerate(null.hypotheses)})
     return Setting(rows, vectors, scores, nulls, folds.repeats)
@@ -227,7 +237,7 @@ def test_out_of_fold_scores_pass(setting: Setting) -> None:
         (lambda s: {"nulls": s.nulls + 0.2}, "permuted labels reach"),
         (
             lambda s: {"scores": s.scores.assign(**{"difference_of_means/0": s.scores["anchor"].astype(float)})},
-            "a refit on the same labels",
+            "know more than their folds",
         ),
     ],
 )
@@ -239,19 +249,38 @@ def test_scores_that_are_not_out_of_fold_fail(
     assert any(said in offender for offender in verdict.offenders), verdict.offenders
 
 
-def test_a_fold_that_trains_on_what_it_holds_out_fails(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ta_assets.core import crossfit, nulls
-
+@pytest.mark.parametrize(
+    ("modules", "said"),
+    [
+        ((crossfit, nulls), "permuted labels reach"),
+        ((nulls,), "permuted labels reach"),
+        ((crossfit,), "know more than their folds"),
+    ],
+)
+def test_a_fold_that_trains_on_what_it_holds_out_fails(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, modules: tuple[Any, ...], said: str
+) -> None:
     right = crossfit.folds_of
 
     def leaking(*given: Any) -> Any:
         return (dataclasses.replace(f, train=np.union1d(f.train, f.test)) for f in right(*given))
 
-    for module in (crossfit, nulls):
+    for module in modules:
         monkeypatch.setattr(module, "folds_of", leaking)
     verdict = cross_fitted(setting.rows, setting.vectors).judged()
     assert verdict.status == "failed"
-    assert "permuted labels reach" in verdict.offenders[0]
+    assert said in verdict.offenders[0]
+
+
+def test_scores_of_repeated_folds_pass() -> None:
+    rows = pd.concat(
+        [labelled().assign(problem_id=lambda t, first=first: t["problem_id"] + first) for first in range(0, 48, 6)],
+        ignore_index=True,
+    ).assign(token_count=5)
+    found = cross_fitted(rows, np.random.default_rng(2).normal(size=(len(rows), 6)))
+    assert len(found.repeats) > 1
+    verdict = found.judged()
+    assert verdict.passed, verdict.offenders
 
 
 PRECISION = {"ridge": np.array([0.5, 0.7]), "order": np.array([0.2, 0.4]), "chance": np.array([0.1, 0.2])}
