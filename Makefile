@@ -9,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: release test lint dev benchmark clean
+.PHONY: release test lint dev benchmark prove clean
 
 release: $(READY)
 	$(BIN)/dagster job execute -j release
@@ -28,6 +28,9 @@ dev: $(READY)
 
 benchmark: $(READY)
 	$(BIN)/python -m tests.benchmarks
+
+prove: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.proof
 
 clean:
 	rm -rf .venv .dagster artifacts *.egg-info .pytest_cache .ruff_cache .hypothesis

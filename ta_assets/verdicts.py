@@ -9,8 +9,9 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from ta_assets.core.errors import InputError
 from ta_assets.partitions import Partitions, partitions_of
-from ta_assets.provenance import output
+from ta_assets.provenance import fingerprint, output
 from ta_assets.staleness import Instance
 from ta_checks import ASSETS
 from ta_checks.collect import MADE, collect_rows
@@ -18,6 +19,7 @@ from ta_checks.environment import snapshot
 from ta_checks.evidence import Sources
 from ta_checks.report import CheckRow, ReleaseReport
 from ta_checks.verdict import Verdict
+from ta_checks.verdict_unedited import verdict_unedited
 from ta_resources.atomic import write_file
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
@@ -25,6 +27,11 @@ from ta_resources.storage import ArtifactStore
 
 RELEASE = "release"
 """Folder of a study's verdict, and name of the check that a release itself ran to its end."""
+UNEDITED = "verdict_unedited"
+"""Name of the check that the verdict of the release before still says what that release wrote."""
+VERDICT_FILE = "verdict.json"
+SEAL = "sha256"
+"""Key of ``verdict.json`` with the hash of all the others."""
 
 
 class VerdictConfig(dg.Config):
@@ -78,7 +85,7 @@ def rolled_up() -> tuple[str, ...]:
     """Names of the rolled-up checks."""
     from ta_checks import INVARIANTS
 
-    return tuple(dict.fromkeys([MADE, RELEASE, *(invariant.name for invariant in INVARIANTS)]))
+    return tuple(dict.fromkeys([MADE, RELEASE, UNEDITED, *(invariant.name for invariant in INVARIANTS)]))
 
 
 def make_report(sources: Sources, study_name: str, config: VerdictConfig) -> ReleaseReport:
@@ -90,6 +97,8 @@ def make_report(sources: Sources, study_name: str, config: VerdictConfig) -> Rel
         len(incidents), "==", 0, unit="incidents", n=1, offenders=incidents, message="; ".join(incidents)
     )
     rows.append(CheckRow(RELEASE, "release_verdict", study_name, "ERROR", verdict))
+    earlier = verdict_unedited(*_seals(study_name, sources.store.base))
+    rows.append(CheckRow(UNEDITED, "release_verdict", study_name, "ERROR", earlier))
     cells = {
         f"{asset}[{partition}]": config.cells.get(f"{asset}[{partition}]", "not part of a release")
         for asset in ASSETS
@@ -112,8 +121,9 @@ def release_folder(study: str, base: Path) -> Path:
 def write_report(report: ReleaseReport, base: Path) -> None:
     """Write ``verdict.json``, ``verdict.md``, ``verdict.txt``, ``junit.xml`` and ``environment.json``."""
     folder = release_folder(report.study, base)
+    made = report.to_json()
     for name, content in (
-        ("verdict.json", json.dumps(report.to_json(), indent=1, allow_nan=False)),
+        (VERDICT_FILE, json.dumps({**made, SEAL: fingerprint(made)}, indent=1, allow_nan=False)),
         ("verdict.md", report.to_markdown()),
         ("verdict.txt", report.to_text()),
         ("junit.xml", report.to_junit_xml()),
@@ -123,10 +133,29 @@ def write_report(report: ReleaseReport, base: Path) -> None:
 
 
 def read_release(study: str, base: Path) -> tuple[str, str]:
-    """The decision (OK or NOT OK) and the printed table of the last release of a study."""
+    """The decision (OK or NOT OK) and the printed table of the last release of a study.
+
+    Raises:
+        InputError: the verdict was edited since.
+    """
     folder = release_folder(study, base)
-    decision = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))["verdict"]
+    recorded, found = _seals(study, base)
+    if recorded != found:
+        raise InputError(folder / VERDICT_FILE, SEAL, recorded, f"{found}, of its content; release again")
+    decision = json.loads((folder / VERDICT_FILE).read_text(encoding="utf-8"))["verdict"]
     return decision, (folder / "verdict.txt").read_text(encoding="utf-8")
+
+
+def _seals(study: str, base: Path) -> tuple[str | None, str | None]:
+    """The hash that the verdict on the disk carries, and that of its content; both None when there is no verdict."""
+    path = release_folder(study, base) / VERDICT_FILE
+    if not path.is_file():
+        return None, None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return str(content.pop(SEAL, "none")), fingerprint(content)
+    except (ValueError, AttributeError):
+        return "none", "unreadable"
 
 
 def _rolled_up_results(report: ReleaseReport) -> Iterator[dg.AssetCheckResult]:

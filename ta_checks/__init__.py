@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ta_assets.study import Study
-from ta_checks import comparisons, deferral_evidence, evaluations, label_evidence
+from ta_checks import comparisons, deferral_evidence, evaluations, label_evidence, recomputation
 from ta_checks.evidence import Evidence
 from ta_checks.verdict import Verdict
 
@@ -69,11 +69,26 @@ INVARIANTS: tuple[Invariant, ...] = (
         for asset in ASSETS
     ),
     Invariant(
+        "problems_as_asked",
+        "problem_ids",
+        recomputation.problems_as_asked,
+        "The setting has other problems than its study asks for: some were dropped, invented or listed twice. "
+        "Materialize problem_ids; if it stays red, the listing or the sampling is wrong.",
+    ),
+    Invariant(
         "split_is_disjoint",
         "splits",
         evaluations.split_is_disjoint,
         "A problem is in two parts of the split, in none, or a part is empty: test scores would be training scores. "
         "Materialize splits again; if it stays red, the split rule is wrong.",
+        blocking=True,
+    ),
+    Invariant(
+        "labels_follow_rule",
+        "sentences",
+        recomputation.labels_follow_rule,
+        "The labelled sentences of a problem are not what the study's rule makes of the dataset: shifted, of another "
+        "problem, with another sign or percentile. Materialize sentences; if it stays red, the label rule is wrong.",
         blocking=True,
     ),
     Invariant(
@@ -94,6 +109,14 @@ INVARIANTS: tuple[Invariant, ...] = (
         "carry the reasons: a longer context, more memory or a repaired text helps; or leave them out of the study.",
     ),
     Invariant(
+        "vectors_are_sound",
+        "activations",
+        recomputation.vectors_are_sound,
+        "Stored vectors are not finite, of another width or type, zero, or the same for several sentences. Materialize "
+        "activations with reuse turned off; if it stays red, store float32 or look at the language model.",
+        blocking=True,
+    ),
+    Invariant(
         "activations_match_text",
         "activations",
         evaluations.activations_match_text,
@@ -108,6 +131,21 @@ INVARIANTS: tuple[Invariant, ...] = (
         evaluations.span_integrity,
         "The tokens of a sentence do not decode to its text, so its vector is about something else. Look at the "
         "offenders' texts and at the tokenizer's offsets.",
+    ),
+    Invariant(
+        "scores_out_of_fold",
+        "cv_scores",
+        recomputation.scores_out_of_fold,
+        "Out-of-fold scores are of other sentences, or permuted labels can be predicted: a fold trains on what it is "
+        "scored on. Nothing in the comparison can be believed. Materialize cv_scores; if it stays red, the folds are "
+        "wrong.",
+    ),
+    Invariant(
+        "comparison_recomputes",
+        "probe_comparison",
+        recomputation.comparison_recomputes,
+        "The comparison is not that of the stored out-of-fold scores, or a verdict contradicts its own interval. "
+        "Materialize probe_comparison; if it stays red, its arithmetic is wrong.",
     ),
     Invariant(
         "enough_problems",
@@ -148,12 +186,33 @@ INVARIANTS: tuple[Invariant, ...] = (
         severity="WARN",
     ),
     Invariant(
+        "scores_refit",
+        "seed_free_scores",
+        recomputation.scores_refit,
+        "A linear model, fitted again to the training sentences, gives other scores than the stored ones: it saw test "
+        "sentences, other labels, or other features. Materialize seed_free_scores; if it stays red, the fit is wrong.",
+    ),
+    Invariant(
         "finite_metrics",
         "probe_metrics",
         evaluations.finite_probe_metrics,
         "A metric is NaN or infinite, mostly because a part of the split has one class only. Use more problems or "
         "another split seed.",
         blocking=True,
+    ),
+    Invariant(
+        "predictions_recompute",
+        "probe_metrics",
+        recomputation.predictions_recompute,
+        "The predictions are of other sentences, labels or another seed, or the metrics are not theirs: the cell was "
+        "copied, or measured on something else. Materialize the cell; if it stays red, the evaluation is wrong.",
+    ),
+    Invariant(
+        "scores_vary",
+        "probe_metrics",
+        recomputation.scores_vary,
+        "A model scores all sentences of every problem alike: its fit collapsed, and its metrics are those of chance. "
+        "Look at the fit's warnings and at the vectors.",
     ),
     Invariant(
         "random_label",
@@ -185,6 +244,20 @@ INVARIANTS: tuple[Invariant, ...] = (
         evaluations.all_seeds_aggregated,
         "The mean is over fewer seeds than the study has; the offenders say which cells were left out and why. "
         "Repair those cells and release again.",
+    ),
+    Invariant(
+        "seeds_differ",
+        "aggregate_metrics",
+        recomputation.seeds_differ,
+        "Two seeds gave the same seeded probe, or other scores of a model that knows no seed: a standard deviation "
+        "over seeds says nothing. Materialize the cells; if it stays red, the seed does not reach the probe.",
+    ),
+    Invariant(
+        "aggregate_recomputes",
+        "aggregate_metrics",
+        recomputation.aggregate_recomputes,
+        "A mean or standard deviation is not that of the stored cells. Materialize aggregate_metrics; if it stays red, "
+        "its arithmetic is wrong.",
     ),
     Invariant(
         "finite_metrics",

@@ -5,8 +5,6 @@ Belongs here: choosing and reading evidence. Stays out: any judgement, which is 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -72,18 +70,24 @@ def _mixed(evidence: Evidence) -> int:
     return len(mixed_problems(rows["anchor"].to_numpy(), rows["problem_id"].to_numpy()))
 
 
-def _leads(evidence: Evidence, rivals: dict[str, str]) -> dict[str, np.ndarray]:
-    """Name -> [n_problems] lead in average precision over its rival, averaged over repeats."""
+def precision_of(scores: pd.DataFrame, name: str) -> np.ndarray:
+    """[n_problems] average precision of a score within each problem of both classes, averaged over repeats.
+
+    Args:
+        scores: out-of-fold scores, see ``CrossFitted``.
+        name: of the score, or ``chance`` for a random order.
+    """
     from ta_assets.core.ranking import average_precision_by_problem, mixed_problems, random_average_precision
 
-    scores: pd.DataFrame = evidence.sources.store.load("cv_scores", evidence.partition).scores
     labels, problems = scores["anchor"].to_numpy(), scores["problem_id"].to_numpy()
+    if name == "chance":
+        members = mixed_problems(labels, problems).values()
+        return np.array([random_average_precision(labels[rows]) for rows in members])
+    columns = [column for column in scores.columns if column.rpartition("/")[0] == name]
+    return average_precision_by_problem(labels, scores[columns].to_numpy(np.float64), problems).mean(axis=1)
 
-    def precision(name: str) -> Any:
-        if name == "chance":
-            members = mixed_problems(labels, problems).values()
-            return np.array([random_average_precision(labels[rows]) for rows in members])
-        columns = [column for column in scores.columns if column.rpartition("/")[0] == name]
-        return average_precision_by_problem(labels, scores[columns].to_numpy(np.float64), problems).mean(axis=1)
 
-    return {name: precision(name) - precision(rival) for name, rival in rivals.items()}
+def _leads(evidence: Evidence, rivals: dict[str, str]) -> dict[str, np.ndarray]:
+    """Name -> [n_problems] lead in average precision over its rival, averaged over repeats."""
+    scores: pd.DataFrame = evidence.sources.store.load("cv_scores", evidence.partition).scores
+    return {name: precision_of(scores, name) - precision_of(scores, rival) for name, rival in rivals.items()}

@@ -47,6 +47,11 @@ class Evidence:
         return self.sources.store.load(self.asset, self.partition)
 
     @property
+    def setting(self) -> str:
+        """The setting of a partition that is one, with or without a seed."""
+        return self.partition.rpartition("|")[2]
+
+    @property
     def cell(self) -> Cell:
         """The setting and the seed of a cell's partition."""
         return Cell.from_key(self.partition)
@@ -66,7 +71,7 @@ class Evidence:
 
         One entry a fold, by the problem that is left out; a single split is the one entry under None.
         """
-        store, setting = self.sources.store, self.cell.setting
+        store, setting = self.sources.store, self.setting
         corpus = self.study.settings[setting].corpus
         activations: Activations = store.load("activations", corpus)
         sentences, splits = store.load("sentences", corpus), store.load("splits", setting)

@@ -1,0 +1,154 @@
+"""``docs/proof.md`` and the printed counts, made of ``artifacts/proof/matrix.json`` alone.
+
+Belongs here: what is claimed of the counts, and how they look. Stays out: running anything.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ta_assets.core.markdown import table
+from ta_resources.atomic import write_file
+
+PATH = Path("docs/proof.md")
+CLAIMS: tuple[tuple[str, str, str, int | str], ...] = (
+    ("faults", "planted faults", ">=", 60),
+    ("caught", "of them caught", "==", "faults"),
+    ("caught_by_named_check", "caught by the check that the catalogue names", "==", "faults"),
+    ("checks_without_fault", "checks that catch no fault", "==", 0),
+    ("clean_runs", "clean releases", ">=", 200),
+    ("false_alarms", "of them with an alarm", "==", 0),
+    ("kills", "kills at random moments", ">=", 200),
+    ("kills_lost", "of them after which something was lost or repeated", "==", 0),
+    ("bad_inputs", "malformed inputs", ">=", 120),
+    ("bad_inputs_unclear", "of them without a clear error", "==", 0),
+)
+"""Key, what it counts, and the bound: a number or another key."""
+_HOLDS: Mapping[str, Callable[[Any, Any], bool]] = {">=": operator.ge, "==": operator.eq}
+_KNOWN = ("part", "kind", "name")
+
+
+def unmet(found: Mapping[str, Any]) -> list[str]:
+    """Keys whose claim does not hold, or whose part has not been run."""
+    return [key for key, _, comparison, bound in CLAIMS if not _holds(found, key, comparison, bound)]
+
+
+def counts_text(found: Mapping[str, Any]) -> str:
+    """The counts for the terminal, one a line."""
+    missing = unmet(found)
+    return "\n".join(
+        f"{'FAILED' if key in missing else 'ok':6} {_shown(found.get(key)):>7} {words} (expected {comparison} {bound})"
+        for key, words, comparison, bound in CLAIMS
+    )
+
+
+def write(found: Mapping[str, Any]) -> None:
+    """Render the document."""
+    write_file(PATH, render(found).encode())
+
+
+def render(found: Mapping[str, Any]) -> str:
+    """The document as Markdown."""
+    missing = unmet(found)
+    counts = [
+        [words, _shown(found.get(key)), f"{comparison} {bound}", "no" if key in missing else "yes"]
+        for key, words, comparison, bound in CLAIMS
+    ]
+    by_part: dict[str, list[Mapping[str, Any]]] = {}
+    for row in found["rows"]:
+        by_part.setdefault(f"{row['part']} {row.get('kind', '')}".strip(), []).append(row)
+    faults, cleans = by_part.pop("matrix fault", []), by_part.pop("matrix clean", [])
+    lines = [
+        "# Proof that the gate holds",
+        "",
+        "Written by `make prove` from `artifacts/proof/matrix.json` (`python -m tests.proof document` renders it "
+        "anew); do not edit. Faults are planted in a part of the embedded study, which the real job releases; how is "
+        "in `tests/proof`.",
+        "",
+        table(["claim", "found", "expected", "holds"], counts),
+        "",
+        *(_faults(faults) if faults else []),
+        *(_cleans(cleans) if cleans else []),
+    ]
+    for part, rows in by_part.items():
+        lines += [f"## {part.replace('_', ' ').capitalize()}", "", _rows(rows), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _faults(rows: list[Mapping[str, Any]]) -> list[str]:
+    caught = Counter(row["check"] for row in rows if row["caught_by_named_check"])
+    named = Counter(row["check"] for row in rows)
+    return [
+        "## Faults",
+        "",
+        "Every fault, the check that must notice it, and what else went off (checks that were not evaluated because "
+        "their cell was left out are not listed). `refused` means that the product raised an error that names file, "
+        "field, value and expectation.",
+        "",
+        table(
+            ["fault", "check", "noticed", "what it said", "also noticed by"],
+            [
+                [
+                    row["name"],
+                    row["check"],
+                    _noticed(row),
+                    row["said"].replace("\n", " ")[:160],
+                    ", ".join(_others(row)),
+                ]
+                for row in rows
+            ],
+        ),
+        "",
+        "### By check",
+        "",
+        table(["check", "faults", "noticed"], [[check, named[check], caught[check]] for check in sorted(named)]),
+        "",
+    ]
+
+
+def _cleans(rows: list[Mapping[str, Any]]) -> list[str]:
+    warned = Counter(name for row in rows for name in row["warnings"])
+    problems = [row["problems"] for row in rows]
+    alarmed = [row for row in rows if row["alarms"]]
+    lines = [
+        "## Clean releases",
+        "",
+        f"{len(rows)} releases of {min(problems)} to {max(problems)} problems drawn anew, with seeds of their own: "
+        f"{len(alarmed)} raised an alarm. WARN checks, which say that there is little to claim and are no alarm, went "
+        "off so often:",
+        "",
+        table(["check", "releases with a warning"], [[name, count] for name, count in sorted(warned.items())]),
+        "",
+    ]
+    if alarmed:
+        lines += [table(["release", "alarms"], [[row["name"], "; ".join(row["alarms"])] for row in alarmed]), ""]
+    return lines
+
+
+def _rows(rows: list[Mapping[str, Any]]) -> str:
+    columns = list(dict.fromkeys(key for row in rows for key in row if key not in _KNOWN))
+    return table(["name", *columns], [[row["name"], *(str(row.get(key, "")) for key in columns)] for row in rows])
+
+
+def _noticed(row: Mapping[str, Any]) -> str:
+    if row["caught_by_named_check"]:
+        return "yes"
+    return "by others only" if row["caught"] else "no"
+
+
+def _others(row: Mapping[str, Any]) -> list[str]:
+    evaluated = (alarm.rpartition(" ") for alarm in row["alarms"])
+    return [check for check, _, status in evaluated if status != "skipped" and check != row["check"]]
+
+
+def _holds(found: Mapping[str, Any], key: str, comparison: str, bound: int | str) -> bool:
+    limit = found.get(bound) if isinstance(bound, str) else bound
+    return key in found and limit is not None and _HOLDS[comparison](found[key], limit)
+
+
+def _shown(value: object) -> str:
+    return "not run" if value is None else str(value)

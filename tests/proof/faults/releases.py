@@ -1,0 +1,145 @@
+"""Faults of a release itself: checks that never ran or raised, cells that failed, verdicts that were edited."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from ta_assets.core import deferral_cells
+from ta_assets.core.values import CorpusSource
+from ta_assets.provenance import World as Origins
+from ta_assets.studies import load_studies
+from ta_assets.verdicts import read_release
+from ta_checks import split_is_disjoint
+from tests.proof.faults import REFUSED, Fault
+from tests.proof.faults.planting import edit_json, replace
+from tests.proof.world import CORPUS, NAME, World
+
+
+def _without_checks(world: World) -> None:
+    """A cell is materialized by a selection that leaves its checks out."""
+    selection = dg.AssetSelection.assets("splits").without_checks()
+    assets = [one for one in world.definitions.assets or [] if isinstance(one, dg.AssetsDefinition)]
+    dg.materialize(
+        assets,
+        selection=selection,
+        partition_key=CORPUS,
+        instance=world.instance,
+        resources=dict(world.definitions.resources or {}),
+        raise_on_error=True,
+    )
+
+
+def _check_raises(world: World) -> None:
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("planted: the rule itself is broken")
+
+    replace(split_is_disjoint, "split_is_disjoint", broken)
+    world.make("splits", CORPUS)
+
+
+def _body_raises(world: World) -> None:
+    def broken(*_: Any) -> Any:
+        raise MemoryError("planted: the plan does not fit into memory")
+
+    replace(deferral_cells, "plan_cells", broken)
+    world.make("deferral_plan", CORPUS)
+
+
+def _plan_raises(world: World) -> None:
+    right = Origins.made_from
+
+    def broken(self: Any, asset: str, partition: str) -> Any:
+        if asset == "activations":
+            raise ConnectionError("planted: the model cannot be identified")
+        return right(self, asset, partition)
+
+    replace(Origins, "made_from", broken)
+
+
+def _unreadable_problem(world: World) -> None:
+    edit_json(world.problems(CORPUS)[0] / "chunks_labeled.json", lambda chunks: [{**chunks[0], "chunk": 5}])
+
+
+def _gate_left_open(world: World) -> None:
+    """A cell fails its blocking check, and what is built on it is not made: left out, not passed over."""
+    folder = world.store.folder("activations", CORPUS)
+    (folder / "spans.parquet").write_bytes(b"")
+
+
+def _edit_verdict(world: World) -> None:
+    """NOT OK becomes OK by hand."""
+    world.readme.write_text("gone", encoding="utf-8")
+    world.release()
+    path = world.verdict_file
+    path.write_text(path.read_text(encoding="utf-8").replace('"NOT OK"', '"OK"'), encoding="utf-8")
+
+
+def _read_edited_verdict(world: World) -> None:
+    path = world.verdict_file
+    path.write_text(path.read_text(encoding="utf-8").replace('"passed"', '"warned"', 1), encoding="utf-8")
+    read_release(NAME, world.store.base)
+
+
+def _pickled_weights(world: World) -> None:
+    weights = world.model / "model.safetensors"
+    weights.rename(weights.with_name("pytorch_model.bin"))
+    with world.language_model.open(world.studies.selected.extraction_spec(CORPUS)):
+        pass
+
+
+def _study(edit: Callable[[str], str]) -> Callable[[World], None]:
+    def plant(world: World) -> None:
+        world.study_file.write_text(edit(world.study_file.read_text(encoding="utf-8")), encoding="utf-8")
+        load_studies(str(world.study_file))
+
+    return plant
+
+
+def _prefix_leads_out(world: World) -> None:
+    source = CorpusSource("../../data", folder=str(world.data))
+    world.rollouts.list_problem_ids(source)
+
+
+def _lose_model(world: World) -> None:
+    shutil.rmtree(Path(world.model))
+    world.forget()
+
+
+FAULTS = (
+    Fault(
+        "a check never ran",
+        "split_is_disjoint",
+        "splits",
+        _without_checks,
+        status="skipped",
+        judge=World.verdict_by_hand,
+    ),
+    Fault("a check raised", "split_is_disjoint", "splits", _check_raises, status="errored"),
+    Fault("the body of an asset raised", "made", "deferral_plan", _body_raises),
+    Fault("a sentence of the dataset is a number", "made", "sentences", _unreadable_problem),
+    Fault("a release cannot be planned", "release", "release_verdict", _plan_raises),
+    Fault("the model is gone", "release", "release_verdict", _lose_model),
+    Fault("a table is emptied on the disk", "artifacts_intact", "activations", _gate_left_open),
+    Fault(
+        "NOT OK was edited into OK",
+        "verdict_unedited",
+        "release_verdict",
+        _edit_verdict,
+    ),
+    Fault("an edited verdict is read", REFUSED, "release_verdict", _read_edited_verdict),
+    Fault("weights are a pickle", REFUSED, "activations", _pickled_weights),
+    Fault("a study has a key that nobody knows", REFUSED, "study", _study(lambda text: text + "\nlayers: 3\n")),
+    Fault("a study has a key twice", REFUSED, "study", _study(lambda text: text + f"\nname: {NAME}\n")),
+    Fault(
+        "a study takes the name of a shipped setting",
+        REFUSED,
+        "study",
+        _study(lambda text: text.replace(f"{NAME}_correct:", "llama_correct:")),
+    ),
+    Fault("a prefix leads out of the data", REFUSED, "problem_ids", _prefix_leads_out),
+)

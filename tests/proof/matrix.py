@@ -1,0 +1,149 @@
+"""Fault x check: every planted fault against every check of every cell, and clean releases that must raise no alarm.
+
+Belongs here: running and judging. Stays out: the faults (``faults``), the worlds (``world``, ``clean``), what is
+written about them (``document``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from ta_assets.core.errors import InputError
+from ta_assets.verdicts import RELEASE, UNEDITED
+from ta_checks import INVARIANTS
+from ta_checks.collect import MADE
+from tests.proof import clean
+from tests.proof.faults import REFUSED, Fault, catalogue
+from tests.proof.world import World, build, in_child
+
+PART = "matrix"
+CLEAN_RUNS = 200
+ROLLED_UP = (f"{MADE}", f"{RELEASE}[release_verdict]", f"{UNEDITED}[release_verdict]")
+Row = dict[str, Any]
+
+
+def run(
+    folder: Path,
+    faults: Iterable[Fault] | None = None,
+    clean_runs: int = CLEAN_RUNS,
+    log: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Plant every fault in a copy of a healthy release, and make clean releases.
+
+    Args:
+        folder: empty or absent; worlds are made below it.
+        faults: by default the whole catalogue.
+        clean_runs: how many healthy releases with other seeds and problems.
+        log: receives one line a fault.
+
+    Returns:
+        Counts faults, caught, caught_by_named_check, checks_without_fault, clean_runs, false_alarms; and ``rows``.
+
+    Raises:
+        RuntimeError: the healthy release is not OK.
+    """
+    faults = catalogue() if faults is None else tuple(faults)
+    with dg.DagsterInstance.ephemeral() as instance:
+        world = build(folder / "healthy", instance)
+        baseline = in_place(world)
+        rows = [judged(world, folder / "fault", fault, baseline, log) for fault in faults]
+    rows += clean.run(folder / "clean", clean_runs, log)
+    return {**counts(rows), "rows": rows}
+
+
+def in_place(world: World) -> set[str]:
+    """Release the healthy world; the checks and cells that warn nevertheless, which catch nothing.
+
+    Raises:
+        RuntimeError: it is not OK.
+    """
+    import os
+
+    before = Path.cwd()
+    os.chdir(world.folder)
+    try:
+        verdict = world.release()
+    finally:
+        os.chdir(before)
+    if verdict["verdict"] != "OK":
+        raise RuntimeError(f"the healthy release is not OK: {alarms(verdict, set())}")
+    return {_key(row) for row in verdict["checks"] if row["status"] != "passed"}
+
+
+def judged(world: World, folder: Path, fault: Fault, baseline: set[str], log: Callable[[str], None]) -> Row:
+    """One fault in a copy of the world, and whether its check noticed."""
+    started = time.monotonic()
+
+    def planted(copy: World) -> dict[str, Any]:
+        try:
+            fault.plant(copy)
+            verdict = fault.judge(copy)
+        except InputError as error:
+            return {"refusal": str(error), "verdict": "", "alarms": []}
+        return {"refusal": "", "verdict": verdict["verdict"], "alarms": alarms(verdict, baseline)}
+
+    try:
+        found = in_child(world, folder, planted)
+    except RuntimeError as error:
+        found = {"refusal": "", "verdict": "", "alarms": [], "error": str(error)}
+    own = [
+        alarm
+        for alarm in found["alarms"]
+        if (alarm["check"], alarm["asset"], alarm["status"]) == (fault.check, fault.asset, fault.status)
+    ]
+    named = bool(found["refusal"]) if fault.check == REFUSED else bool(own)
+    row = {
+        "part": PART,
+        "kind": "fault",
+        "name": fault.name,
+        "check": fault.check if fault.check == REFUSED else f"{fault.check}[{fault.asset}]",
+        "caught": named or bool(found["refusal"]) or found["verdict"] == "NOT OK",
+        "caught_by_named_check": named,
+        "said": found["refusal"] or next((alarm["message"] for alarm in own), ""),
+        "alarms": sorted({f"{one['check']}[{one['asset']}] {one['status']}" for one in found["alarms"]}),
+        "error": found.get("error", ""),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    mark = "caught" if named else "CAUGHT BY OTHERS" if row["caught"] else "MISSED"
+    log(f"{mark:16} {row['check']:42} {fault.name} ({row['seconds']} s)")
+    return row
+
+
+def alarms(verdict: dict[str, Any], baseline: set[str]) -> list[dict[str, str]]:
+    """Every row of a verdict that is not passed and was before."""
+    return [
+        {"check": row["name"], "asset": row["asset"], "status": row["status"], "message": str(row["message"])[:300]}
+        for row in verdict["checks"]
+        if row["status"] != "passed" and _key(row) not in baseline
+    ]
+
+
+def counts(rows: list[Row]) -> dict[str, int]:
+    """The integers of the matrix."""
+    faults = [row for row in rows if row["kind"] == "fault"]
+    cleans = [row for row in rows if row["kind"] == "clean"]
+    return {
+        "faults": len(faults),
+        "caught": sum(row["caught"] for row in faults),
+        "caught_by_named_check": sum(row["caught_by_named_check"] for row in faults),
+        "checks_without_fault": len(checks_without_fault(rows)),
+        "clean_runs": len(cleans),
+        "false_alarms": sum(bool(row["alarms"]) for row in cleans),
+    }
+
+
+def checks_without_fault(rows: list[Row]) -> list[str]:
+    """Checks that caught none of the faults that name them; ``made`` is one check, whatever the asset."""
+    caught = {row["check"] for row in rows if row["kind"] == "fault" and row["caught_by_named_check"]}
+    caught |= {check.partition("[")[0] for check in caught if check.startswith(f"{MADE}[")}
+    wanted = [f"{one.name}[{one.asset}]" for one in INVARIANTS]
+    return [check for check in (*wanted, *ROLLED_UP) if check not in caught]
+
+
+def _key(row: dict[str, Any]) -> str:
+    return f"{row['name']} {row['asset']} {row['partition']}"

@@ -1,0 +1,173 @@
+"""A fast part of the proof: one planted fault of each kind, a few clean releases; ``make prove`` runs all of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ta_checks import INVARIANTS
+from tests.proof import __main__ as command
+from tests.proof import clean, document, matrix
+from tests.proof.faults import REFUSED, Fault, catalogue
+from tests.proof.world import World, build
+
+REPRESENTATIVE = (
+    "labels are shifted by one sentence",
+    "rows are shuffled across problems",
+    "a NaN in one row",
+    "folds train on the problem that they hold out",
+    "a cell is copied from another seed and relabelled",
+    "the README has lost its block",
+    "a truncated shard is read",
+    "NOT OK was edited into OK",
+)
+N_PROBLEMS, N_CLEAN = 14, 1
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, set[str]]]:
+    folder = tmp_path_factory.mktemp("proof")
+    with dg.DagsterInstance.ephemeral() as instance:
+        world = build(folder / "healthy", instance, N_PROBLEMS)
+        yield world, matrix.in_place(world)
+
+
+def quiet(_: str) -> None:
+    """Nobody reads the lines of a test."""
+
+
+@pytest.mark.parametrize("name", REPRESENTATIVE)
+def test_a_planted_fault_is_noticed_by_its_check(healthy: tuple[World, set[str]], tmp_path: Path, name: str) -> None:
+    (fault,) = [one for one in catalogue() if one.name == name]
+    row = matrix.judged(healthy[0], tmp_path / "fault", fault, healthy[1], quiet)
+    assert row["caught_by_named_check"], row
+
+
+def test_a_fault_that_nobody_plants_is_not_caught(healthy: tuple[World, set[str]], tmp_path: Path) -> None:
+    nothing = Fault("nothing", "split_is_disjoint", "splits", lambda _: None)
+    row = matrix.judged(healthy[0], tmp_path / "fault", nothing, healthy[1], quiet)
+    assert (row["caught"], row["caught_by_named_check"], row["alarms"], row["error"]) == (False, False, [], "")
+
+
+def test_a_fault_that_breaks_its_own_planting_is_not_caught(healthy: tuple[World, set[str]], tmp_path: Path) -> None:
+    def broken(_: World) -> None:
+        raise KeyError("planted badly")
+
+    fault = Fault("broken", "split_is_disjoint", "splits", broken)
+    row = matrix.judged(healthy[0], tmp_path / "fault", fault, healthy[1], quiet)
+    assert not row["caught"]
+    assert "planted badly" in row["error"]
+    assert not (tmp_path / "fault").exists()
+
+
+def test_clean_releases_raise_no_alarm(tmp_path: Path) -> None:
+    rows = clean.run(tmp_path, N_CLEAN, quiet)
+    assert [row["alarms"] for row in rows] == [[]] * N_CLEAN
+
+
+def test_the_catalogue_names_every_check_and_each_fault_once() -> None:
+    faults = catalogue()
+    named = {(fault.check, fault.asset) for fault in faults}
+    assert len(faults) >= 60
+    assert len({fault.name for fault in faults}) == len(faults)
+    assert {(one.name, one.asset) for one in INVARIANTS} <= named
+    assert {name for name, _ in named} >= {"made", "release", "verdict_unedited", REFUSED}
+    warnings = {(one.name, one.asset) for one in INVARIANTS if one.severity == "WARN"}
+    assert {(fault.check, fault.asset) for fault in faults if fault.status == "warned"} == warnings
+
+
+def rows() -> list[dict[str, Any]]:
+    """One fault for every check, all caught, and two clean releases."""
+    checks = [f"{one.name}[{one.asset}]" for one in INVARIANTS]
+    return [
+        *(
+            {
+                "part": "matrix",
+                "kind": "fault",
+                "name": f"fault of <b>{check}</b>",
+                "check": check,
+                "caught": True,
+                "caught_by_named_check": True,
+                "said": "it | is\nwrong",
+                "alarms": [f"{check} failed", "made[splits] skipped", "release[release_verdict] failed"],
+                "error": "",
+                "seconds": 1.0,
+            }
+            for check in [*checks, "made[splits]", *matrix.ROLLED_UP[1:]]
+        ),
+        *(
+            {
+                "part": "matrix",
+                "kind": "clean",
+                "name": f"clean {n}",
+                "problems": 20,
+                "alarms": [],
+                "warnings": [],
+                "error": "",
+            }
+            for n in range(2)
+        ),
+    ]
+
+
+def test_counts_and_checks_without_a_fault() -> None:
+    made = rows()
+    counts = matrix.counts(made)
+    assert counts["caught"] == counts["caught_by_named_check"] == counts["faults"] == len(made) - 2
+    assert (counts["checks_without_fault"], counts["clean_runs"], counts["false_alarms"]) == (0, 2, 0)
+    made[3]["caught_by_named_check"] = False
+    assert matrix.checks_without_fault(made) == [made[3]["check"]]
+    made[-1]["alarms"] = ["random_label"]
+    assert matrix.counts(made)["false_alarms"] == 1
+
+
+def test_a_document_says_what_the_file_says_and_no_text_becomes_markup() -> None:
+    found = {**matrix.counts(rows()), "rows": [*rows(), {"part": "kills", "name": "kill 1", "lost": False}]}
+    text = document.render(found)
+    assert "<b>" not in text
+    assert "## Kills" in text
+    assert "| not run" in text
+    assert "made[splits]" not in document.render({**found, "rows": rows()[:1]})
+
+
+@pytest.mark.parametrize(
+    "change", [{"caught": 63}, {"checks_without_fault": 1}, {"clean_runs": 10}, {"false_alarms": 1}, {"kills_lost": 2}]
+)
+def test_a_claim_that_does_not_hold_is_named(change: dict[str, int]) -> None:
+    found = {
+        "faults": 64, "caught": 64, "caught_by_named_check": 64, "checks_without_fault": 0, "clean_runs": 200,
+        "false_alarms": 0, "kills": 200, "kills_lost": 0, "bad_inputs": 120, "bad_inputs_unclear": 0,
+    }  # fmt: skip
+    assert document.unmet(found) == []
+    assert document.unmet(found | change) == list(change)
+    assert set(document.unmet({})) == set(found)
+
+
+def test_a_part_replaces_its_own_keys_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command.record("kills", {"kills": 2, "rows": [{"part": "kills", "name": "a"}]})
+    command.record("matrix", {"faults": 1, "rows": [{"part": "matrix", "kind": "fault", "name": "b"}]})
+    command.record("kills", {"kills": 3, "rows": [{"part": "kills", "name": "c"}]})
+    found = json.loads(command.FILE.read_text(encoding="utf-8"))
+    assert (found["faults"], found["kills"]) == (1, 3)
+    assert [row["name"] for row in found["rows"]] == ["b", "c"]
+
+
+@pytest.mark.parametrize("edit", [lambda world: world.study_file.unlink(), lambda world: world.readme.write_text("")])
+def test_a_child_does_not_touch_the_world_it_was_copied_from(
+    healthy: tuple[World, set[str]], tmp_path: Path, edit: Callable[[World], Any]
+) -> None:
+    from tests.proof.world import in_child
+
+    def destroy(copy: World) -> dict[str, Any]:
+        edit(copy)
+        return {}
+
+    in_child(healthy[0], tmp_path / "copy", destroy)
+    assert healthy[0].study_file.is_file()
+    assert healthy[0].readme.stat().st_size
