@@ -91,7 +91,7 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a host or a device has no memory left."""
+    """Whether an error of torch, numpy or the system says that memory ran out, of the host or of a device."""
     import torch
 
     text = str(error).lower()
@@ -108,13 +108,3 @@ def free_device_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch, numpy or the system says that memory ran out."""
-    import torch
-
-    text = str(error).lower()
-    return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or any(
-        known in text for known in OUT_OF_MEMORY_TEXTS
-    )

@@ -125,10 +125,10 @@ def _importances(problem: Problem, chunks: tuple[Mapping[str, Any], ...], rule: 
         value = chunk.get(rule.field)
         if value is None and rule.missing == "zero":
             value = 0.0
-        if not _is_finite_number(value):
-            faults.append((position, value))
-        else:
+        if value is not None and _is_finite_number(value):
             values.append(float(value))
+        else:
+            faults.append((position, value))
     if faults:
         position, value = faults[0]
         more = f" (and {len(faults) - 1} more such sentences)" if len(faults) > 1 else ""

@@ -21,7 +21,7 @@ from ta_resources.atomic import write_file
 from tests.proof import document
 
 FILE = Path("artifacts/proof/matrix.json")
-PARTS = ("matrix", "kills", "bad_inputs")
+PARTS = ("matrix", "kills", "bad_inputs", "determinism")
 """Modules of this package with ``run(folder) -> dict``: counts, and ``rows`` whose ``part`` is the module's name."""
 
 

@@ -26,6 +26,8 @@ CLAIMS: tuple[tuple[str, str, str, int | str], ...] = (
     ("kills_lost", "of them after which something was lost or repeated", "==", 0),
     ("bad_inputs", "malformed inputs", ">=", 120),
     ("bad_inputs_unclear", "of them without a clear error", "==", 0),
+    ("determinism_runs", "ways to make the same study", ">=", 4),
+    ("determinism_differences", "artifacts that differ between them", "==", 0),
 )
 """Key, what it counts, and the bound: a number or another key."""
 _HOLDS: Mapping[str, Callable[[Any, Any], bool]] = {">=": operator.ge, "==": operator.eq}
