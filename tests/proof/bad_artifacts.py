@@ -104,7 +104,7 @@ def _forged(
     return BadInput(what, name, act, f"activations/{CORPUS}/{file}", field, value, expected)
 
 
-def _spans(name: str, edit: Callable[[pd.DataFrame], pd.DataFrame], field: str, value: str, expected: str) -> BadInput:
+def _spans(name: str, edit: Callable[[pd.DataFrame], Any], field: str, value: str, expected: str) -> BadInput:
     return _forged(name, {"spans.parquet": parquet(edit(spans()))}, "spans.parquet", field, value, expected)
 
 

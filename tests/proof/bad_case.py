@@ -148,7 +148,7 @@ class Bench:
         executable, *rest = command
         program = [str(Path(sys.executable).with_name(executable))] if executable == "dagster" else [sys.executable]
         done = subprocess.run(
-            [*program, *(rest if executable == "dagster" else command[1:])],
+            [*program, *rest],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), "DAGSTER_MODULE_NAME": "ta_assets.definitions", **environment},
             capture_output=True,

@@ -7,6 +7,7 @@ text), ``tests/resources/language_model/test_model_folder.py``, ``tests/resource
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -27,14 +28,15 @@ import dagster as dg
 import pytest
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.options import ExtractionSpec
+from ta_assets.core.options import ExtractionSpec, SplitRule
+from ta_assets.core.splits import single_split
 from ta_assets.core.values import CorpusSource
 from ta_assets.partitions import partitions_of
 from ta_assets.readme import readme_path
 from ta_assets.studies import load_studies, read_study
 from ta_checks import ASSETS
 from ta_resources.language_model import LanguageModelResource
-from tests.assets.conftest import ROOT, TinyWorld, build_world, write_model
+from tests.assets.conftest import N_PROBLEMS, ROOT, TinyWorld, build_world, write_model
 from tests.proof.bad_case import PREFIX, Bench
 from tests.proof.bad_data import LISTINGS, labelled
 from tests.proof.bad_inputs import Benches
@@ -84,7 +86,6 @@ class Released:
         """Every entry that Dagster's pages show of the latest materializations, and of all checks."""
         studies = load_studies(str(self.world.study))
         with dg.DagsterInstance.from_config(str(self.world.folder)) as instance:
-            storage = instance.event_log_storage
             for asset in (*ASSETS, "release_verdict"):
                 key = dg.AssetKey(asset)
                 for partition in partitions_of(asset, studies.selected):
@@ -100,7 +101,6 @@ class Released:
                     yield f"{evaluation.check_name}.description", dg.MetadataValue.md(evaluation.description or "")
                     for name, value in evaluation.metadata.items():
                         yield f"{evaluation.check_name}.{name}", value
-            assert storage is not None
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +108,11 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Released:
     folder = tmp_path_factory.mktemp("hostile")
     write_model(folder / "model")
     world = build_world(folder, folder / "model")
-    for solutions in ("correct", "incorrect"):
-        for path in sorted(world.folder.glob(f"data/tiny/*/{solutions}_base_solution/problem_*")):
-            poison(path, unaligned=solutions == "incorrect" and path.name == "problem_2")
+    world.change_study(settings={"tiny_correct": {"model": "tiny", "solutions": "correct"}})
+    # a problem of the train part may be skipped: the others are whole
+    skipped = single_split(range(1, N_PROBLEMS + 1), SplitRule()).train[0]
+    for problem_id in range(1, N_PROBLEMS + 1):
+        poison(world.problem("correct", problem_id), unaligned=problem_id == skipped)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
             patch.setenv(name, TOKEN)
@@ -188,10 +190,11 @@ def test_text_of_a_dataset_means_nothing_in_a_readme(released: Released) -> None
     assert is_harmless(text.replace(start, "").replace(end, ""))
 
 
-def test_text_of_a_dataset_means_nothing_in_dagsters_pages(released: Released) -> None:
+def test_text_of_a_dataset_means_nothing_in_dagsters_pages(released: Released, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(released.world.folder)  # the storage's folders are relative to the current one
     shown = dict(released.metadata())
     markdown = {name: value.md_str for name, value in shown.items() if isinstance(value, dg.MarkdownMetadataValue)}
-    assert "activations[tiny_incorrect].skipped_problems" in markdown
+    assert "activations[tiny_correct].skipped_problems" in markdown
     assert "probe_metrics[0|tiny_correct].report" in markdown
     assert "zero_skipped_problems.description" in markdown
     assert [name for name, text in markdown.items() if not is_harmless(text or "")] == []
@@ -311,7 +314,7 @@ def test_code_of_a_models_author_is_refused_and_not_run(bench: Bench, file: str)
     (folder / "evil.py").write_text(f"open({str(canary)!r}, 'w')\n", encoding="utf-8")
     path = folder / file
     content = json.loads(path.read_text(encoding="utf-8"))
-    code = {name: "evil.Evil" for name in ("AutoConfig", "AutoModel", "AutoTokenizer")}
+    code = dict.fromkeys(("AutoConfig", "AutoModel", "AutoTokenizer"), "evil.Evil")
     path.write_text(json.dumps({**content, "auto_map": code}), encoding="utf-8")
     for call in (LanguageModelResource().identity, LanguageModelResource().tokenizer):
         with pytest.raises(InputError, match=f"{file}: auto_map.*no code of its author"):
@@ -321,12 +324,10 @@ def test_code_of_a_models_author_is_refused_and_not_run(bench: Bench, file: str)
     assert not canary.exists()
 
 
-@pytest.mark.parametrize(
-    "tag", ["!!python/object/apply:os.system", "!!python/object/new:os.system", "!!python/name:os.system", "!!python/module:os"]
-)  # fmt: skip
-def test_yaml_that_would_run_is_refused_and_does_not(bench: Bench, tag: str) -> None:
+@pytest.mark.parametrize("kind", ["object/apply:os.system", "object/new:os.system", "name:os.system", "module:os"])
+def test_yaml_that_would_run_is_refused_and_does_not(bench: Bench, kind: str) -> None:
     canary = bench.folder / "ran"
-    path = bench.write("study.yaml", f"name: {tag} ['touch {canary}']\n")
+    path = bench.write("study.yaml", f"name: !!python/{kind} ['touch {canary}']\n")
     with pytest.raises(InputError, match=r"study\.yaml: file: .*python.*expected valid YAML"):
         read_study(path)
     assert not canary.exists()
@@ -367,11 +368,12 @@ def listening(session: int) -> set[tuple[str, int]]:
     """Address and port of every TCP socket on which a process of a session listens; from Linux's own tables."""
     inodes = set()
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if int((process / "stat").read_text().rpartition(")")[2].split()[3]) == session:
-                inodes |= {os.readlink(one) for one in (process / "fd").iterdir()}
-        except OSError:
-            continue  # it has ended
+        with contextlib.suppress(OSError):  # it has ended
+            if int((process / "stat").read_text().rpartition(")")[2].split()[3]) != session:
+                continue
+            for one in (process / "fd").iterdir():
+                with contextlib.suppress(OSError):  # it was closed
+                    inodes.add(os.readlink(one))
     found = set()
     for table, family, width in (("tcp", socket.AF_INET, 4), ("tcp6", socket.AF_INET6, 16)):
         path = Path("/proc/net") / table
