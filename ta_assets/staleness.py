@@ -19,6 +19,7 @@ from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
 from dagster._utils.cached_method import cached_method
 
+from ta_assets.core.errors import InputError
 from ta_assets.provenance import MADE_FROM, mismatches
 
 
@@ -181,8 +182,8 @@ class Instance:
 
 
 def _root_cause(error: Any) -> str:
-    """Class and message of the innermost cause of a serialized error, on one line."""
-    while error is not None and error.cause is not None:
+    """Class and message of a serialized error's ``InputError``, or of its innermost cause, on one line."""
+    while error is not None and error.cause is not None and error.cls_name != InputError.__name__:
         error = error.cause
     return "" if error is None else " ".join(error.message.split())
 
