@@ -48,6 +48,13 @@ def test_the_run_of_a_dead_process_is_closed(instance) -> None:
     assert run_id in messages[0]
 
 
+def test_a_run_whose_process_died_before_it_started_is_closed_too(instance) -> None:
+    tags = {**owner_tags(), PROCESS_TAG: f"{os.getpid()}:1"}
+    run = instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.NOT_STARTED, tags=tags)
+    runs.close_dead(instance, lambda _: None)
+    assert status(instance, run.run_id) == dg.DagsterRunStatus.FAILURE
+
+
 def test_a_reused_process_id_is_not_taken_for_the_owner(instance) -> None:
     run_id = started(instance, {**owner_tags(), PROCESS_TAG: f"{os.getpid()}:1"})
     runs.close_dead(instance, lambda _: None)

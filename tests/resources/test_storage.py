@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import resource
 from pathlib import Path
 
 import pandas as pd
@@ -182,6 +184,23 @@ def test_what_dead_processes_left_is_removed_or_put_back(store: ArtifactStore) -
     left = sorted(path.name for path in store.base.rglob("*") if path.is_file())
     assert left == sorted([MANIFEST, "value.json"] * 2 + [shard.name, foreign.name])
     assert store.load("notes", "a") == 1
+
+
+@pytest.mark.parametrize("value", [{"train": [2]}, {"train": list(range(2000))}])
+def test_a_disk_that_takes_no_more_is_named_and_keeps_what_was_stored(store: ArtifactStore, value: object) -> None:
+    store.save("notes", "setting", {"train": [1]})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # the system's own refusal, as of a quota
+    small, said = len(json.dumps(value)) < 4096, ""
+    try:
+        with contextlib.nullcontext() if small else pytest.raises(InputError, match=r"room for it.*is kept") as caught:
+            store.save("notes", "setting", value)
+        said = "" if caught is None else str(caught.value)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert store.load("notes", "setting") == (value if small else {"train": [1]})
+    assert small or str(store.folder("notes", "setting")) in said
+    assert [path.name for path in store.folder("notes", "setting").parent.iterdir()] == ["setting"]
 
 
 def test_hashes_tell_missing_from_changed(store: ArtifactStore) -> None:
