@@ -1,8 +1,6 @@
 """Make the embedded language model and its corpora: ``python -m ta_resources.embedded.make OUTPUT_FOLDER``.
 
-The corpora that ship were made by this command with ``--keep-model``, seed 0, one thread, from the model that ships.
-That model was trained by it too (940 steps, a cool-down of 70), with loss weights that were changed afterwards: a new
-training gives a like model, not the same one. The command trains the model of ``training`` on the
+What ships was made by this command, seed 0, one thread (half an hour). It trains the model of ``training`` on the
 language of ``task``, samples traces of it, resamples 60 rollouts at each sentence, labels the sentences by the
 dataset's definition (``labels``) and writes ``OUTPUT_FOLDER/model`` and ``OUTPUT_FOLDER/math-rollouts`` in the layout
 of ``uzaymacar/math-rollouts``. The same seed and number of threads give the same files on the same machine. Fields that

@@ -2,10 +2,14 @@
 
 Belongs here: pure Python on strings. Stays out: tokens, models, files.
 
-A step back by ``RISKY`` hours or more is *risky*: now and then the training text goes forward there instead
-("2) back 9: 4 + 9 = 1."), and nothing else ever goes wrong. A slip reads like any other step unless word and sign are
-held against each other. So a trace has steps that decide and steps that do not, and alternatives to a sentence are
-either frequent or absent: importances that rest on one or two dissimilar rollouts are noise.
+A step whose direction differs from the step before is a *turn*, and every problem has ``TURNS`` of them at random
+places. Now and then the training text goes on in the old direction there ("3) -9: 4 + 9 = 1."). Each turn is checked in
+the next sentences; the check corrects a slip or, as often, confirms it. Nothing else ever goes wrong. So the words of
+one sentence do not tell what decides: a right turn is written like any other step, a slip shows only where the two
+signs of a sentence are held against each other, each of which is as frequent elsewhere, and a slip is confirmed in the
+words of a right turn. A model that writes such text has to know all of it. Steps that are no turns decide nothing;
+alternatives to a sentence are either frequent or absent: importances that rest on one or two dissimilar rollouts are
+noise.
 """
 
 from __future__ import annotations
@@ -13,14 +17,16 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 HOURS = 12
-SYMBOLS = {"forward": "+", "back": "-", "times": "x"}
-FACTORS = (2, 3, 5)
+SIGNS = ("+", "-")
+"""Forward and back."""
 
-RISKY = 7
-RISKY_SHARE = 0.7
-"""Share of the steps back that are risky."""
+TURNS = 2
+"""Steps per problem whose direction differs from the step before."""
+HALF_ROUND = HOURS // 2
+"""By this many hours forward and back lead to the same hour, so no turn has this operand."""
 
 PLANS = ("Let me take the steps one by one.", "I will go through the steps in order.", "I work from the first step on.")
 HALFWAY = ("Half of the steps are done.", "So far this is easy.", "That was the first half.")
@@ -31,7 +37,7 @@ CHECK = "Wait, let me check that step."
 _ANSWER = re.compile(r"So the answer is (\d+)\.")
 _SENTENCE = re.compile(r"[^.?]*[.?]|[^.?]+$")
 _TAGS = (
-    (re.compile(r"\d+\) \w+ \d+: .*"), "active_computation"),
+    (re.compile(r"\d+\) [+-]\d+: .*"), "active_computation"),
     (re.compile(r"The clock shows \d+ at first\."), "problem_setup"),
     (re.compile(r"Wait, .*"), "uncertainty_management"),
     (re.compile(r"(Yes|No), .*"), "self_checking"),
@@ -43,18 +49,15 @@ _TAGS = (
 
 @dataclass(frozen=True)
 class Habits:
-    """How often a trace of the training text slips and looks back; shares."""
+    """How often a trace of the training text slips and notices it; shares. Every turn is checked, no other step."""
 
-    slip: float = 0.25
-    """Of risky steps: gone forward instead of back."""
-    check_after_slip: float = 0.45
-    check_after_risk: float = 0.12
-    """Of right risky steps; steps without risk are never checked."""
-    notice: float = 0.88
-    """Of checked slips: corrected; the rest is confirmed."""
+    slip: float = 0.4
+    """Of turns: gone on in the old direction."""
+    notice: float = 0.5
+    """Of slips: corrected by their check; the others are confirmed like a right turn."""
 
 
-CLEAR_HABITS = Habits(slip=0.5, check_after_slip=1.0, check_after_risk=0.0, notice=1.0)
+CLEAR_HABITS = Habits(slip=0.5, notice=1.0)
 """For the first lessons: a model that has not seen slips told apart without exception does not begin to do it."""
 
 
@@ -64,18 +67,23 @@ class ClockProblem:
 
     start: int
     steps: tuple[tuple[str, int], ...]
-    """(operation, operand): a key of ``SYMBOLS`` and a positive number."""
+    """(sign, hours): one of ``SIGNS``, and 1..11."""
 
     @property
     def statement(self) -> str:
         """The problem as the model reads it."""
-        steps = " ".join(f"{number}) {name} {operand}." for number, (name, operand) in enumerate(self.steps, start=1))
+        steps = " ".join(f"{number}) {sign}{hours}." for number, (sign, hours) in enumerate(self.steps, start=1))
         return f"A clock of {HOURS} hours shows {self.start}. {steps} What does it show?"
 
     @property
     def prompt(self) -> str:
         """Statement and the word that opens the chain of thought; sentences follow, each after one space."""
         return f"Problem: {self.statement} Solution:"
+
+    @property
+    def turns(self) -> tuple[bool, ...]:
+        """Whether each step goes another way than the step before."""
+        return (False, *(sign != before for (before, _), (sign, _) in pairwise(self.steps)))
 
     @property
     def answer(self) -> str:
@@ -86,38 +94,29 @@ class ClockProblem:
     def solution(self) -> str:
         """The steps with their right results, one sentence each."""
         values = self._values()
-        return " ".join(_sum(name, value, operand) for (name, operand), value in zip(self.steps, values, strict=False))
+        return " ".join(_sum(sign, value, hours) for (sign, hours), value in zip(self.steps, values, strict=False))
 
     def _values(self) -> list[int]:
         """What the clock shows at first and after every step."""
         values = [self.start]
-        for name, operand in self.steps:
-            values.append(apply(name, values[-1], operand))
+        for sign, hours in self.steps:
+            values.append(apply(sign, values[-1], hours))
         return values
 
 
-def apply(name: str, value: int, operand: int) -> int:
-    """Result of an operation on the clock, 1..12."""
-    plain = {"forward": value + operand, "back": value - operand, "times": value * operand}[name]
-    return (plain - 1) % HOURS + 1
-
-
-def is_risky(name: str, operand: int) -> bool:
-    """Whether a step may go forward instead of back."""
-    return name == "back" and operand >= RISKY
+def apply(sign: str, value: int, hours: int) -> int:
+    """What the clock shows after a step, 1..12."""
+    return (value + (hours if sign == "+" else -hours) - 1) % HOURS + 1
 
 
 def draw_problem(rng: random.Random, n_steps: int) -> ClockProblem:
-    """A random problem: of eight steps five go back, two forward, and one multiplies."""
+    """A random problem with ``TURNS`` turns among its ``n_steps`` > ``TURNS`` steps, each place equally likely."""
+    turns = set(rng.sample(range(1, n_steps), TURNS))
+    sign = rng.choice(SIGNS)
     steps = []
-    for name in rng.choices(("back", "forward", "times"), weights=(5, 2, 1), k=n_steps):
-        if name == "times":
-            operand = rng.choice(FACTORS)
-        elif name == "back" and rng.random() < RISKY_SHARE:
-            operand = rng.randrange(RISKY, HOURS)
-        else:
-            operand = rng.randrange(1, RISKY if name == "back" else HOURS)
-        steps.append((name, operand))
+    for number in range(n_steps):
+        sign = _other(sign) if number in turns else sign
+        steps.append((sign, rng.choice([n for n in range(1, HOURS) if number not in turns or n != HALF_ROUND])))
     return ClockProblem(rng.randint(1, HOURS), tuple(steps))
 
 
@@ -125,25 +124,28 @@ def write_trace(problem: ClockProblem, rng: random.Random, habits: Habits) -> li
     """A chain of thought as the model is to learn it: with slips, checks, corrections and fillers; its sentences."""
     sentences = [rng.choice(PLANS), f"The clock shows {problem.start} at first."]
     value, n_steps = problem.start, len(problem.steps)
-    for number, (name, operand) in enumerate(problem.steps, start=1):
+    for number, ((sign, hours), turn) in enumerate(zip(problem.steps, problem.turns, strict=True), start=1):
         if number == n_steps:
             sentences.append(rng.choice(LAST_STEP))
-        risky = is_risky(name, operand)
-        slips = risky and rng.random() < habits.slip
-        done = "forward" if slips else name
-        sentences.append(f"{number}) {name} {operand}: {_sum(done, value, operand)}")
-        if risky and rng.random() < (habits.check_after_slip if slips else habits.check_after_risk):
+        slips = turn and rng.random() < habits.slip
+        done = _other(sign) if slips else sign
+        sentences.append(f"{number}) {sign}{hours}: {_sum(done, value, hours)}")
+        if turn:
             notices = slips and rng.random() < habits.notice
-            done = name if notices else done
-            sentences += [CHECK, f"{'No' if notices else 'Yes'}, {_sum(done, value, operand)}"]
-        value = apply(done, value, operand)
+            done = sign if notices else done
+            sentences += [CHECK, f"{'No' if notices else 'Yes'}, {_sum(done, value, hours)}"]
+        value = apply(done, value, hours)
         if number == n_steps // 2:
             sentences.append(rng.choice(HALFWAY))
     return [*sentences, rng.choice(DONE), f"So the answer is {value}."]
 
 
-def _sum(name: str, value: int, operand: int) -> str:
-    return f"{value} {SYMBOLS[name]} {operand} = {apply(name, value, operand)}."
+def _other(sign: str) -> str:
+    return "-" if sign == "+" else "+"
+
+
+def _sum(sign: str, value: int, hours: int) -> str:
+    return f"{value} {sign} {hours} = {apply(sign, value, hours)}."
 
 
 def split_sentences(text: str) -> list[str]:
@@ -163,10 +165,11 @@ def function_tags(sentence: str) -> list[str]:
 
 
 def vocabulary() -> list[str]:
-    """Every word, number, step number (``2)``) and sign of the language, each once, sorted."""
-    problem = ClockProblem(1, (("forward", 1),))
-    fixed = " ".join((*PLANS, *HALFWAY, *LAST_STEP, *DONE, CHECK, *SYMBOLS, *SYMBOLS.values(), problem.prompt))
-    texts = f"{fixed} Yes, No, The clock shows 1 at first. 1) forward 1: = So the answer is 1."
-    words = set(re.findall(r"[A-Za-z]+|[^A-Za-z0-9\s)]", texts))
+    """Every word, number, step number (``2)``), step (``-9``) and sign of the language, each once, sorted."""
+    problem = ClockProblem(1, (("+", 1),))
+    fixed = " ".join((*PLANS, *HALFWAY, *LAST_STEP, *DONE, CHECK, problem.prompt))
+    texts = f"{fixed} Yes, No, The clock shows 1 at first. 1) +1: = So the answer is 1."
+    words = set(re.findall(r"[A-Za-z]+|[^A-Za-z0-9\s)]", texts)) | set(SIGNS)
     numbers = range(1, HOURS + 1)
-    return sorted(words | {str(number) for number in numbers} | {f"{number})" for number in numbers})
+    steps = {f"{sign}{hours}" for sign in SIGNS for hours in range(1, HOURS)}
+    return sorted(words | steps | {str(number) for number in numbers} | {f"{number})" for number in numbers})

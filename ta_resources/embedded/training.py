@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ta_resources.embedded.task import CLEAR_HABITS, SYMBOLS, Habits, draw_problem, vocabulary, write_trace
+from ta_resources.embedded.task import CLEAR_HABITS, SIGNS, Habits, draw_problem, vocabulary, write_trace
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +41,7 @@ class TrainingOptions:
     result_weight: float = 6.0
     """Loss weight of the token after an equals sign."""
     copy_weight: float = 3.0
-    """Loss weight of the operand that a step repeats from the problem."""
+    """Loss weight of the step that is repeated from the problem."""
     decision_weight: float = 3.0
     """Loss weight of the sign of a step, which may slip, and of the first word of a sentence, which may be a check."""
 
@@ -139,10 +139,10 @@ def _batch(
     vocabulary_ids = tokenizer.get_vocab()
     weights[before == vocabulary_ids[" ="]] = options.result_weight
     weights[before == vocabulary_ids["."]] = options.decision_weight
-    for symbol in SYMBOLS.values():
-        weights[after == vocabulary_ids[f" {symbol}"]] = options.decision_weight
-    for operation in SYMBOLS:
-        weights[before == vocabulary_ids[f" {operation}"]] = options.copy_weight
+    for sign in SIGNS:
+        weights[after == vocabulary_ids[f" {sign}"]] = options.decision_weight
+    for number in range(1, max(N_STEPS) + 1):
+        weights[before == vocabulary_ids[f" {number})"]] = options.copy_weight
     weights[after == tokenizer.pad_token_id] = 0.0
     for row, n_prompt in enumerate(prompts):
         weights[row, : n_prompt - 1] = 0.0

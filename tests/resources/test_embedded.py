@@ -147,7 +147,7 @@ def test_text_of_the_language_survives_its_tokens_sentence_by_sentence() -> None
         text = " ".join((problem.prompt, *sentences))
         encoded = tokenizer(text, return_offsets_mapping=True)
         pieces = [text[start:end] for start, end in encoded["offset_mapping"]]
-        assert pieces == re.findall(r" ?(?:\d+\)|\w+|[^\w\s])", text)
+        assert pieces == re.findall(r" ?(?:\d+\)|[+-]\d+|\w+|[^\w\s])", text)
         assert tokenizer.decode(encoded["input_ids"]) == text
         assert all(tokenizer.decode(tokenizer(sentence)["input_ids"]) == sentence for sentence in sentences)
         assert task.split_sentences(text[len(problem.prompt) :]) == sentences
@@ -160,8 +160,8 @@ def test_an_undisturbed_trace_states_the_right_answer() -> None:
         problem = task.draw_problem(rng, 6)
         assert task.extract_answer(" ".join(task.write_trace(problem, rng, task.Habits(slip=0.0)))) == problem.answer
         assert 1 <= int(problem.answer) <= task.HOURS
-    assert task.apply("back", 3, 5) == 10
-    assert task.apply("times", 4, 3) == 12
+    assert task.apply("-", 3, 5) == 10
+    assert task.apply("+", 11, 2) == 1
     assert task.extract_answer("no answer") == ""
 
 
@@ -187,7 +187,7 @@ def test_sampling_with_rows_that_join_equals_plain_continuation(monkeypatch: pyt
 def test_the_shipped_tokenizer_is_the_built_one_and_takes_any_text(shipped: tuple[Any, Any]) -> None:
     tokenizer, built = shipped[1], build_tokenizer()
     assert tokenizer.get_vocab() == built.get_vocab()
-    for text in ("Zebra, 13) é\nof 112 clocks", task.ClockProblem(12, (("times", 3),)).prompt):
+    for text in ("Zebra, 13) é\nof 112 clocks", task.ClockProblem(12, (("-", 3),)).prompt):
         assert tokenizer(text)["input_ids"] == built(text)["input_ids"]
         assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
@@ -199,10 +199,27 @@ def test_the_shipped_model_continues_a_prompt_in_its_language(shipped: tuple[Any
     assert (model.config.num_hidden_layers, model.config.hidden_size) == (4, 128)
     assert model.config.max_position_embeddings >= 512
     assert next(model.parameters()).dtype == torch.float32
-    prompt = task.ClockProblem(6, (("forward", 5), ("back", 4), ("times", 3), ("forward", 2), ("back", 9))).prompt
+    prompt = task.ClockProblem(6, (("+", 5), ("+", 4), ("-", 3), ("-", 2), ("+", 9), ("+", 1))).prompt
     tokens = tokenizer(prompt, return_tensors="pt")
     text = tokenizer.decode(model.generate(**tokens, max_new_tokens=200, do_sample=False)[0], skip_special_tokens=True)
     sentences = task.split_sentences(text[len(prompt) :])
     assert all(task.function_tags(sentence) for sentence in sentences)
-    assert "1) forward 5: 6 + 5 = 11." in sentences
+    assert "1) +5: 6 + 5 = 11." in sentences
     assert task.extract_answer(text)
+
+
+def test_words_of_a_sentence_do_not_tell_a_slip_from_a_right_turn() -> None:
+    rng = random.Random(2)
+    words: dict[bool, list[set[str]]] = {True: [], False: []}
+    for _ in range(400):
+        problem = task.draw_problem(rng, rng.choice(N_STEPS))
+        assert sum(problem.turns) == task.TURNS
+        for sentence in task.write_trace(problem, rng, task.Habits()):
+            step = re.fullmatch(r"(\d+)\) ([+-])\d+: \d+ ([+-]) \d+ = \d+\.", sentence)
+            if step and problem.turns[int(step[1]) - 1]:
+                words[step[2] != step[3]].append({f"named {step[2]}", f"done {step[3]}"})
+    slips, right = words[True], words[False]
+    assert len(slips) / (len(slips) + len(right)) == pytest.approx(task.Habits().slip, abs=0.05)
+    for word in ("named +", "named -", "done +", "done -"):
+        shares = [np.mean([word in sentence for sentence in group]) for group in (slips, right)]
+        assert shares == pytest.approx([0.5, 0.5], abs=0.08), word
