@@ -67,6 +67,7 @@ def make(folder: Path, **sections: Any) -> Made:
         "models": {"option": model},
         "settings": {SETTING: {"model": "option", "solutions": "correct", "problems": 8}},
         "statistics": {"bootstrap": 100},
+        "verification": {"problem": "none"},  # the problems with rollouts need not be among the eight
         **sections,
     }
     study["probes"] = {"mlp_hidden": 8, "mlp_max_iter": 30} | study.get("probes", {})
@@ -184,3 +185,39 @@ def test_vertical_scores_have_models_of_their_own(plain: Made, tmp_path: Path, m
     found = judged(made)
     assert found.status == "failed"
     assert "vertical attention" in found.offenders[0]
+
+
+def test_leaving_one_problem_out_shares_the_activations(plain: Made, tmp_path: Path) -> None:
+    shutil.copytree(plain.sources.store.base / "shards", tmp_path / "artifacts/shards")
+    made = make(tmp_path, splits={"scheme": "lopo"})
+    assert made.metadata["estimated_storage_to_write"].startswith("0")
+    folds = made.cell.metrics["folds"]
+    test = made.cell.predictions.query("split == 'test'")
+    assert sorted(folds, key=int) == [str(one) for one in sorted(test["problem_id"].unique())]
+    assert len(folds) == 8
+    assert (test["fold_id"] == test["problem_id"]).all()
+    assert "## Highest-scored test sentences" in made.cell.report
+
+
+def test_continuous_targets_and_residuals_can_be_left_out_problem_by_problem(tmp_path: Path) -> None:
+    made = make(
+        tmp_path,
+        splits={"scheme": "lopo"},
+        labels={"target": "importance_signed", "rollouts": 60},
+        probes={"residualize_against": "position"},
+    )
+    metrics = made.cell.metrics
+    assert metrics["primary_metric"] == "spearman_mean"
+    assert set(metrics["residual"]["models"]) == {"linear_probe", "mlp_probe"}
+
+
+def test_a_sweep_ranks_layers_and_poolings_read_in_one_pass(tmp_path: Path) -> None:
+    made = make(tmp_path, sweep={"layer": [0, "mid"], "pooling": ["mean", "last"]})
+    studies, store = made.sources.studies, made.sources.store
+    definitions = build_definitions(studies, resources={"store": store})
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert definitions.resolve_job_def("sweep").execute_in_process(instance=instance).success
+    table = store.load("sweep_leaderboard", "option")
+    assert table["score"].nunique() == 4
+    indices = [folder.name for folder in (store.base / "sweep_vectors").iterdir()]
+    assert len(indices) == 1, "one pass over the corpus serves all four"
