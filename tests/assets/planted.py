@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -27,10 +26,7 @@ class BrokenRollouts(RolloutsResource):
     def load_problems(self, source: CorpusSource, problem_ids: Iterable[int]) -> Iterator[Problem]:
         if "asset" in FAULTS and source.prefix.endswith("/incorrect_base_solution"):
             raise ConnectionError("planted: the incorrect corpus cannot be read")
-        for problem in super().load_problems(source, problem_ids):
-            if "slow" in FAULTS:
-                time.sleep(0.5)
-            yield problem
+        yield from super().load_problems(source, problem_ids)
 
 
 class BrokenModel(LanguageModelResource):

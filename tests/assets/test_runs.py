@@ -1,13 +1,10 @@
-"""A killed release: its runs are closed, its pool slot is freed, and the next one goes on where it stopped."""
+"""Whose runs are closed. Releases that are killed, and two at once, are in ``tests/proof/test_kills.py``."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -68,51 +65,3 @@ def test_living_foreign_and_unowned_runs_are_left_alone(instance) -> None:
     runs.close_dead(instance, lambda _: None)
     for run_id in (living, foreign, unowned):
         assert status(instance, run_id) == dg.DagsterRunStatus.STARTED
-
-
-def test_two_releases_at_once_make_every_cell_once(tiny_world) -> None:
-    assert not (tiny_world.folder / ".dagster").exists(), "they create the instance, too"
-    command = [str(Path(sys.executable).with_name("dagster")), "job", "execute", "-j", "release"]
-    environment = {**os.environ, **tiny_world.environment()}
-    both = [
-        subprocess.Popen(command, cwd=tiny_world.folder, env=environment, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    logs = sorted((process.communicate(timeout=600)[1] for process in both), key=lambda log: "nothing changed" in log)
-    assert [process.returncode for process in both] == [0, 0], logs
-    assert "cells computed, 0 were up to date" in logs[0]
-    assert "nothing changed" in logs[1]
-
-
-def test_a_killed_release_goes_on_at_the_next_problem_and_ends_with_the_same_bytes(tiny_world) -> None:
-    shards = tiny_world.folder / "artifacts/shards"
-    environment = {**os.environ, **tiny_world.environment("slow")}
-    process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("dagster")), "job", "execute", "-j", "release"],
-        cwd=tiny_world.folder,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 120
-    while len(list(shards.rglob("*.safetensors"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    kept = {path.name: path.stat().st_mtime_ns for path in shards.rglob("*.safetensors")}
-    assert len(kept) >= 2
-    assert not (tiny_world.folder / "artifacts/activations").exists()
-
-    result = tiny_world.release()
-    assert result.returncode == 0, result.stdout + result.stderr
-    after = {path.name: path.stat().st_mtime_ns for path in shards.rglob("*.safetensors")}
-    assert {name: after[name] for name in kept} == kept, "a stored problem is not computed again"
-    assert "is closed: its process" in result.stderr
-    first = tiny_world.artifact_hashes()
-
-    for folder in ("artifacts", ".dagster"):
-        subprocess.run(["rm", "-r", str(tiny_world.folder / folder)], check=True)
-    undisturbed = tiny_world.release()
-    assert undisturbed.returncode == 0
-    assert tiny_world.artifact_hashes() == first
