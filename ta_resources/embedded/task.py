@@ -3,13 +3,11 @@
 Belongs here: pure Python on strings. Stays out: tokens, models, files.
 
 A step whose direction differs from the step before is a *turn*, and every problem has ``TURNS`` of them at random
-places. Now and then the training text goes on in the old direction there ("3) -9: 4 + 9 = 1."). Each turn is checked in
-the next sentences; the check corrects a slip or, as often, confirms it. Nothing else ever goes wrong. So the words of
-one sentence do not tell what decides: a right turn is written like any other step, a slip shows only where the two
-signs of a sentence are held against each other, each of which is as frequent elsewhere, and a slip is confirmed in the
-words of a right turn. A model that writes such text has to know all of it. Steps that are no turns decide nothing;
-alternatives to a sentence are either frequent or absent: importances that rest on one or two dissimilar rollouts are
-noise.
+places. Now and then the training text goes on in the old direction there ("3) -9: 4 + 9 = 1."), and nothing else ever
+goes wrong. So the words of one sentence do not tell what decides: a right turn is written like any other step, and a
+slip shows only where the two signs of a sentence are held against each other, each of which is as frequent elsewhere. A
+model that writes such text has to know both. Steps that are no turns decide nothing; alternatives to a sentence are
+either frequent or absent: importances that rest on one or two dissimilar rollouts are noise.
 """
 
 from __future__ import annotations
@@ -49,15 +47,18 @@ _TAGS = (
 
 @dataclass(frozen=True)
 class Habits:
-    """How often a trace of the training text slips and notices it; shares. Every turn is checked, no other step."""
+    """How often a trace of the training text slips and looks back; shares."""
 
     slip: float = 0.4
     """Of turns: gone on in the old direction."""
-    notice: float = 0.5
-    """Of slips: corrected by their check; the others are confirmed like a right turn."""
+    check_after_slip: float = 0.45
+    check_after_turn: float = 0.12
+    """Of right turns; other steps are never checked."""
+    notice: float = 0.88
+    """Of checked slips: corrected; the rest is confirmed."""
 
 
-CLEAR_HABITS = Habits(slip=0.5, notice=1.0)
+CLEAR_HABITS = Habits(slip=0.5, check_after_slip=1.0, check_after_turn=0.0, notice=1.0)
 """For the first lessons: a model that has not seen slips told apart without exception does not begin to do it."""
 
 
@@ -130,7 +131,7 @@ def write_trace(problem: ClockProblem, rng: random.Random, habits: Habits) -> li
         slips = turn and rng.random() < habits.slip
         done = _other(sign) if slips else sign
         sentences.append(f"{number}) {sign}{hours}: {_sum(done, value, hours)}")
-        if turn:
+        if turn and rng.random() < (habits.check_after_slip if slips else habits.check_after_turn):
             notices = slips and rng.random() < habits.notice
             done = sign if notices else done
             sentences += [CHECK, f"{'No' if notices else 'Yes'}, {_sum(done, value, hours)}"]
