@@ -32,8 +32,10 @@ class CorpusOptions:
     """Sizes of the corpora."""
 
     seed: int = 0
-    n_problems: int = 40
-    """Per corpus; a problem is in both unless one of its traces is unfit."""
+    n_correct: int = 40
+    n_incorrect: int = 100
+    """Problems of each corpus; the first ones are in both unless one of their traces is unfit. What decides a wrong
+    trace (a slip, and that the next sentence is no check) is harder to know: fewer problems leave it undecided."""
     base_traces: int = 30
     """Traces sampled per candidate; the first right and the first wrong one become base solutions."""
     rollouts: int = 60
@@ -79,7 +81,7 @@ def build_corpora(sampler: Sampler, options: CorpusOptions) -> list[Trace]:
     """
     traces: list[Trace] = []
     problem_id = 0
-    missing = {True: options.n_problems, False: options.n_problems}
+    missing = {True: options.n_correct, False: options.n_incorrect}
     while any(missing.values()):
         problem_id += 1
         rng = random.Random(f"problem {options.seed} {problem_id}")
