@@ -48,7 +48,7 @@ def cross_fitted(rows: pd.DataFrame, blocks: Mapping[int, np.ndarray], options: 
     }
     record = {
         **dataclasses.asdict(folds),
-        "test_to_train": folds.test_to_train,
+        "fewest_train": folds.fewest_train,
         "blocks": list(sentences.blocks),
         "choices": found.choices,
     }

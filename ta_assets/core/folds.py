@@ -24,10 +24,10 @@ class Folds:
     """For each repeat, the problem ids of each fold, sorted."""
 
     @property
-    def test_to_train(self) -> float:
-        """Test problems per training problem, which Nadeau and Bengio's correction needs."""
+    def fewest_train(self) -> int:
+        """Problems that the smallest training set has, which Nadeau and Bengio's correction needs."""
         sizes = [len(fold) for fold in self.repeats[0]]
-        return max(sizes) / (sum(sizes) - max(sizes))
+        return sum(sizes) - max(sizes)
 
 
 def evaluation_folds(problem_ids: Iterable[int], seed: int = 0) -> Folds:

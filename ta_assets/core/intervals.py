@@ -75,14 +75,15 @@ def interval(values: np.ndarray, *, level: float = LEVEL, inflation: float = 1.0
     return replace(plain, low=min(plain.low, skewed.low), high=max(plain.high, skewed.high))
 
 
-def nadeau_bengio(n_values: int, test_to_train: float) -> float:
-    """Factor on the standard error of a mean over folds whose training sets overlap.
+def nadeau_bengio(n_problems: int, n_train: int) -> float:
+    """Factor on the standard error of a mean over problems whose training sets overlap.
 
-    The variance (1/J + n_test/n_train) s² instead of s²/J (Nadeau and Bengio 2003, Inference for the generalization
-    error, section 4). For leave-one-out it is nearly sqrt(2): a score that learned nothing but noise is graded twice
-    for each pair of problems.
+    Nadeau and Bengio (2003, Inference for the generalization error, section 4) put (1/J + n_test/n_train) s² in place
+    of s²/J for J values, each of a test set of n_test. Here a value is one problem, so n_test is 1, whatever was held
+    out beside it: (1/n + 1/n_train) s². For leave-one-out, and nearly so for ten folds, that is a factor sqrt(2): a
+    score that learned nothing but noise is graded twice for each pair of problems.
     """
-    return float(np.sqrt(1 + n_values * test_to_train))
+    return float(np.sqrt(1 + n_problems / n_train))
 
 
 def one_sided_p(values: np.ndarray, *, inflation: float = 1.0) -> float:

@@ -53,11 +53,9 @@ class PrecisionTable:
         members = mixed_problems(labels, problems)
         chance = np.array([random_average_precision(labels[at]) for at in members.values()])
         repeats = fitted.record["repeats"]
-        ratio = fitted.record["test_to_train"]
-        n_folds = sum(len(folds) for folds in repeats)
-        trained = intervals.nadeau_bengio(len(chance) if len(repeats) == 1 else n_folds, ratio)
-        resampled = intervals.nadeau_bengio(len(chance), ratio) if len(repeats) > 1 else 1.0
-        return cls(names, precision, chance, resampled, max(trained, resampled))
+        trained = intervals.nadeau_bengio(len(chance), fitted.record["fewest_train"])
+        resampled = trained if len(repeats) > 1 else 1.0
+        return cls(names, precision, chance, resampled, trained)
 
     def score(self, name: str) -> np.ndarray:
         """[n_problems] average precision; that of a random order for ``chance``."""

@@ -175,5 +175,5 @@ class CrossFitted:
     nulls: pd.DataFrame
     """``scheme/hypothesis`` (float64): macro average precision; row 0 as it is, then one row a permutation."""
     record: dict[str, Any]
-    """``scheme``, ``repeats`` (held-out ids of each fold), ``test_to_train``, ``blocks``, ``choices`` by name and
+    """``scheme``, ``repeats`` (held-out ids of each fold), ``fewest_train``, ``blocks``, ``choices`` by name and
     fold."""

@@ -167,7 +167,7 @@ def position_functions(runs: int = 200) -> list[Record]:
     """How often a smooth non-linear function of position is called an increment, by ours and by the old way."""
     rng = np.random.default_rng(0)
     ours = linear = 0
-    trained = intervals.nadeau_bengio(20, 1 / 19)
+    trained = intervals.nadeau_bengio(20, 19)
     for _ in range(runs):
         rows = drawn_traces(rng, 20, None)
         problems = rows["problem_id"].to_numpy()

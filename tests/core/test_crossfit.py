@@ -31,7 +31,7 @@ def test_up_to_forty_problems_are_left_out_one_by_one_and_more_in_repeated_folds
     for repeat in many.repeats:
         assert sorted(one for fold in repeat for one in fold) == list(range(45))
     assert len(set(many.repeats)) == len(many.repeats)
-    assert many.test_to_train == pytest.approx(5 / 40)
+    assert many.fewest_train == 40
     with pytest.raises(ValueError, match="at least 3 problems"):
         evaluation_folds([1, 1, 2])
 

@@ -52,8 +52,9 @@ def test_the_studentized_bootstrap_covers_skewed_values_from_the_right_side() ->
 
 
 def test_the_correction_for_overlapping_training_sets_is_nadeau_and_bengios() -> None:
-    assert intervals.nadeau_bengio(10, 1 / 9) == pytest.approx(np.sqrt((1 / 10 + 1 / 9) * 10))
-    assert intervals.nadeau_bengio(20, 1 / 19) == pytest.approx(np.sqrt(2), rel=0.02)
+    assert intervals.nadeau_bengio(10, 9) == pytest.approx(np.sqrt((1 / 10 + 1 / 9) * 10))
+    assert intervals.nadeau_bengio(20, 19) == pytest.approx(np.sqrt(2), rel=0.02)
+    assert intervals.nadeau_bengio(100, 90) == pytest.approx(np.sqrt(2), rel=0.03), "ten folds are no other case"
 
 
 def test_holm_and_benjamini_hochberg_are_scipys_and_the_textbooks() -> None:
