@@ -107,11 +107,11 @@ def activations_match_text(evidence: Evidence) -> Verdict:
                 continue
             one = read_shard(base, activations.shards_of(result.block)[result.problem_id])
             if one.vectors.shape != result.vectors.shape or not np.array_equal(one.token_spans, result.token_spans):
-                return Verdict.judge(
-                    str(one.vectors.shape), "==", str(result.vectors.shape), unit="shape", n=1,
+                return Verdict.failed(
+                    f"stored vectors have shape {one.vectors.shape}, fresh ones {result.vectors.shape}, or other spans",
+                    n=1,
                     offenders=[f"problem {result.problem_id}, block {result.block}"],
-                    message="stored and fresh vectors have other shapes or spans",
-                )  # fmt: skip
+                )
             if result.problem_id not in sampled:
                 every = range(len(one.token_spans))
                 whole = result.problem_id == shortest or len(every) <= SAMPLED_SENTENCES

@@ -69,11 +69,18 @@ def change(sources: Sources, asset: str, partition: str, edit: Callable[[Any], A
 def edit_vectors(sources: Sources, edit: Callable[[np.ndarray, dict[int, np.ndarray]], np.ndarray]) -> None:
     """Rewrite every shard of the corpus as an extraction would have, with other vectors."""
     activations = sources.store.load("activations", CORPUS)
-    shards = ShardStore(sources.store.base, "f" * 64)
     pooled = {problem: read_shard(sources.store.base, shard) for problem, shard in activations.shards.items()}
     vectors = {problem: one.vectors for problem, one in pooled.items()}
-    for problem, one in pooled.items():
-        changed = dataclasses.replace(one, vectors=edit(one.vectors, vectors))
+    edit_shards(sources, lambda one: dataclasses.replace(one, vectors=edit(one.vectors, vectors)))
+
+
+def edit_shards(sources: Sources, edit: Callable[[PooledProblem], PooledProblem]) -> None:
+    """Rewrite every shard of the corpus."""
+    activations = sources.store.load("activations", CORPUS)
+    shards = ShardStore(sources.store.base, "f" * 64)
+    for problem, stored in activations.shards.items():
+        one = read_shard(sources.store.base, stored)
+        changed = edit(one)
         shard = shards.write(f"shards/planted/{problem}.safetensors", changed)
         activations.record["shards"][str(problem)] = {str(one.block): dataclasses.asdict(shard)}
     sources.store.save("activations", CORPUS, activations)
@@ -106,6 +113,13 @@ def test_the_whole_report_is_ok_and_an_incident_is_not(made: Sources) -> None:
 def test_vectors_of_something_else_do_not_match_their_text(copied: Sources, edit: Callable) -> None:
     edit_vectors(copied, edit)
     assert verdict(copied, "activations_match_text", "activations", CORPUS).status == "failed"
+
+
+def test_spans_of_another_text_do_not_match_though_shapes_do(copied: Sources) -> None:
+    edit_shards(copied, lambda one: dataclasses.replace(one, token_spans=one.token_spans + 1))
+    found = verdict(copied, "activations_match_text", "activations", CORPUS)
+    assert found.status == "failed"
+    assert "or other spans" in found.message
 
 
 def test_another_block_does_not_match(copied: Sources, made: Sources) -> None:

@@ -39,7 +39,8 @@ CORPUS, OTHER = f"{NAME}_correct", f"{NAME}_incorrect"
 N_PROBLEMS = 28
 """Of each corpus: enough for every WARN check of signal to pass on a healthy release, and little enough for minutes."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-CHILD_SECONDS = 300.0
+CHILD_SECONDS = 900.0
+"""A whole release takes ten; this is for a machine that is busy with other things."""
 
 
 @dataclass

@@ -83,9 +83,9 @@ def _lose_artifact(world: World) -> None:
 
 
 def _older_readme(world: World) -> None:
-    """The file is put back to what it said before the labels changed."""
+    """The file is put back to what it said before the study changed."""
     old = world.readme.read_text(encoding="utf-8")
-    world.change_study(labels={"rollouts": 60, "anchor_percentile": 75})
+    world.change_study(inference={"permutations": 200, "ceiling_draws": 40, "margin": 0.1})
     world.release()
     world.readme.write_text(old, encoding="utf-8")
 
