@@ -18,7 +18,8 @@ from tests.proof.world import CORPUS, OTHER, World, build, in_child
 
 N_POOL = 40
 """Problems of each corpus that are drawn from."""
-SMALLEST, LARGEST = 10, 18
+SMALLEST, LARGEST = 14, 22
+"""Of one release: at least two problems to choose on and three to test on."""
 
 
 def run(folder: Path, n_runs: int, log: Callable[[str], None] = print) -> list[dict[str, Any]]:

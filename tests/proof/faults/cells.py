@@ -209,5 +209,5 @@ FAULTS = (
         status="warned",
     ),
     Fault("held-out sentences are centred by themselves", "scores_refit", "seed_free_scores", _scaled_with_test),
-    Fault("seed-free scores are from before the labels changed", "made", "probe_metrics", _stale_seed_free),
+    Fault("seed-free scores are from before the labels changed", "scores_refit", "seed_free_scores", _stale_seed_free),
 )

@@ -246,7 +246,7 @@ def _overflow(world: World) -> None:
 def _too_large_for_storage(world: World) -> None:
     """A model with coordinates beyond half precision."""
     world.change_study(extraction={"storage_dtype": "float16"})
-    _change_weights(world, lambda name, tensor: tensor * 1e6 if name.endswith("embed_tokens.weight") else tensor)
+    _change_weights(world, lambda name, tensor: tensor * 1e8 if name.endswith("embed_tokens.weight") else tensor)
 
 
 def _too_long(world: World) -> None:
