@@ -27,6 +27,9 @@ from ta_resources.storage import ArtifactStore
 
 (INVARIANT,) = (row for row in INVARIANTS if row.name == "labels_recomputable")
 SHIPPED = Path(__file__).parents[2] / "ta_resources/embedded/math-rollouts/embedded-clock-qwen2"
+SHIPPED_CORPUS = SHIPPED / "temperature_0.8_top_p_1.0/correct_base_solution"
+(VERIFIABLE,) = (int(path.parent.name.rpartition("_")[2]) for path in SHIPPED_CORPUS.glob("problem_*/chunk_0"))
+"""Id of the problem whose rollouts ship."""
 CORPUS = "small_correct"
 REMOVED = "So the total is 12 apples."
 PARAPHRASE, OTHER = "So the total is 12 apples now.", "Wait, I should check the second step again."
@@ -65,10 +68,9 @@ def edit_chunks(folder: Path, problem_id: int, edit: Edit) -> None:
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> Path:
-    """Problem 12 of the embedded study with its rollouts, and two problems that have none."""
-    corpus = SHIPPED / "temperature_0.8_top_p_1.0/correct_base_solution"
-    others = sorted(path for path in corpus.iterdir() if not (path / "chunk_0").is_dir())[:2]
-    for path in (corpus / "problem_12", *others):
+    """The problem of the embedded study that ships with its rollouts, and two problems that have none."""
+    others = sorted(path for path in SHIPPED_CORPUS.iterdir() if not (path / "chunk_0").is_dir())[:2]
+    for path in (SHIPPED_CORPUS / f"problem_{VERIFIABLE}", *others):
         shutil.copytree(path, problem_folder(tmp_path, int(path.name.rpartition("_")[2])))
     return tmp_path
 
@@ -76,7 +78,7 @@ def shipped(tmp_path: Path) -> Path:
 def test_the_shipped_rollouts_give_the_shipped_labels(shipped: Path) -> None:
     verdict = judge(INVARIANT, evidence(shipped))
     assert verdict.status == "passed", verdict.message
-    assert verdict.details["problem"] == 12
+    assert verdict.details["problem"] == VERIFIABLE
     assert set(verdict.details["columns"]) == {
         "counterfactual_importance_accuracy",
         "resampling_importance_accuracy",
@@ -93,7 +95,7 @@ def shift(chunks: list[dict[str, Any]]) -> None:
 
 
 def test_labels_of_the_next_sentence_are_found(shipped: Path) -> None:
-    edit_chunks(shipped, 12, shift)
+    edit_chunks(shipped, VERIFIABLE, shift)
     verdict = judge(INVARIANT, evidence(shipped))
     assert verdict.status == "failed"
     assert "counterfactual_importance_accuracy is stored as" in verdict.offenders[0]
@@ -110,11 +112,11 @@ def test_a_table_that_is_not_what_the_dataset_says_is_found(shipped: Path) -> No
 
 
 def test_lost_rollouts_are_an_error_and_not_a_pass(shipped: Path) -> None:
-    shutil.rmtree(problem_folder(shipped, 12) / "chunk_3")
+    shutil.rmtree(problem_folder(shipped, VERIFIABLE) / "chunk_3")
     verdict = judge(INVARIANT, evidence(shipped))
     assert verdict.status == "errored"
     assert "chunk_3/solutions.json" in verdict.message
-    shutil.rmtree(problem_folder(shipped, 12) / "chunk_0")
+    shutil.rmtree(problem_folder(shipped, VERIFIABLE) / "chunk_0")
     assert "no rollouts" in judge(INVARIANT, evidence(shipped)).message
 
 
@@ -191,7 +193,7 @@ def test_a_verdict_of_another_kind_of_label_is_refused_when_the_study_is_read(sh
     content = yaml.safe_load(found.study.path.read_text(encoding="utf-8"))
     content["labels"] = {"field": "counterfactual_importance_kl"}
     found.study.path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"labels\.field.*cannot be recomputed"):
+    with pytest.raises(ValueError, match=r"labels\.field.*which can be recomputed"):
         read_study(found.study.path)
 
 

@@ -299,11 +299,17 @@ FAULTS = (
         )
     ),
     *(
-        Fault(name, SOUND, "activations", plant)
+        # a shard with such numbers is refused by whoever reads it, so the check cannot be evaluated
+        Fault(name, SOUND, "activations", plant, status="errored")
         for name, plant in (
             ("a NaN in one row", _one_cell(float("nan"))),
             ("an infinity in one row", _one_cell(float("inf"))),
             ("half precision overflows", _overflow),
+        )
+    ),
+    *(
+        Fault(name, SOUND, "activations", plant)
+        for name, plant in (
             ("all vectors are the same", _vectors(np.ones_like)),
             ("all vectors are zero", _vectors(np.zeros_like)),
             ("every other row repeats the one before", _vectors(_twice)),
