@@ -280,6 +280,8 @@ def _out_of_memory(world: World) -> None:
         return healthy(loaded, job, size)
 
     replace(extractor, "read", read)
+    # else the next try takes what was stored before there was too little memory
+    (world.store.base / world.store.load("activations", CORPUS).shards[victim].file).unlink()
     world.make("activations", CORPUS, {"reuse": False})
 
 
