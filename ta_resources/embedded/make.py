@@ -1,11 +1,12 @@
 """Make the embedded language model and its corpora: ``python -m ta_resources.embedded.make OUTPUT_FOLDER``.
 
-What ships was made by this command, seed 0, one thread (half an hour). It trains the model of ``training`` on the
-language of ``task``, samples traces of it, resamples 60 rollouts at each sentence, labels the sentences by the
-dataset's definition (``labels``) and writes ``OUTPUT_FOLDER/model`` and ``OUTPUT_FOLDER/math-rollouts`` in the layout
-of ``uzaymacar/math-rollouts``. The same seed and number of threads give the same files on the same machine. Fields that
-would need another model (``*_kl``, ``forced_*``, ``overdeterminedness``, ``summary``) are absent. The rollouts
-themselves ship for the shortest trace of each corpus.
+What ships comes from this code with seed 0 and one thread, but not from one run of the command: wrong traces 41 to 100
+were sampled afterwards, which is the same since each problem has seeds of its own. The command trains the model of
+``training`` on the language of ``task``, samples traces of it, resamples 60 rollouts at each sentence, labels the
+sentences by the dataset's definition (``labels``) and writes ``OUTPUT_FOLDER/model`` and
+``OUTPUT_FOLDER/math-rollouts`` in the layout of ``uzaymacar/math-rollouts``. The same seed and number of threads give
+the same files on the same machine. Fields that would need another model (``*_kl``, ``forced_*``,
+``overdeterminedness``, ``summary``) are absent. The rollouts themselves ship for the shortest trace of each corpus.
 
 Belongs here: the order of the work, and writing. Stays out: everything else.
 """
