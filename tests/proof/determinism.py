@@ -36,7 +36,8 @@ def run(folder: Path) -> dict[str, Any]:
         (folder / name).mkdir()
         world = build_world(folder / name, model)
         make(world)
-        found = world.artifact_hashes()
+        # the lock of a release is no artifact, and only a release has one
+        found = {path: digest for path, digest in world.artifact_hashes().items() if path != ".release.lock"}
         expected = expected or found
         names = {*expected, *found}
         different = sorted(path for path in names if expected.get(path) != found.get(path))
