@@ -23,6 +23,7 @@ REPRESENTATIVE = (
     "folds train on the problem that they hold out",
     "a cell is copied from another seed and relabelled",
     "the README has lost its block",
+    "rollouts are filed under the next sentence",
     "a truncated shard is read",
     "NOT OK was edited into OK",
 )

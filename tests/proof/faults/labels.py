@@ -99,13 +99,12 @@ def _field(name: str, value: Callable[[float], float]) -> Callable[[Chunks], Chu
 
 
 def _late_rollouts(world: World) -> None:
-    """The rollouts of every sentence are in the folder of the next one, those of the last in the first."""
+    """After all was made, the rollouts of every sentence move to the folder of the next one, the last to the first."""
     for folder in world.problems(CORPUS):
         groups = sorted(folder.glob("chunk_*/solutions.json"), key=lambda path: int(path.parent.name.split("_")[1]))
         contents = [path.read_bytes() for path in groups]
         for path, content in zip(groups, [*contents[-1:], *contents[:-1]], strict=True):
             path.write_bytes(content)
-    world.make("sentences", CORPUS)
 
 
 def _unfit_table(edit: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[World], None]:
