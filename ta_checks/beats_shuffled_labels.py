@@ -1,7 +1,7 @@
 """Rule: at least one probe ranks the test sentences better than probes that were fitted on shuffled labels.
 
-Belongs here: this rule, permutation p-values and their correction. Stays out: shuffling and fitting
-(``shuffled_labels``), effect sizes and intervals, Dagster.
+Belongs here: this rule, permutation p-values. Stays out: shuffling and fitting (``shuffled_labels``), Holm's correction
+(``core.intervals``), effect sizes, Dagster.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ def beats_shuffled_labels(folds: Sequence[ScoredVectors], *, seed: int, permutat
     Raises:
         ValueError: the folds have other sentences, or a vector is not finite.
     """
+    from ta_assets.core.intervals import holm
+
     names = list(dict.fromkeys(name for fold in folds for name in fold.scores))
     probes = [name for name in names if not name.endswith(BASELINE_SUFFIX)]
     if any(not np.array_equal(fold.data.problems, folds[0].data.problems) for fold in folds):
@@ -83,7 +85,9 @@ def beats_shuffled_labels(folds: Sequence[ScoredVectors], *, seed: int, permutat
         name: (1 + np.count_nonzero(null >= value)) / (1 + len(null)) if np.isfinite(value) else 1.0
         for name, value in aurocs.items()
     }
-    adjusted = holm({name: p_values[name] for name in probes})
+    adjusted = {
+        name: float(p) for name, p in zip(probes, holm(np.array([p_values[name] for name in probes])), strict=True)
+    }
     best = min(probes, key=lambda name: (adjusted[name], -np.nan_to_num(aurocs[name])))
     measure = measure_of(usable[0].data)
     lines = [f"{name}: adjusted p {p:.3g}, {measure} {aurocs[name]:.3f}" for name, p in adjusted.items() if p > LEVEL]
@@ -130,12 +134,3 @@ def _mean_agreement(folds: Sequence[ScoredVectors], name: str) -> float:
             return float("nan")
         areas.append(agreement_by_problem(fold.data, fold.data.target[test], values[test]))
     return float(np.nanmean(np.concatenate(areas)))
-
-
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Adjust p-values for their number (Holm 1979), so that the chance of any false claim stays below the level."""
-    adjusted, running = {}, 0.0
-    for rank, name in enumerate(sorted(p_values, key=lambda one: p_values[one])):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[name]))
-        adjusted[name] = running
-    return {name: adjusted[name] for name in p_values}

@@ -10,7 +10,7 @@ from scipy.stats import hypergeom
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from ta_checks.beats_shuffled_labels import ScoredVectors, beats_shuffled_labels, holm
+from ta_checks.beats_shuffled_labels import ScoredVectors, beats_shuffled_labels
 from ta_checks.labelled_vectors import LabelledVectors
 from ta_checks.shuffled_labels import PENALTY, agreement_z, permute_within_problems, ridge_fit_and_score
 
@@ -106,10 +106,6 @@ def test_it_is_skipped_without_probes_or_without_a_mixed_test_problem(labelled: 
 def test_scores_of_another_length_are_an_error(labelled: Draw) -> None:
     with pytest.raises(ValueError, match="linear_probe"):
         beats_shuffled_labels([ScoredVectors(labelled(0), {"linear_probe": np.zeros(3)})], seed=0)
-
-
-def test_holm_by_hand() -> None:
-    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06})
 
 
 def test_all_faults_of_labelled_vectors_are_named_at_once() -> None:
