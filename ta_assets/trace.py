@@ -106,19 +106,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def walk(sources: Sources, roots: Sequence[tuple[str, str]]) -> list[Step]:
     """The artifacts that lead to ``roots``, each once, every one after what it was made from."""
-    steps: dict[tuple[str, str], Step] = {}
+    seen: set[tuple[str, str]] = set()
+    steps: list[Step] = []
 
     def visit(node: tuple[str, str]) -> None:
-        if node in steps:
+        if node in seen:
             return
+        seen.add(node)
         step = _step(sources, *node)
-        steps[node] = step
         for parent in step.parents:
             visit(parent)
+        steps.append(step)
 
     for root in roots:
         visit(root)
-    return list(reversed(steps.values()))
+    return steps
 
 
 def numbers_of(block: str, study: Study) -> Iterator[tuple[str, Found]]:

@@ -37,6 +37,9 @@ def test_a_healthy_study_is_released_kept_and_repaired(tiny_world) -> None:
     answer = json.loads(traced.stdout)
     assert {"line": row, "what": found_as(row), "artifact": "probe_comparison[tiny_correct]"} in answer["found"]
     steps = {step["artifact"]: step for step in answer["steps"]}
+    order = list(steps)
+    for name, step in steps.items():
+        assert all(order.index(parent) < order.index(name) for parent in step["made_from_artifacts"]), name
     assert {"sentences[tiny_correct]", "activations[tiny_correct]", "cv_scores[tiny_correct]"} <= set(steps)
     assert len(steps["activations[tiny_correct]"]["made_from"]["source"]["sha256"]) == 64
     assert steps["activations[tiny_correct]"]["made_from"]["language_model"]["sha256"]
