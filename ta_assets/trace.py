@@ -1,7 +1,8 @@
 """From a number or a file back to data, code and configuration: ``python -m ta_assets.trace --help``.
 
-Belongs here: finding what a number of a report belongs to, walking to what that was made from, verifying every step,
-printing it. Stays out: what an artifact is made from (``provenance``), staleness itself (``staleness``).
+Belongs here: finding the artifact of a target, walking to what that was made from, verifying every step, printing it.
+Stays out: whose a number is (``report_numbers``), what an artifact is made from (``provenance``), staleness itself
+(``staleness``).
 
 Run it where ``release`` ran: it reads ``dagster.yaml``, the artifacts and the study, and changes nothing.
 """
@@ -22,11 +23,10 @@ from typing import Any
 from ta_assets.core.errors import InputError
 from ta_assets.partitions import Cell, partitions_of
 from ta_assets.provenance import CODE, MADE_FROM, code_sha256, fingerprint
-from ta_assets.study import Study
+from ta_assets.report_numbers import NUMBER, Found, numbers_of
 from ta_checks.evidence import Sources
 
 EXIT_UNVERIFIED, EXIT_BAD_INPUT = 1, 2
-NUMBER = re.compile(r"(?<![\w.])[+-]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?%?(?![\w])")
 NODE = re.compile(r"(?P<asset>[a-z_]+)\[(?P<partition>[^\]]+)\]")
 DESCRIPTION = (
     "Walk from TARGET to the data, code and configuration that made it, and verify every step. TARGET is a number as "
@@ -34,16 +34,6 @@ DESCRIPTION = (
     "'asset[partition]', or a file below the artifacts. Exit code 0: all verified; 1: something is not what was "
     "recorded; 2: there is no such target."
 )
-
-
-@dataclass(frozen=True)
-class Found:
-    """Where a number stands in a report, and whose it is."""
-
-    line: str
-    what: str
-    """Names of its row and column."""
-    node: tuple[str, str]
 
 
 @dataclass
@@ -121,41 +111,6 @@ def walk(sources: Sources, roots: Sequence[tuple[str, str]]) -> list[Step]:
     for root in roots:
         visit(root)
     return steps
-
-
-def numbers_of(block: str, study: Study) -> Iterator[tuple[str, Found]]:
-    """Every number of a block of results with what it is: (as printed, where and whose).
-
-    Tables belong to the artifact that their header tells; lines below them to the setting or corpus that they name.
-    """
-    header: list[str] = []
-    for line in block.splitlines():
-        if line.startswith("|"):
-            cells = [cell.strip().replace("\\", "") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-            if not header:
-                header = cells
-            elif not set(line) <= set("|-: "):
-                node, row = _row(header, cells, study)
-                for column, cell in zip(header, cells, strict=True):
-                    for number in NUMBER.findall(cell):
-                        yield number, Found(line, f"{row}: {column}", node)
-            continue
-        header = []
-        name = re.match(r"- (\w+): ", line)
-        if name:
-            made_from = "data prefix" in line or "language model" in line
-            node = ("activations" if made_from else "probe_comparison", name[1])
-            for number in NUMBER.findall(line):
-                yield number, Found(line, name[1], node)
-
-
-def _row(header: list[str], cells: list[str], study: Study) -> tuple[tuple[str, str], str]:
-    """The artifact that a row of a table is of, and its name."""
-    if header[0] == "check":
-        return ("readme_block", study.name), cells[0]
-    if header[1] == "score":
-        return ("probe_comparison", cells[0]), f"{cells[0]}, {cells[1]}"
-    return ("aggregate_metrics", cells[0]), f"{cells[0]}, {cells[1]}"
 
 
 def _signed(argument: str) -> bool:

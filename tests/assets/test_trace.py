@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ta_assets import trace
+from ta_assets.report_numbers import numbers_of
 from ta_assets.studies import load_studies
 
 BLOCK = """Is a probe of study `embedded` better than the obvious baseline?
@@ -29,7 +30,7 @@ Made from:
 
 
 def test_every_number_of_a_block_has_an_owner() -> None:
-    found = list(trace.numbers_of(BLOCK, load_studies("embedded").selected))
+    found = list(numbers_of(BLOCK, load_studies("embedded").selected))
     owner = {number: one.node for number, one in found}
     assert owner["0.7235"] == owner["+0.093"] == owner["1,372"] == ("probe_comparison", "small_correct")
     assert owner["0.335"] == owner["96%"] == ("probe_comparison", "small_correct")
