@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import numpy as np
 import pytest
 
-from ta_assets import runs
 from ta_assets.core.values import PooledProblem
 from ta_assets.deferrals import deferral_made_from
-from ta_assets.definitions import build_definitions
 from ta_assets.partitions import partitions_of
-from ta_assets.staleness import Instance
-from ta_assets.studies import load_studies
 from ta_assets.summaries import aggregate_made_from, left_out_cells
 from ta_assets.verdicts import VerdictConfig, make_report
 from ta_checks import ASSETS, INVARIANTS, Invariant, gate
 from ta_checks.evidence import Evidence, Sources
 from ta_checks.factory import evaluate, judge
 from ta_checks.verdict import Verdict
-from ta_resources.language_model import LanguageModelResource
-from ta_resources.rollouts import RolloutsResource
 from ta_resources.shards import ShardStore, read_shard
-from ta_resources.storage import ArtifactStore
+from tests.assets.made import change, copy_of, materialized, verdict
 
 CORPUS, CELL = "tiny_correct", "3|tiny_correct"
 
@@ -39,31 +31,13 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world:
     """A tiny study, made once; tests that plant faults work on a copy of its artifacts."""
     folder = tmp_path_factory.mktemp("made")
     world = make_world(folder, tiny_model)
-    store = ArtifactStore(base_dir=str(folder / "artifacts"))
-    studies = load_studies(str(world.study))
-    definitions = build_definitions(studies, resources={"store": store})
-    with dg.DagsterInstance.ephemeral() as instance:
-        for asset in ASSETS:
-            for partition in partitions_of(asset, studies.selected):
-                assert runs.made(runs.make(definitions, instance, asset, partition), asset), (asset, partition)
-        view = Instance(instance, lambda: definitions)
-        yield Sources(studies, store, RolloutsResource(), LanguageModelResource(), view)
+    with materialized(world.study) as sources:
+        yield sources
 
 
 @pytest.fixture
 def copied(made: Sources, tmp_path: Path) -> Sources:
-    """The same world on a copy of its artifacts, for planting."""
-    shutil.copytree(made.store.base, tmp_path / "artifacts")
-    return dataclasses.replace(made, store=ArtifactStore(base_dir=str(tmp_path / "artifacts")))
-
-
-def verdict(sources: Sources, name: str, asset: str, partition: str) -> Verdict:
-    (invariant,) = [row for row in INVARIANTS if (row.name, row.asset) == (name, asset)]
-    return judge(invariant, Evidence(asset, partition, sources))
-
-
-def change(sources: Sources, asset: str, partition: str, edit: Callable[[Any], Any]) -> None:
-    sources.store.save(asset, partition, edit(sources.store.load(asset, partition)))
+    return copy_of(made, tmp_path)
 
 
 def edit_vectors(sources: Sources, edit: Callable[[np.ndarray, dict[int, np.ndarray]], np.ndarray]) -> None:

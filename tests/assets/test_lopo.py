@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
 
-from ta_assets import runs
 from ta_assets.core import cells
 from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes import ProbeData
 from ta_assets.core.values import Split
-from ta_assets.definitions import build_definitions
 from ta_assets.fold_runs import FoldRuns
-from ta_assets.partitions import partitions_of
 from ta_assets.probe_data import folds_of, stored_folds
 from ta_assets.provenance import study_options
-from ta_assets.staleness import Instance
-from ta_assets.studies import load_studies, read_study
+from ta_assets.studies import read_study
 from ta_assets.verdicts import VerdictConfig, make_report
-from ta_checks import ASSETS, INVARIANTS, invariants_of
+from ta_checks import invariants_of
 from ta_checks import random_label as rule
 from ta_checks.evidence import Evidence, Sources
 from ta_checks.factory import judge
 from ta_checks.labelled_vectors import LabelledVectors
 from ta_checks.verdict import Verdict
-from ta_resources.language_model import LanguageModelResource
-from ta_resources.rollouts import RolloutsResource
 from ta_resources.storage import ArtifactStore
+from tests.assets.made import change, copy_of, materialized, verdict
 
 pytestmark = pytest.mark.slow
 SETTING, CELL = "tiny_correct", "3|tiny_correct"
@@ -50,31 +43,13 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world:
         splits={"scheme": "lopo", "val": 0.2, "train": 0.6, "test": 0.2},
         settings={SETTING: {"model": "tiny", "solutions": "correct"}},
     )
-    store = ArtifactStore(base_dir=str(folder / "artifacts"))
-    studies = load_studies(str(world.study))
-    definitions = build_definitions(studies, resources={"store": store})
-    with dg.DagsterInstance.ephemeral() as instance:
-        for asset in ASSETS:
-            for partition in partitions_of(asset, studies.selected):
-                assert runs.made(runs.make(definitions, instance, asset, partition), asset), (asset, partition)
-        view = Instance(instance, lambda: definitions)
-        yield Sources(studies, store, RolloutsResource(), LanguageModelResource(), view)
+    with materialized(world.study) as sources:
+        yield sources
 
 
 @pytest.fixture
 def copied(made: Sources, tmp_path: Path) -> Sources:
-    """The same world on a copy of its artifacts, for planting."""
-    shutil.copytree(made.store.base, tmp_path / "artifacts")
-    return dataclasses.replace(made, store=ArtifactStore(base_dir=str(tmp_path / "artifacts")))
-
-
-def verdict(sources: Sources, name: str, asset: str, partition: str) -> Verdict:
-    (invariant,) = [row for row in INVARIANTS if (row.name, row.asset) == (name, asset)]
-    return judge(invariant, Evidence(asset, partition, sources))
-
-
-def change(sources: Sources, asset: str, partition: str, edit: Callable[[Any], Any]) -> None:
-    sources.store.save(asset, partition, edit(sources.store.load(asset, partition)))
+    return copy_of(made, tmp_path)
 
 
 def test_the_study_is_ok_and_every_check_is_evaluated(made: Sources) -> None:

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import numpy as np
 import pytest
 
-from ta_assets import runs
 from ta_assets.core.residuals import AGAINST
 from ta_assets.core.targets import TARGETS
-from ta_assets.definitions import build_definitions
 from ta_assets.partitions import partitions_of
 from ta_assets.provenance import World
-from ta_assets.staleness import Instance
-from ta_assets.studies import load_studies
 from ta_assets.study_sections import Labels, Probes
-from ta_checks import ASSETS, INVARIANTS
+from ta_checks import INVARIANTS
 from ta_checks.evidence import Evidence, Sources
 from ta_checks.factory import judge
-from ta_checks.verdict import Verdict
-from ta_resources.language_model import LanguageModelResource
-from ta_resources.rollouts import RolloutsResource
-from ta_resources.storage import ArtifactStore
+from tests.assets.made import change, copy_of, materialized, verdict
 
 CELL = "3|tiny_correct"
 pytestmark = pytest.mark.slow
@@ -43,30 +34,13 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world:
         probes={"mlp_hidden": 8, "mlp_max_iter": 30, "residualize_against": "position_plus_text"},
         settings={"tiny_correct": {"model": "tiny", "solutions": "correct"}},
     )
-    store = ArtifactStore(base_dir=str(folder / "artifacts"))
-    studies = load_studies(str(world.study))
-    definitions = build_definitions(studies, resources={"store": store})
-    with dg.DagsterInstance.ephemeral() as instance:
-        for asset in ASSETS:
-            for partition in partitions_of(asset, studies.selected):
-                assert runs.made(runs.make(definitions, instance, asset, partition), asset), (asset, partition)
-        view = Instance(instance, lambda: definitions)
-        yield Sources(studies, store, RolloutsResource(), LanguageModelResource(), view)
+    with materialized(world.study) as sources:
+        yield sources
 
 
 @pytest.fixture
 def copied(made: Sources, tmp_path: Path) -> Sources:
-    shutil.copytree(made.store.base, tmp_path / "artifacts")
-    return dataclasses.replace(made, store=ArtifactStore(base_dir=str(tmp_path / "artifacts")))
-
-
-def verdict(sources: Sources, name: str, asset: str, partition: str) -> Verdict:
-    (invariant,) = [row for row in INVARIANTS if (row.name, row.asset) == (name, asset)]
-    return judge(invariant, Evidence(asset, partition, sources))
-
-
-def change(sources: Sources, asset: str, partition: str, edit: Callable[[Any], Any]) -> None:
-    sources.store.save(asset, partition, edit(sources.store.load(asset, partition)))
+    return copy_of(made, tmp_path)
 
 
 def test_a_healthy_continuous_study_raises_no_alarm(made: Sources) -> None:

@@ -13,15 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
-from ta_assets import runs
-from ta_assets.definitions import build_definitions
 from ta_assets.partitions import partitions_of
 from ta_assets.studies import load_studies
 from ta_checks import ASSETS
-from ta_resources.storage import ArtifactStore
 from tests.assets.conftest import TinyWorld, build_world, write_model
+from tests.assets.made import materialized
 
 PROCESSES = 2
 
@@ -58,18 +54,9 @@ def released(world: TinyWorld, threads: int = 1) -> None:
 
 def shuffled(world: TinyWorld, seed: int = 0) -> None:
     """In this process, the partitions of every asset in another order."""
-    order = random.Random(seed)
-    studies = load_studies(str(world.study))
-    definitions = build_definitions(
-        studies, resources={"store": ArtifactStore(base_dir=str(world.folder / "artifacts"))}
-    )
-    with dg.DagsterInstance.ephemeral() as instance:
-        for asset in ASSETS:
-            partitions = list(partitions_of(asset, studies.selected))
-            order.shuffle(partitions)
-            for partition in partitions:
-                if not runs.made(runs.make(definitions, instance, asset, partition), asset):
-                    raise RuntimeError(f"{asset}[{partition}] was not made")
+    rng = random.Random(seed)
+    with materialized(world.study, lambda partitions: rng.sample(partitions, len(partitions))):
+        pass
 
 
 def one_process_a_cell(world: TinyWorld) -> None:

@@ -1,0 +1,63 @@
+"""A tiny study made in this process, and the verbs of tests that plant faults in what it stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from ta_assets import runs
+from ta_assets.definitions import build_definitions
+from ta_assets.partitions import partitions_of
+from ta_assets.staleness import Instance
+from ta_assets.studies import load_studies
+from ta_checks import ASSETS, INVARIANTS
+from ta_checks.evidence import Evidence, Sources
+from ta_checks.factory import judge
+from ta_checks.verdict import Verdict
+from ta_resources.language_model import LanguageModelResource
+from ta_resources.rollouts import RolloutsResource
+from ta_resources.storage import ArtifactStore
+
+Order = Callable[[list[str]], list[str]]
+
+
+@contextmanager
+def materialized(study: Path, order: Order = list) -> Iterator[Sources]:
+    """Every cell of a study file, stored beside it, on an instance that ends with the block.
+
+    Args:
+        study: the file.
+        order: in which to make the partitions of an asset.
+    """
+    store = ArtifactStore(base_dir=str(study.parent / "artifacts"))
+    studies = load_studies(str(study))
+    definitions = build_definitions(studies, resources={"store": store})
+    with dg.DagsterInstance.ephemeral() as instance:
+        for asset in ASSETS:
+            for partition in order(partitions_of(asset, studies.selected)):
+                assert runs.made(runs.make(definitions, instance, asset, partition), asset), (asset, partition)
+        view = Instance(instance, lambda: definitions)
+        yield Sources(studies, store, RolloutsResource(), LanguageModelResource(), view)
+
+
+def copy_of(made: Sources, folder: Path) -> Sources:
+    """The same world on a copy of its artifacts, for planting."""
+    shutil.copytree(made.store.base, folder / "artifacts")
+    return dataclasses.replace(made, store=ArtifactStore(base_dir=str(folder / "artifacts")))
+
+
+def verdict(sources: Sources, name: str, asset: str, partition: str) -> Verdict:
+    """What one check says of one cell."""
+    (invariant,) = [row for row in INVARIANTS if (row.name, row.asset) == (name, asset)]
+    return judge(invariant, Evidence(asset, partition, sources))
+
+
+def change(sources: Sources, asset: str, partition: str, edit: Callable[[Any], Any]) -> None:
+    """Store something else in place of an artifact, as its asset would have."""
+    sources.store.save(asset, partition, edit(sources.store.load(asset, partition)))
