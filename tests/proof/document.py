@@ -63,7 +63,7 @@ def render(found: Mapping[str, Any]) -> str:
     by_part: dict[str, list[Mapping[str, Any]]] = {}
     for row in found["rows"]:
         by_part.setdefault(f"{row['part']} {row.get('kind', '')}".strip(), []).append(row)
-    faults, cleans = by_part.pop("matrix fault", []), by_part.pop("matrix clean", [])
+    faults, cleans, kills = (by_part.pop(part, []) for part in ("matrix fault", "matrix clean", "kills"))
     lines = [
         "# Proof that the gate holds",
         "",
@@ -75,6 +75,7 @@ def render(found: Mapping[str, Any]) -> str:
         "",
         *(_faults(faults) if faults else []),
         *(_cleans(cleans) if cleans else []),
+        *(_kills(kills) if kills else []),
     ]
     for part, rows in by_part.items():
         lines += [f"## {part.replace('_', ' ').capitalize()}", "", _rows(rows), ""]
@@ -129,6 +130,29 @@ def _cleans(rows: list[Mapping[str, Any]]) -> list[str]:
     if alarmed:
         lines += [table(["release", "alarms"], [[row["name"], "; ".join(row["alarms"])] for row in alarmed]), ""]
     return lines
+
+
+def _kills(rows: list[Mapping[str, Any]]) -> list[str]:
+    """By phase: one line a kill would say hardly more; those that cost something are listed."""
+    by_phase: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_phase.setdefault(row["phase"], []).append(row)
+    counts = [
+        [phase, len(own), *(sum(len(row["repeated"]) == n for row in own) for n in (0, 1)), len(_lost(own))]
+        for phase, own in sorted(by_phase.items())
+    ]
+    lost = _lost(rows)
+    return [
+        "## Kills",
+        "",
+        table(["phase", "kills", "repeated nothing", "repeated one unit of work", "lost"], counts),
+        "",
+        *([_rows(lost), ""] if lost else []),
+    ]
+
+
+def _lost(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [row for row in rows if row["outcome"] != "kept"]
 
 
 def _rows(rows: list[Mapping[str, Any]]) -> str:

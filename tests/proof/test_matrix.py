@@ -127,11 +127,16 @@ def test_counts_and_checks_without_a_fault() -> None:
     assert matrix.counts(made)["false_alarms"] == 1
 
 
+KILL = {"part": "kills", "name": "kill 1", "phase": "fitting", "repeated": [], "faults": [], "outcome": "kept"}
+
+
 def test_a_document_says_what_the_file_says_and_no_text_becomes_markup() -> None:
-    found = {**matrix.counts(rows()), "rows": [*rows(), {"part": "kills", "name": "kill 1", "lost": False}]}
+    found = {**matrix.counts(rows()), "rows": [*rows(), KILL]}
     text = document.render(found)
     assert "<b>" not in text
-    assert "## Kills" in text
+    assert "| fitting | " in " ".join(text.split())
+    assert "kill 1" not in text
+    assert "kill 1" in document.render({**found, "rows": [KILL | {"outcome": "lost"}]})
     assert "| not run" in text
     assert "made[splits]" not in document.render({**found, "rows": rows()[:1]})
 
