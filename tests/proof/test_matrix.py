@@ -9,10 +9,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import torch
 
 from ta_checks import INVARIANTS
 from tests.proof import __main__ as command
 from tests.proof import clean, document, matrix
+from tests.proof import world as proof_world
+from tests.proof.determinism import torch_threads
 from tests.proof.faults import REFUSED, Fault, catalogue
 from tests.proof.world import World, build
 
@@ -64,6 +67,19 @@ def test_a_fault_that_breaks_its_own_planting_is_not_caught(healthy: tuple[World
     assert not row["caught"]
     assert "planted badly" in row["error"]
     assert not (tmp_path / "fault").exists()
+
+
+def test_a_child_does_not_wait_for_its_parents_threads(
+    healthy: tuple[World, set[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def doubled() -> float:
+        return float((torch.ones(4_000_000) * 2).sum())
+
+    monkeypatch.setattr(proof_world, "CHILD_SECONDS", 60)
+    with torch_threads(2):
+        expected = doubled()
+        found = proof_world.in_child(healthy[0], tmp_path / "child", lambda _: {"sum": doubled()})
+    assert found == {"sum": expected}
 
 
 def test_clean_releases_raise_no_alarm(tmp_path: Path) -> None:

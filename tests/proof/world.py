@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import torch
 import yaml
+from threadpoolctl import threadpool_limits
 
 from ta_assets import runs
 from ta_assets.definitions import build_definitions
@@ -199,6 +201,9 @@ def in_child(world: World, folder: Path, work: Callable[[World], dict[str, Any]]
     receiver, sender = context.Pipe(duplex=False)
 
     def child() -> None:
+        # the threads that the parent's libraries have started are not there, and who waits for them waits for ever
+        torch.set_num_threads(1)
+        threadpool_limits(1)
         try:
             shutil.copytree(world.folder, folder)
             os.chdir(folder)
