@@ -216,7 +216,7 @@ def judged(case: BadInput, bench: Bench) -> dict[str, Any]:
         "kind": case.kind,
         "name": case.name,
         "outcome": outcome,
-        "answer": " ".join(answer.split())[-600:].replace(str(bench.folder), "…"),
+        "answer": " ".join(answer.split())[-600:].replace(str(bench.folder), "…").replace(str(ROOT), "…"),
     }
 
 

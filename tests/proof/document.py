@@ -6,6 +6,7 @@ Belongs here: what is claimed of the counts, and how they look. Stays out: runni
 from __future__ import annotations
 
 import operator
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,9 +29,11 @@ CLAIMS: tuple[tuple[str, str, str, int | str], ...] = (
     ("bad_inputs_unclear", "of them without a clear error", "==", 0),
     ("determinism_runs", "ways to make the same study", ">=", 4),
     ("determinism_differences", "artifacts that differ between them", "==", 0),
+    ("code_versions", "versions of the product's code that the parts were run on", "==", 1),
 )
 """Key, what it counts, and the bound: a number or another key."""
 _HOLDS: Mapping[str, Callable[[Any, Any], bool]] = {">=": operator.ge, "==": operator.eq}
+_WORDS = {">=": "at least", "==": ""}
 _KNOWN = ("part", "kind", "name")
 
 
@@ -43,7 +46,8 @@ def counts_text(found: Mapping[str, Any]) -> str:
     """The counts for the terminal, one a line."""
     missing = unmet(found)
     return "\n".join(
-        f"{'FAILED' if key in missing else 'ok':6} {_shown(found.get(key)):>7} {words} (expected {comparison} {bound})"
+        f"{'FAILED' if key in missing else 'ok':6} {_shown(found.get(key)):>7} {words}, "
+        f"expected {_expected(comparison, bound)}"
         for key, words, comparison, bound in CLAIMS
     )
 
@@ -57,13 +61,14 @@ def render(found: Mapping[str, Any]) -> str:
     """The document as Markdown."""
     missing = unmet(found)
     counts = [
-        [words, _shown(found.get(key)), f"{comparison} {bound}", "no" if key in missing else "yes"]
+        [words, _shown(found.get(key)), _expected(comparison, bound), "no" if key in missing else "yes"]
         for key, words, comparison, bound in CLAIMS
     ]
     by_part: dict[str, list[Mapping[str, Any]]] = {}
     for row in found["rows"]:
-        by_part.setdefault(f"{row['part']} {row.get('kind', '')}".strip(), []).append(row)
-    faults, cleans, kills = (by_part.pop(part, []) for part in ("matrix fault", "matrix clean", "kills"))
+        by_part.setdefault(": ".join(row[key] for key in ("part", "kind") if key in row), []).append(row)
+    faults, cleans, kills = (by_part.pop(part, []) for part in ("matrix", "clean", "kills"))
+    runs = [[part, one["seconds"], one["code_sha256"][:12]] for part, one in found["runs"].items()]
     lines = [
         "# Proof that the gate holds",
         "",
@@ -73,13 +78,20 @@ def render(found: Mapping[str, Any]) -> str:
         "",
         table(["claim", "found", "expected", "holds"], counts),
         "",
+        table(["part", "seconds", "code sha256"], runs),
+        "",
         *(_faults(faults) if faults else []),
         *(_cleans(cleans) if cleans else []),
         *(_kills(kills) if kills else []),
     ]
     for part, rows in by_part.items():
         lines += [f"## {part.replace('_', ' ').capitalize()}", "", _rows(rows), ""]
-    return "\n".join(lines).rstrip() + "\n"
+    return _unpadded("\n".join(lines).rstrip() + "\n")
+
+
+def _unpadded(text: str) -> str:
+    """Tables without the blanks that align their columns: rows are too long to be read in columns as plain text."""
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"-{3,}", "---", re.sub(r" {2,}", " ", text)))
 
 
 def _faults(rows: list[Mapping[str, Any]]) -> list[str]:
@@ -157,7 +169,11 @@ def _lost(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def _rows(rows: list[Mapping[str, Any]]) -> str:
     columns = list(dict.fromkeys(key for row in rows for key in row if key not in _KNOWN))
-    return table(["name", *columns], [[row["name"], *(str(row.get(key, "")) for key in columns)] for row in rows])
+    return table(["name", *columns], [[row["name"], *(_value(row.get(key, "")) for key in columns)] for row in rows])
+
+
+def _value(value: object) -> object:
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _noticed(row: Mapping[str, Any]) -> str:
@@ -174,6 +190,10 @@ def _others(row: Mapping[str, Any]) -> list[str]:
 def _holds(found: Mapping[str, Any], key: str, comparison: str, bound: int | str) -> bool:
     limit = found.get(bound) if isinstance(bound, str) else bound
     return key in found and limit is not None and _HOLDS[comparison](found[key], limit)
+
+
+def _expected(comparison: str, bound: int | str) -> str:
+    return f"{_WORDS[comparison]} {bound}".strip()
 
 
 def _shown(value: object) -> str:

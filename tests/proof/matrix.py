@@ -1,7 +1,7 @@
-"""Fault x check: every planted fault against every check of every cell, and clean releases that must raise no alarm.
+"""Fault x check: every planted fault against every check of every cell.
 
-Belongs here: running and judging. Stays out: the faults (``faults``), the worlds (``world``, ``clean``), what is
-written about them (``document``).
+Belongs here: running and judging. Stays out: the faults (``faults``), the worlds (``world``), releases without a fault
+(``clean``), what is written about them (``document``).
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from ta_assets.core.errors import InputError
 from ta_assets.verdicts import RELEASE, UNEDITED
 from ta_checks import INVARIANTS
 from ta_checks.collect import MADE
-from tests.proof import clean
 from tests.proof.faults import REFUSED, Fault, catalogue
-from tests.proof.world import World, build, in_child
+from tests.proof.world import World, build, in_child, say
 
 PART = "matrix"
-CLEAN_RUNS = 200
 ROLLED_UP = (f"{MADE}", f"{RELEASE}[release_verdict]", f"{UNEDITED}[release_verdict]")
 Row = dict[str, Any]
 
@@ -30,19 +28,17 @@ Row = dict[str, Any]
 def run(
     folder: Path,
     faults: Iterable[Fault] | None = None,
-    clean_runs: int = CLEAN_RUNS,
-    log: Callable[[str], None] = print,
+    log: Callable[[str], None] = say,
 ) -> dict[str, Any]:
-    """Plant every fault in a copy of a healthy release, and make clean releases.
+    """Plant every fault in a copy of a healthy release.
 
     Args:
         folder: empty or absent; worlds are made below it.
         faults: by default the whole catalogue.
-        clean_runs: how many healthy releases with other seeds and problems.
         log: receives one line a fault.
 
     Returns:
-        Counts faults, caught, caught_by_named_check, checks_without_fault, clean_runs, false_alarms; and ``rows``.
+        Counts faults, caught, caught_by_named_check, checks_without_fault; and ``rows``.
 
     Raises:
         RuntimeError: the healthy release is not OK.
@@ -52,7 +48,6 @@ def run(
         world = build(folder / "healthy", instance)
         baseline = in_place(world)
         rows = [judged(world, folder / "fault", fault, baseline, log) for fault in faults]
-    rows += clean.run(folder / "clean", clean_runs, log)
     return {**counts(rows), "rows": rows}
 
 
@@ -97,14 +92,14 @@ def judged(world: World, folder: Path, fault: Fault, baseline: set[str], log: Ca
         if (alarm["check"], alarm["asset"], alarm["status"]) == (fault.check, fault.asset, fault.status)
     ]
     named = bool(found["refusal"]) if fault.check == REFUSED else bool(own)
+    said = found["refusal"] or next((alarm["message"] for alarm in own), "")
     row = {
         "part": PART,
-        "kind": "fault",
         "name": fault.name,
         "check": fault.check if fault.check == REFUSED else f"{fault.check}[{fault.asset}]",
         "caught": named or bool(found["refusal"]) or found["verdict"] == "NOT OK",
         "caught_by_named_check": named,
-        "said": found["refusal"] or next((alarm["message"] for alarm in own), ""),
+        "said": said.replace(str(folder), "…"),
         "alarms": sorted({f"{one['check']}[{one['asset']}] {one['status']}" for one in found["alarms"]}),
         "error": found.get("error", ""),
         "seconds": round(time.monotonic() - started, 1),
@@ -125,21 +120,17 @@ def alarms(verdict: dict[str, Any], baseline: set[str]) -> list[dict[str, str]]:
 
 def counts(rows: list[Row]) -> dict[str, int]:
     """The integers of the matrix."""
-    faults = [row for row in rows if row["kind"] == "fault"]
-    cleans = [row for row in rows if row["kind"] == "clean"]
     return {
-        "faults": len(faults),
-        "caught": sum(row["caught"] for row in faults),
-        "caught_by_named_check": sum(row["caught_by_named_check"] for row in faults),
+        "faults": len(rows),
+        "caught": sum(row["caught"] for row in rows),
+        "caught_by_named_check": sum(row["caught_by_named_check"] for row in rows),
         "checks_without_fault": len(checks_without_fault(rows)),
-        "clean_runs": len(cleans),
-        "false_alarms": sum(bool(row["alarms"]) for row in cleans),
     }
 
 
 def checks_without_fault(rows: list[Row]) -> list[str]:
     """Checks that caught none of the faults that name them; ``made`` is one check, whatever the asset."""
-    caught = {row["check"] for row in rows if row["kind"] == "fault" and row["caught_by_named_check"]}
+    caught = {row["check"] for row in rows if row["caught_by_named_check"]}
     caught |= {check.partition("[")[0] for check in caught if check.startswith(f"{MADE}[")}
     wanted = [f"{one.name}[{one.asset}]" for one in INVARIANTS]
     return [check for check in (*wanted, *ROLLED_UP) if check not in caught]

@@ -83,8 +83,9 @@ def test_a_child_does_not_wait_for_its_parents_threads(
 
 
 def test_clean_releases_raise_no_alarm(tmp_path: Path) -> None:
-    rows = clean.run(tmp_path, N_CLEAN, quiet)
-    assert [row["alarms"] for row in rows] == [[]] * N_CLEAN
+    found = clean.run(tmp_path, N_CLEAN, quiet)
+    assert [row["alarms"] for row in found["rows"]] == [[]] * N_CLEAN
+    assert (found["clean_runs"], found["false_alarms"]) == (N_CLEAN, 0)
 
 
 def test_the_catalogue_names_every_check_and_each_fault_once() -> None:
@@ -99,72 +100,66 @@ def test_the_catalogue_names_every_check_and_each_fault_once() -> None:
 
 
 def rows() -> list[dict[str, Any]]:
-    """One fault for every check, all caught, and two clean releases."""
+    """One fault for every check, all caught."""
     checks = [f"{one.name}[{one.asset}]" for one in INVARIANTS]
     return [
-        *(
-            {
-                "part": "matrix",
-                "kind": "fault",
-                "name": f"fault of <b>{check}</b>",
-                "check": check,
-                "caught": True,
-                "caught_by_named_check": True,
-                "said": "it | is\nwrong",
-                "alarms": [f"{check} failed", "made[splits] skipped", "release[release_verdict] failed"],
-                "error": "",
-                "seconds": 1.0,
-            }
-            for check in [*checks, "made[splits]", *matrix.ROLLED_UP[1:]]
-        ),
-        *(
-            {
-                "part": "matrix",
-                "kind": "clean",
-                "name": f"clean {n}",
-                "problems": 20,
-                "alarms": [],
-                "warnings": [],
-                "error": "",
-            }
-            for n in range(2)
-        ),
+        {
+            "part": "matrix",
+            "name": f"fault of <b>{check}</b>",
+            "check": check,
+            "caught": True,
+            "caught_by_named_check": True,
+            "said": "it | is\nwrong",
+            "alarms": [f"{check} failed", "made[splits] skipped", "release[release_verdict] failed"],
+            "error": "",
+            "seconds": 1.0,
+        }
+        for check in [*checks, "made[splits]", *matrix.ROLLED_UP[1:]]
     ]
 
 
 def test_counts_and_checks_without_a_fault() -> None:
     made = rows()
     counts = matrix.counts(made)
-    assert counts["caught"] == counts["caught_by_named_check"] == counts["faults"] == len(made) - 2
-    assert (counts["checks_without_fault"], counts["clean_runs"], counts["false_alarms"]) == (0, 2, 0)
+    assert counts["caught"] == counts["caught_by_named_check"] == counts["faults"] == len(made)
+    assert counts["checks_without_fault"] == 0
     made[3]["caught_by_named_check"] = False
     assert matrix.checks_without_fault(made) == [made[3]["check"]]
-    made[-1]["alarms"] = ["random_label"]
-    assert matrix.counts(made)["false_alarms"] == 1
+    assert matrix.counts(made)["caught_by_named_check"] == len(made) - 1
 
 
 KILL = {"part": "kills", "name": "kill 1", "phase": "fitting", "repeated": [], "faults": [], "outcome": "kept"}
+CLEAN = {"part": "clean", "name": "clean 1", "problems": 20, "alarms": [], "warnings": ["enough"], "error": ""}
+RUN = {"code_sha256": "0123456789abcdef", "seconds": 7}
 
 
 def test_a_document_says_what_the_file_says_and_no_text_becomes_markup() -> None:
-    found = {**matrix.counts(rows()), "rows": [*rows(), KILL]}
+    found = {**matrix.counts(rows()), "rows": [*rows(), CLEAN, KILL], "runs": {"kills": RUN}}
     text = document.render(found)
     assert "<b>" not in text
-    assert "| fitting | " in " ".join(text.split())
+    assert "| fitting | 1 | 1 | 0 | 0 |" in text
+    assert "| kills | 7 | 0123456789ab |" in text
+    assert "| enough | 1 |" in text
     assert "kill 1" not in text
     assert "kill 1" in document.render({**found, "rows": [KILL | {"outcome": "lost"}]})
+    assert "clean 1" not in text
+    assert "clean 1" in document.render({**found, "rows": [CLEAN | {"alarms": ["random_label"]}]})
     assert "| not run" in text
     assert "made[splits]" not in document.render({**found, "rows": rows()[:1]})
 
 
 @pytest.mark.parametrize(
-    "change", [{"caught": 63}, {"checks_without_fault": 1}, {"clean_runs": 10}, {"false_alarms": 1}, {"kills_lost": 2}]
-)
+    "change",
+    [
+        {"caught": 63}, {"checks_without_fault": 1}, {"clean_runs": 10}, {"false_alarms": 1}, {"kills_lost": 2},
+        {"code_versions": 2},
+    ],
+)  # fmt: skip
 def test_a_claim_that_does_not_hold_is_named(change: dict[str, int]) -> None:
     found = {
         "faults": 64, "caught": 64, "caught_by_named_check": 64, "checks_without_fault": 0, "clean_runs": 200,
         "false_alarms": 0, "kills": 200, "kills_lost": 0, "bad_inputs": 120, "bad_inputs_unclear": 0,
-        "determinism_runs": 4, "determinism_differences": 0,
+        "determinism_runs": 4, "determinism_differences": 0, "code_versions": 1,
     }  # fmt: skip
     assert document.unmet(found) == []
     assert document.unmet(found | change) == list(change)
@@ -173,12 +168,24 @@ def test_a_claim_that_does_not_hold_is_named(change: dict[str, int]) -> None:
 
 def test_a_part_replaces_its_own_keys_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    command.record("kills", {"kills": 2, "rows": [{"part": "kills", "name": "a"}]})
-    command.record("matrix", {"faults": 1, "rows": [{"part": "matrix", "kind": "fault", "name": "b"}]})
-    command.record("kills", {"kills": 3, "rows": [{"part": "kills", "name": "c"}]})
+    command.record("kills", {"kills": 2, "rows": [{"part": "kills", "name": "a"}], "run": RUN})
+    command.record("matrix", {"faults": 1, "rows": [{"part": "matrix", "name": "b"}], "run": RUN})
+    command.record("kills", {"kills": 3, "rows": [{"part": "kills", "name": "c"}], "run": RUN})
     found = json.loads(command.FILE.read_text(encoding="utf-8"))
-    assert (found["faults"], found["kills"]) == (1, 3)
+    assert (found["faults"], found["kills"], found["code_versions"]) == (1, 3, 1)
     assert [row["name"] for row in found["rows"]] == ["b", "c"]
+    command.record("matrix", {"faults": 1, "rows": [], "run": RUN | {"code_sha256": "other"}})
+    assert command.read()["code_versions"] == 2
+
+
+def test_a_part_that_fails_is_named_and_leaves_what_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command.record("kills", {"kills": 2, "rows": [], "run": RUN})
+    assert command.run(["no_such_part"]) == ["no_such_part"]
+    assert "No module named 'tests.proof.no_such_part'" in capfd.readouterr().err
+    assert command.read()["kills"] == 2
 
 
 @pytest.mark.parametrize("edit", [lambda world: world.study_file.unlink(), lambda world: world.readme.write_text("")])

@@ -233,6 +233,11 @@ def in_child(world: World, folder: Path, work: Callable[[World], dict[str, Any]]
     return answer["value"]
 
 
+def say(line: str) -> None:
+    """Print a line of progress at once, also into a file or a pipe."""
+    print(line, flush=True)
+
+
 def _ends(process: Any, seconds: float = 10.0) -> bool:
     """Whether a process ends by itself."""
     process.join(seconds)
