@@ -20,7 +20,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     @dg.asset(
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences", "activations"),
-        code_version="2",
+        code_version="3",
         group_name="probes",
     )
     def cv_scores(
@@ -44,7 +44,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     @dg.asset(
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences"),
-        code_version="2",
+        code_version="3",
         group_name="results",
     )
     def probe_comparison(

@@ -157,10 +157,13 @@ def _label_noise(setting: str, value: dict[str, Any]) -> str:
     start = f"- {setting}: {value['n_problems']} problems, chance {value['chance']:.3f}"
     if support is None or ceiling is None:
         return f"{start}; the data does not tell the rollouts behind its labels"
+    drawn = f"{ceiling['problems']} problems"
+    if support["unknown"]:
+        drawn += f" (the rollouts of {support['unknown']} sentences are not known)"
     return (
         f"{start}; {support['significant_anchors']:.0%} of {support['anchors']} anchors have Fisher p < .05, "
         f"{support['surviving_anchors']:.0%} survive a false discovery rate of 10 %; noise ceiling "
-        f"{ceiling['oracle']:.3f} (true importances), {ceiling['repeat']:.3f} (a second campaign)"
+        f"{ceiling['oracle']:.3f} (true importances), {ceiling['repeat']:.3f} (a second campaign), of {drawn}"
     )
 
 

@@ -73,18 +73,35 @@ def _mixed(evidence: Evidence) -> int:
 def precision_of(scores: pd.DataFrame, name: str) -> np.ndarray:
     """[n_problems] average precision of a score within each problem of both classes, averaged over repeats.
 
+    By code of its own, which is slow and plain: the comparison is held against it.
+
     Args:
         scores: out-of-fold scores, see ``CrossFitted``.
         name: of the score, or ``chance`` for a random order.
     """
-    from ta_assets.core.ranking import average_precision_by_problem, mixed_problems, random_average_precision
-
-    labels, problems = scores["anchor"].to_numpy(), scores["problem_id"].to_numpy()
-    if name == "chance":
-        members = mixed_problems(labels, problems).values()
-        return np.array([random_average_precision(labels[rows]) for rows in members])
     columns = [column for column in scores.columns if column.rpartition("/")[0] == name]
-    return average_precision_by_problem(labels, scores[columns].to_numpy(np.float64), problems).mean(axis=1)
+    found = []
+    for _, rows in scores.groupby("problem_id", sort=True):
+        labels = rows["anchor"].tolist()
+        if 0 < sum(labels) < len(labels):
+            ranked = [[0.0] * len(labels)] if name == "chance" else [rows[column].tolist() for column in columns]
+            found.append(np.mean([_precision(labels, one) for one in ranked]))
+    return np.array(found)
+
+
+def _precision(labels: list[int], scores: list[float]) -> float:
+    """Mean over the anchors of the expected precision at their place, tied scores in random order."""
+    blocks: dict[float, list[int]] = {}
+    for label, score in zip(labels, scores, strict=True):
+        blocks.setdefault(score, []).append(label)
+    total, above, hits = 0.0, 0, 0
+    for score in sorted(blocks, reverse=True):
+        length, inside = len(blocks[score]), sum(blocks[score])
+        for place in range(1, length + 1):
+            others = (place - 1) * (inside - 1) / (length - 1) if length > 1 else 0.0
+            total += inside / length * (hits + 1 + others) / (above + place)
+        above, hits = above + length, hits + inside
+    return total / hits
 
 
 def _leads(evidence: Evidence, rivals: dict[str, str]) -> dict[str, np.ndarray]:

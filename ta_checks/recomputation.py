@@ -94,9 +94,9 @@ def comparison_recomputes(evidence: Evidence) -> Verdict:
 
     scores: pd.DataFrame = evidence.sources.store.load("cv_scores", evidence.partition).scores
     names = dict.fromkeys(column.rpartition("/")[0] for column in scores.columns if "/" in column)
-    return comparison_recomputes(
-        evidence.value["rows"], {name: precision_of(scores, name) for name in (*names, "chance")}
-    )
+    precision = {name: precision_of(scores, name) for name in (*names, "chance")}
+    ceiling = evidence.value["ceiling"]
+    return comparison_recomputes(evidence.value["rows"], precision, ceiling and ceiling["oracle"])
 
 
 def scores_refit(evidence: Evidence) -> Verdict:

@@ -14,6 +14,8 @@ from ta_assets.core.options import InferenceOptions
 from ta_assets.core.power import MAX_PROBLEMS
 
 ALPHA = 0.05
+BEYOND = {"chance_p": "chance", "increment_p": "position", "stratified_p": "position"}
+"""Further tests that a lead must pass, and what each holds it against."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,10 @@ def verdict_of(tested: Tested) -> dict[str, str]:
     if interval and interval.high < 0 and p_hardest <= ALPHA:
         return _said("worse", f"than {row['against']}")
     if interval and interval.low > 0 and all(p_value <= ALPHA for _, p_value in tested.rivals):
-        blocked = [key for key in ("increment_p", "stratified_p") if row[key] is not None and row[key] > ALPHA]
+        blocked = [key for key in BEYOND if row[key] is not None and row[key] > ALPHA]
         if not blocked:
             return _said("better", f"than {row['against']} and every other rival")
-        reason = f"leads, but not beyond position: {blocked[0]} {row[blocked[0]]:.3f}"
+        reason = f"leads, but not beyond {BEYOND[blocked[0]]}: {blocked[0]} {row[blocked[0]]:.3f}"
         return _said(_inconclusive(row["needed"]), reason)
     if tested.narrow and -margin < tested.narrow.low and tested.narrow.high < margin:
         return _said("no difference", f"the 90 % interval lies within {margin:g} of {row['against']}")

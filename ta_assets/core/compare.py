@@ -21,7 +21,6 @@ import pandas as pd
 from ta_assets.core import intervals, label_noise, power
 from ta_assets.core.cells import jsonable
 from ta_assets.core.claims import ALPHA, Tested, verdict_of
-from ta_assets.core.crossfit import UNTRAINED
 from ta_assets.core.feature_sets import position_splines
 from ta_assets.core.increment import partial_products
 from ta_assets.core.metrics import spearman_mean
@@ -96,9 +95,11 @@ def _beyond_position(rows: pd.DataFrame, fitted: CrossFitted, table: PrecisionTa
     probes = [name for name in table.names if is_probe(name)]
     if not probes:
         return {}
-    scores = fitted.scores[[f"{name}/0" for name in probes]].to_numpy(np.float64)
+    scores = fitted.scores[[column for name in probes for column in _columns(fitted, name)]].to_numpy(np.float64)
     problems = rows["problem_id"].to_numpy()
     products = partial_products(rows["anchor"].to_numpy(), scores, problems, position_splines(rows))
+    # repeats of a score are averaged, as its precisions are
+    products = products.reshape(len(products), len(probes), -1).mean(axis=2)
     p_values = [intervals.one_sided_p(column, inflation=table.trained) for column in products.T]
     adjusted = intervals.holm(np.array(p_values))
     refitted = _refitted(fitted, "stratified")
@@ -113,7 +114,7 @@ def _beyond_chance(fitted: CrossFitted, table: PrecisionTable) -> dict[str, floa
     refitted = _refitted(fitted, "shuffled")
     others = [name for name in table.names if name not in refitted]
     p_values = [
-        intervals.one_sided_p(table.difference((name, CHANCE)), inflation=1.0 if name in UNTRAINED else table.trained)
+        intervals.one_sided_p(table.difference((name, CHANCE)), inflation=table.factor((name, CHANCE)))
         for name in others
     ]
     return refitted | dict(zip(others, map(float, intervals.holm(np.array(p_values))), strict=True))
@@ -131,7 +132,7 @@ def _row(facts: _Facts, name: str) -> dict[str, Any]:
     """One score as JSON.
 
     Keys: name, kind, average_precision with interval; against (the rival with the least lead), difference,
-    low, high, deviation, p; increment_p, stratified_p, chance_p; share_of_ceiling; verdict, reason,
+    low, high, deviation, p; increment_p, stratified_p, chance_p; share_of_ceiling with interval; verdict, reason,
     level (of one test in its family), needed (problems for 80 % power at the observed difference), needed_for
     {delta: problems}.
     """
@@ -139,8 +140,10 @@ def _row(facts: _Facts, name: str) -> dict[str, Any]:
     rivals = table.rivals(name)
     against = min(rivals, key=lambda rival: (table.difference((name, rival)).mean(), rival))
     difference = table.difference((name, against))
-    alone = intervals.interval(table.score(name), inflation=table.inflation, seed=options.seed)
-    interval = intervals.interval(difference, inflation=table.inflation, seed=options.seed)
+    over_chance = table.factor((name, CHANCE))
+    inflation = table.factor((name, against))
+    alone = intervals.interval(table.score(name), inflation=over_chance, seed=options.seed)
+    interval = intervals.interval(difference, inflation=inflation, seed=options.seed)
     family = facts.family(name)
     lead = float(difference.mean())
     # to lead, a score must lead every rival; to be behind, it is enough to be behind one
@@ -151,7 +154,7 @@ def _row(facts: _Facts, name: str) -> dict[str, Any]:
     level = min(power.level_of(family.critical[against], n) or ALPHA, ALPHA)
 
     def needed(delta: float) -> int | None:
-        return power.problems_needed(delta, deviation, alpha=level, inflation=table.inflation)
+        return power.problems_needed(delta, deviation, alpha=level, inflation=inflation)
 
     row = {
         "name": name,
@@ -165,28 +168,42 @@ def _row(facts: _Facts, name: str) -> dict[str, Any]:
         "high": interval.high if interval else None,
         "deviation": deviation,
         **{key: tested.get(key) for key in ("p", "increment_p", "stratified_p", "chance_p")},
-        "share_of_ceiling": _share(facts, name),
+        **_share(facts, name),
         "level": level,
         "needed": needed(max(abs(lead), options.margin)),
         "needed_for": {f"{delta:g}": needed(delta) for delta in options.deltas},
     }
-    narrow = intervals.interval(difference, level=1 - 2 * ALPHA, inflation=table.inflation, seed=options.seed)
+    narrow = intervals.interval(difference, level=1 - 2 * ALPHA, inflation=inflation, seed=options.seed)
     leads = [float(table.difference((name, rival)).mean()) for rival in rivals]
     p_rivals = [family.adjusted[name, rival] for rival in rivals]
     return row | verdict_of(Tested(n, lead, interval, narrow, tuple(zip(leads, p_rivals, strict=True)), row, options))
 
 
-def _share(facts: _Facts, name: str) -> float | None:
-    """(AP - chance) / (ceiling - chance)."""
-    chance = float(facts.table.chance.mean())
-    if facts.ceiling is None or facts.ceiling <= chance:
-        return None
-    return float((facts.table.score(name).mean() - chance) / (facts.ceiling - chance))
+def _share(facts: _Facts, name: str) -> dict[str, float | None]:
+    """(AP - chance) / (ceiling - chance), and the interval of the numerator in the same units."""
+    table, pair = facts.table, (name, CHANCE)
+    room = 0.0 if facts.ceiling is None else facts.ceiling - float(table.chance.mean())
+    if room <= 0:
+        return {"share_of_ceiling": None, "share_low": None, "share_high": None}
+    over = table.difference(pair)
+    found = intervals.interval(over, inflation=table.factor(pair), seed=facts.options.seed)
+    return {
+        "share_of_ceiling": float(over.mean()) / room,
+        "share_low": found.low / room if found else None,
+        "share_high": found.high / room if found else None,
+    }
 
 
 def _ranks(rows: pd.DataFrame, fitted: CrossFitted, name: str) -> dict[str, float]:
-    scores, importance = fitted.scores[f"{name}/0"].to_numpy(), rows["importance_score"].to_numpy()
-    problems = rows["problem_id"].to_numpy()
+    """Means over problems and repeats."""
+    importance, problems = rows["importance_score"].to_numpy(), rows["problem_id"].to_numpy()
     members = [problems == one for one in np.unique(problems)]
-    recalls = [expected_top_k_recall(scores[inside], importance[inside], TOP_K) for inside in members]
-    return {"spearman": spearman_mean(scores, importance, problems), f"top_{TOP_K}_recall": float(np.mean(recalls))}
+    repeats = [fitted.scores[column].to_numpy() for column in _columns(fitted, name)]
+    recalls = [expected_top_k_recall(one[inside], importance[inside], TOP_K) for one in repeats for inside in members]
+    spearman = np.mean([spearman_mean(one, importance, problems) for one in repeats])
+    return {"spearman": float(spearman), f"top_{TOP_K}_recall": float(np.mean(recalls))}
+
+
+def _columns(fitted: CrossFitted, name: str) -> list[str]:
+    """The columns of a score, one a repeat."""
+    return [column for column in fitted.scores.columns if column.rpartition("/")[0] == name]

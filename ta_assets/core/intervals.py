@@ -113,7 +113,9 @@ class SignFlips:
     """|t| that the largest of all statistics exceeds in 5 % of the flips; the family's threshold."""
 
 
-def sign_flip_max_t(differences: np.ndarray, *, flips: int, seed: int, level: float = LEVEL) -> SignFlips:
+def sign_flip_max_t(
+    differences: np.ndarray, *, flips: int, seed: int, level: float = LEVEL, inflation: np.ndarray | float = 1.0
+) -> SignFlips:
     """Adjust two-sided t-tests for all hypotheses that were looked at, whatever their dependence.
 
     A problem's differences change sign together (Westfall and Young 1993, single step; exact where two scores are
@@ -124,6 +126,7 @@ def sign_flip_max_t(differences: np.ndarray, *, flips: int, seed: int, level: fl
         flips: number of random patterns.
         seed: of the patterns.
         level: of the critical value.
+        inflation: [n_hypotheses] factors on the standard errors of what was observed (``nadeau_bengio``).
     """
     n, n_hypotheses = differences.shape
     if n < 2 or not n_hypotheses:
@@ -139,5 +142,5 @@ def sign_flip_max_t(differences: np.ndarray, *, flips: int, seed: int, level: fl
     statistics = np.where(squares > 0, np.abs(means) / np.sqrt(np.maximum(variances, 1e-300)), 0.0)
     largest = statistics.max(axis=1)
     # rounding must not decide between a pattern and itself
-    reached = largest[:, None] >= statistics[0] * (1 - 1e-9)
+    reached = largest[:, None] >= statistics[0] / inflation * (1 - 1e-9)
     return SignFlips(reached.mean(axis=0), float(np.quantile(largest, level)))

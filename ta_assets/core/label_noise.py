@@ -76,6 +76,8 @@ class Support:
 
     sentences: int
     """With known counts."""
+    unknown: int
+    """Sentences without."""
     anchors: int
     significant_sentences: float
     """Share with Fisher p < .05."""
@@ -111,6 +113,7 @@ def support(rows: pd.DataFrame) -> Support | None:
     share = lambda chosen: float(np.mean(chosen)) if len(chosen) else 0.0  # noqa: E731
     return Support(
         sentences=len(known),
+        unknown=len(rows) - len(known),
         anchors=int(anchor.sum()),
         significant_sentences=share(p_values < SIGNIFICANCE),
         significant_anchors=share(p_values[anchor] < SIGNIFICANCE),
@@ -130,17 +133,20 @@ class Ceiling:
     """Of the true importances, against the anchors as labelled."""
     repeat: float
     """Of a second rollout campaign."""
+    problems: int
+    """That were drawn: those that hold both classes and whose rollout counts are all known."""
     mixture: tuple[float, ...]
     """Weights of ``SCALES``."""
     assumptions: str = ASSUMPTIONS
 
 
 def noise_ceiling(rows: pd.DataFrame, *, draws: int, seed: int) -> Ceiling | None:
-    """Estimate both ceilings from the rollouts behind the labels; None without counts.
+    """Estimate both ceilings from the rollouts behind the labels; None without a problem whose counts are all known.
 
     The mixture of true importances is fitted by EM (Stephens 2017, False discovery rates: a new deal) to the binomial
     likelihood. True values are then drawn from each sentence's posterior and ranked against the labels as they are.
-    Sentences with an empty group have importance zero by construction and keep it.
+    Sentences with an empty group have importance zero by construction and keep it; problems with a sentence whose
+    counts are not known, of which nothing could be drawn, are left out.
 
     Args:
         rows: problem_id, anchor and the count columns.
@@ -149,6 +155,8 @@ def noise_ceiling(rows: pd.DataFrame, *, draws: int, seed: int) -> Ceiling | Non
     """
     if not has_counts(rows):
         return None
+    unknown = rows["problem_id"].to_numpy()[rows["n_different"].isna().to_numpy()]
+    rows = rows.take(np.flatnonzero(~rows["problem_id"].isin(unknown).to_numpy()))
     groups = rows[list(COUNT_COLUMNS)].to_numpy(np.float64)
     known = (groups[:, 0] > 0) & (groups[:, 2] > 0)
     prior = _base_prior(groups[known], rows["problem_id"].to_numpy()[known])
@@ -165,7 +173,7 @@ def noise_ceiling(rows: pd.DataFrame, *, draws: int, seed: int) -> Ceiling | Non
         float(np.mean([problem_average_precision(labels[at], np.abs(scores[:, at])).mean() for at in mixed.values()]))
         for scores in (true, again)
     )
-    return Ceiling(oracle, repeat, tuple(float(one) for one in weights))
+    return Ceiling(oracle, repeat, len(mixed), tuple(float(one) for one in weights))
 
 
 def _base_prior(groups: np.ndarray, problems: np.ndarray) -> np.ndarray:

@@ -51,7 +51,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], decimals: int =
 
 def comparison_table(rows: Sequence[Mapping[str, Any]], leading: Sequence[str] = ()) -> str:
     """Every score of a comparison with its verdict; ``leading`` names keys of the rows to put first."""
-    headers = [*leading, "score", "average precision", "against", "difference [95 %]", "p", "of ceiling", "verdict"]
+    columns = ["score", "average precision", "against", "difference [95 %]", "p", "of ceiling [95 %]", "verdict"]
     lines = [
         [
             *(row[key] for key in leading),
@@ -60,12 +60,20 @@ def comparison_table(rows: Sequence[Mapping[str, Any]], leading: Sequence[str] =
             row["against"],
             _with_interval(row),
             row["p"],
-            "n/a" if row["share_of_ceiling"] is None else f"{row['share_of_ceiling']:.0%}",
+            _share(row),
             row["verdict"],
         ]
         for row in rows
     ]
-    return table(headers, lines)
+    return table([*leading, *columns], lines)
+
+
+def _share(row: Mapping[str, Any]) -> str:
+    if row["share_of_ceiling"] is None:
+        return UNDEFINED
+    if row["share_low"] is None:
+        return f"{row['share_of_ceiling']:.0%}"
+    return f"{row['share_of_ceiling']:.0%} ({row['share_low']:.0%} to {row['share_high']:.0%})"
 
 
 def _with_interval(row: Mapping[str, Any]) -> str:

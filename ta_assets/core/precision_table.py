@@ -20,6 +20,7 @@ HURDLES = ("order", *TRAINED_BASELINES)
 """What a probe must beat. Not ``label_support``: it ranks by the noise of the labels, which no text tells."""
 CHANCE = "chance"
 MIN_FLIPS = 10_000
+ROUNDING = 1e-12
 
 
 def is_probe(name: str) -> bool:
@@ -37,9 +38,9 @@ class PrecisionTable:
     chance: np.ndarray
     """[n_problems] mean average precision of a random order."""
     inflation: float
-    """Nadeau and Bengio's factor where folds are resampled, else 1."""
+    """Factor on standard errors between two trained scores: Nadeau and Bengio's where folds are resampled, else 1."""
     trained: float
-    """The factor under which noise that was learned does not look like an effect; for trained scores."""
+    """Nadeau and Bengio's factor: with it, noise that was learned does not look like an effect."""
 
     @classmethod
     def of(cls, fitted: CrossFitted) -> PrecisionTable:
@@ -62,8 +63,20 @@ class PrecisionTable:
         return self.chance if name == CHANCE else self.precision[:, self.names.index(name)]
 
     def difference(self, pair: tuple[str, str]) -> np.ndarray:
-        """[n_problems]."""
-        return self.score(pair[0]) - self.score(pair[1])
+        """[n_problems]; what is but rounding is zero."""
+        found = self.score(pair[0]) - self.score(pair[1])
+        return np.where(np.abs(found) > ROUNDING, found, 0.0)
+
+    def factor(self, pair: tuple[str, str]) -> float:
+        """On the standard error of the mean difference.
+
+        A score that was trained on nothing but noise differs from chance, or from an untrained order, by noise that
+        problems share; between two trained scores most of that cancels.
+        """
+        untrained = [one in (CHANCE, *UNTRAINED) for one in pair]
+        if all(untrained):
+            return 1.0
+        return self.trained if any(untrained) else self.inflation
 
     def rivals(self, name: str) -> tuple[str, ...]:
         """What a row is held against: every baseline for a probe, the plain order for a baseline; chance for all."""
@@ -93,7 +106,10 @@ class Family:
             held = [name for name in names if rival in table.rivals(name)]
             differences = np.stack([table.difference((name, rival)) for name in held], axis=1)
             flips = intervals.sign_flip_max_t(
-                differences, flips=max(MIN_FLIPS, options.permutations), seed=options.seed
+                differences,
+                flips=max(MIN_FLIPS, options.permutations),
+                seed=options.seed,
+                inflation=np.array([table.factor((name, rival)) for name in held]),
             )
             adjusted |= {(name, rival): float(p) for name, p in zip(held, flips.adjusted, strict=True)}
             critical[rival] = flips.critical

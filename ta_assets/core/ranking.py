@@ -11,7 +11,12 @@ from ta_assets.core.metrics import finite_scores
 
 
 def problem_average_precision(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Average precision of every column, tied scores being one threshold (``metrics.average_precision``).
+    """Average precision of every column, in expectation over random breaking of ties (McSherry and Najork 2008).
+
+    So a score that says nothing gets what a random order gets (``random_average_precision``), and one with ties can
+    be compared with one without; with a block of ties as one threshold (``metrics.average_precision``) it would get
+    far less, of few rows. In a block of m rows with h anchors, below N rows with H, each place i = 1..m adds
+    h/m · (1 + H + (i - 1)(h - 1)/(m - 1)) / (N + i).
 
     Args:
         labels: [n_columns, n] or [n] of 0 and 1; every row of it holds both classes.
@@ -25,19 +30,22 @@ def problem_average_precision(labels: np.ndarray, scores: np.ndarray) -> np.ndar
     order = np.argsort(-scores, axis=1, kind="stable")
     ordered = np.take_along_axis(scores, order, axis=1)
     hit = np.take_along_axis(labels, order, axis=1) == 1
-    n = scores.shape[1]
-    rank = np.arange(1, n + 1)
+    rank = np.arange(1, scores.shape[1] + 1)
     hits = np.cumsum(hit, axis=1)
+    gained: np.ndarray = hit
+    reached: np.ndarray = hits
     tied = ordered[:, 1:] == ordered[:, :-1]
-    precision = hits / rank
-    gained = hit / hits[:, -1:]
     if tied.any():
-        # one threshold a block of ties, at its last row; the gain first, so that a constant score is exact
-        last = np.concatenate([~tied, np.ones((len(scores), 1), dtype=bool)], axis=1)
-        before = np.maximum.accumulate(np.where(last, hits, 0), axis=1)
-        before = np.concatenate([np.zeros((len(scores), 1), dtype=hits.dtype), before[:, :-1]], axis=1)
-        gained = np.where(last, (hits - before) / hits[:, -1:], 0.0)
-    return (gained * precision).sum(axis=1)
+        edge = np.ones((len(scores), 1), dtype=bool)
+        first = np.maximum.accumulate(np.where(np.hstack([edge, ~tied]), rank - 1, 0), axis=1)
+        last = np.where(np.hstack([~tied, edge]), rank - 1, scores.shape[1])
+        last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+        above = np.take_along_axis(hits - hit, first, axis=1)
+        inside = np.take_along_axis(hits, last, axis=1) - above
+        length = last - first + 1
+        gained = inside / length
+        reached = above + 1 + (rank - 1 - first) * (inside - 1) / np.maximum(length - 1, 1)
+    return (gained * reached / rank).sum(axis=1) / hits[:, -1]
 
 
 def average_precision_by_problem(labels: np.ndarray, scores: np.ndarray, problems: np.ndarray) -> np.ndarray:

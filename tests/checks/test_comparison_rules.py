@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ta_assets.core.ranking import average_precision_by_problem, mixed_problems, random_average_precision
 from ta_checks.beats_order_baseline import beats_order_baseline
 from ta_checks.claims_survive_correction import claims_survive_correction
+from ta_checks.comparisons import precision_of
 from ta_checks.enough_problems import enough_problems
 from ta_checks.interval_not_degenerate import interval_not_degenerate
 from ta_checks.label_support import label_support
@@ -116,3 +121,17 @@ def test_surviving_claims_and_no_claims_are_fine() -> None:
     baseline = row(name="order", kind="baseline", p=0.9)
     assert claims_survive_correction([row(), baseline], {"ridge": leads(0.2)}).passed
     assert claims_survive_correction([row(verdict="inconclusive", p=0.9)], {"ridge": leads(0.0)}).passed
+
+
+@given(st.integers(0, 10_000), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_precisions_by_plain_code_are_those_of_the_comparison(seed: int, tied: bool) -> None:
+    rng = np.random.default_rng(seed)
+    problems = np.repeat([3, 5, 9], (8, 5, 4))
+    labels = np.array([1, 0, 0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 1, 0, 0, 0, 0])
+    values = rng.integers(0, 3, (17, 2)).astype(float) if tied else rng.normal(size=(17, 2))
+    scores = pd.DataFrame({"problem_id": problems, "anchor": labels, "ridge/0": values[:, 0], "ridge/1": values[:, 1]})
+    expected = average_precision_by_problem(labels, values, problems).mean(axis=1)
+    np.testing.assert_allclose(precision_of(scores, "ridge"), expected, atol=1e-12)
+    chance = [random_average_precision(labels[rows]) for rows in mixed_problems(labels, problems).values()]
+    np.testing.assert_allclose(precision_of(scores, "chance"), chance, atol=1e-12)

@@ -288,18 +288,20 @@ PRECISION = {"ridge": np.array([0.5, 0.7]), "order": np.array([0.2, 0.4]), "chan
 
 def compared(**fields: Any) -> list[dict[str, Any]]:
     row = {
-        "name": "ridge", "against": "order", "average_precision": 0.6, "difference": 0.3,
-        "low": 0.1, "high": 0.5, "verdict": "better",
+        "name": "ridge", "against": "order", "average_precision": 0.6, "difference": 0.3, "share_of_ceiling": 0.6,
+        "low": 0.1, "high": 0.5, "verdict": "better", "p": 0.01, "chance_p": 0.01, "increment_p": 0.01,
+        "stratified_p": None,
     }  # fmt: skip
     other = {
-        "name": "order", "against": "chance", "average_precision": 0.3, "difference": 0.15,
+        "name": "order", "against": "chance", "average_precision": 0.3, "difference": 0.15, "share_of_ceiling": 0.2,
         "low": None, "high": None, "verdict": "inconclusive, needs about 9 problems",
     }  # fmt: skip
     return [row | fields, other]
 
 
 def test_a_comparison_that_follows_from_its_scores_passes() -> None:
-    assert comparison_recomputes(compared(), PRECISION).passed
+    assert comparison_recomputes(compared(), PRECISION, 0.9).passed
+    assert comparison_recomputes(compared(share_of_ceiling=None), PRECISION, None).passed
 
 
 @pytest.mark.parametrize(
@@ -311,12 +313,17 @@ def test_a_comparison_that_follows_from_its_scores_passes() -> None:
         {"average_precision": None},
         {"low": -0.1},
         {"verdict": "worse"},
+        {"share_of_ceiling": 0.61},
+        {"share_of_ceiling": None},
+        {"p": 0.06},
+        {"chance_p": 0.06},
+        {"increment_p": 0.06},
         {"against": "nobody"},
         {"name": "logistic"},
     ],
 )
 def test_a_comparison_of_something_else_fails(fields: dict[str, Any]) -> None:
-    assert comparison_recomputes(compared(**fields), PRECISION).status == "failed"
+    assert comparison_recomputes(compared(**fields), PRECISION, 0.9).status == "failed"
 
 
 def cell(target: str = "anchor_binary") -> PredictedPart:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ from ta_assets.core.compare import compare
 from ta_assets.core.cross_fitted import cross_fitted
 from ta_assets.core.feature_sets import position_splines
 from ta_assets.core.increment import partial_products
-from ta_assets.core.intervals import Interval, one_sided_p, t_interval
+from ta_assets.core.intervals import Interval, nadeau_bengio, one_sided_p, t_interval
 from ta_assets.core.options import InferenceOptions
-from ta_assets.core.precision_table import HURDLES, is_probe
+from ta_assets.core.precision_table import HURDLES, PrecisionTable, is_probe
+from ta_assets.core.rollout_counts import COUNT_COLUMNS
 from ta_assets.core.spectrum import within_problems
-from tests.core.traces import made_rows, made_vectors
+from tests.core.traces import campaign, made_rows, made_vectors
 
 OPTIONS = InferenceOptions(permutations=200, ceiling_draws=20)
 
@@ -70,6 +72,42 @@ def test_a_probe_is_held_against_every_baseline_and_its_hardest_rival_is_shown()
     assert rows["order"]["against"] == "chance"
 
 
+def test_a_score_that_says_nothing_is_no_different_from_chance_and_spoils_no_other_test() -> None:
+    rows = made_rows(14)
+    fitted = cross_fitted(rows, {2: made_vectors(rows, 2.0)}, OPTIONS)
+    constant = replace(fitted, scores=fitted.scores.assign(**{"order/0": 0.0, "sentence_length/0": 1.0}))
+    found, plain = by_name(compare(rows, constant, OPTIONS)), by_name(compare(rows, fitted, OPTIONS))
+    assert found["order"]["verdict"] == found["sentence_length"]["verdict"] == "no difference"
+    assert found["order"]["average_precision"] == pytest.approx(compare(rows, constant, OPTIONS)["chance"], abs=1e-12)
+    assert found["text_tfidf"]["chance_p"] == pytest.approx(plain["text_tfidf"]["chance_p"], abs=0.05)
+
+
+def test_trained_scores_are_held_against_untrained_ones_with_the_factor_of_shared_training() -> None:
+    rows = made_rows(14)
+    table = PrecisionTable.of(cross_fitted(rows, {2: made_vectors(rows, 1.0)}, OPTIONS))
+    shared = nadeau_bengio(14, 13)
+    assert table.factor(("ridge", "chance")) == table.factor(("text_tfidf", "order")) == shared
+    assert table.factor(("order", "chance")) == 1.0
+
+
+def test_the_share_of_the_ceiling_has_the_interval_of_the_lead_over_chance() -> None:
+    counts, rows = campaign(0, 0.5, 0.3)[0], made_rows(14)
+    rows = rows.assign(**{name: counts[name].to_numpy()[: len(rows)] for name in COUNT_COLUMNS})
+    ridge = by_name(compare(rows, cross_fitted(rows, {2: made_vectors(rows, 0.7)}, OPTIONS), OPTIONS))["ridge"]
+    assert ridge["share_low"] < ridge["share_of_ceiling"] < ridge["share_high"]
+
+
+def test_repeats_are_averaged_in_every_number() -> None:
+    rows = made_rows(42, n_sentences=12)
+    options = InferenceOptions(permutations=20, ceiling_draws=20)
+    fitted = cross_fitted(rows, {2: made_vectors(rows, 1.0, d=6)}, options)
+    backwards = {f"ridge/{repeat}": fitted.scores[f"ridge/{4 - repeat}"] for repeat in range(5)}
+    turned = replace(fitted, scores=fitted.scores.assign(**backwards))
+    first, second = (by_name(compare(rows, one, options))["ridge"] for one in (fitted, turned))
+    for key in ("average_precision", "increment_p", "spearman", "top_5_recall"):
+        assert first[key] == pytest.approx(second[key], rel=1e-9), key
+
+
 def test_other_sentences_are_refused() -> None:
     rows = made_rows(5)
     fitted = cross_fitted(rows, {2: made_vectors(rows, 1.0)}, InferenceOptions(permutations=5))
@@ -90,8 +128,8 @@ def around(lead: float) -> Interval:
 
 
 def row(**fields: Any) -> dict[str, Any]:
-    plain = {"against": "order", "deviation": 0.1, "needed": 77, "increment_p": 0.01, "stratified_p": 0.01, "p": 0.01}
-    return {**plain, **fields}
+    tests = dict.fromkeys(("p", "chance_p", "increment_p", "stratified_p"), 0.01)
+    return {"against": "order", "deviation": 0.1, "needed": 77, **tests, **fields}
 
 
 @pytest.mark.parametrize(
@@ -99,6 +137,7 @@ def row(**fields: Any) -> dict[str, Any]:
     [
         (0.1, [(0.1, 0.01), (0.2, 0.001)], {}, 20, "better"),
         (0.1, [(0.1, 0.01), (0.2, 0.2)], {}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, [(0.1, 0.01)], {"chance_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
         (0.1, [(0.1, 0.01)], {"increment_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
         (0.1, [(0.1, 0.01)], {"stratified_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
         (0.1, [(0.1, 0.01)], {"stratified_p": None}, 20, "better"),

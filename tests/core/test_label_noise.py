@@ -105,6 +105,20 @@ def test_the_planted_ceiling_is_recovered(zero: float, spread: float) -> None:
     assert np.mean(differences) == pytest.approx(0, abs=0.03)
 
 
+def test_a_problem_with_unknown_counts_does_not_lower_the_ceiling() -> None:
+    rows, _ = campaign(0, 0.5, 0.2)
+    first = rows["problem_id"] < 20
+    half = rows.assign(**{name: rows[name].where(first | (rows.index % 60 > 0)) for name in COUNT_COLUMNS})
+    whole, alone, found = (noise_ceiling(one, draws=20, seed=0) for one in (rows, rows[first], half))
+    assert whole is not None
+    assert alone is not None
+    assert found == alone
+    assert (whole.problems, found.problems) == (40, 20)
+    known = support(half)
+    assert known is not None
+    assert (known.sentences, known.unknown) == (len(rows) - 20, 20)
+
+
 def test_support_tells_noise_from_effects() -> None:
     noisy, clear = support(campaign(1, 1.0, 0.1)[0]), support(campaign(1, 0.9, 0.5)[0])
     assert noisy is not None

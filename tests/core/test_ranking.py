@@ -19,20 +19,35 @@ from ta_assets.core.ranking import (
 )
 
 
-@given(st.integers(0, 10_000), st.integers(2, 30), st.booleans())
+@given(st.integers(0, 10_000), st.integers(2, 30))
 @settings(max_examples=60, deadline=None)
-def test_every_column_is_scikit_learns_average_precision(seed: int, n: int, tied: bool) -> None:
+def test_every_column_is_scikit_learns_average_precision(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     labels = np.zeros(n, dtype=int)
     labels[rng.choice(n, rng.integers(1, n), replace=False)] = 1
-    scores = rng.integers(0, 4, (5, n)).astype(float) if tied else rng.normal(size=(5, n))
+    scores = rng.normal(size=(5, n))
     ours = problem_average_precision(labels, scores)
     np.testing.assert_allclose(ours, [average_precision_score(labels, one) for one in scores], atol=1e-12)
 
 
-def test_a_constant_scorer_gets_the_prevalence_exactly() -> None:
-    labels = np.array([0, 1, 0, 0, 1, 0, 0])
-    assert problem_average_precision(labels, np.zeros((1, 7)))[0] == 2 / 7
+@given(st.lists(st.integers(0, 2), min_size=2, max_size=6), st.integers(1, 4), st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_tied_scores_get_the_mean_over_all_ways_to_break_ties(values: list[int], k: int, seed: int) -> None:
+    scores = np.array(values, dtype=float)
+    labels = np.random.default_rng(seed).permutation(np.arange(len(values)) < min(k, len(values) - 1)).astype(int)
+    broken = [
+        average_precision_score(labels, scores + 1e-3 * np.array(order)) for order in permutations(range(len(values)))
+    ]
+    other = np.arange(len(values), dtype=float)
+    both = problem_average_precision(labels, np.stack([scores, other]))
+    np.testing.assert_allclose(both, [np.mean(broken), average_precision_score(labels, other)], atol=1e-12)
+
+
+@given(st.integers(2, 60), st.integers(1, 60))
+def test_a_constant_scorer_gets_what_a_random_order_gets(n: int, k: int) -> None:
+    labels = (np.arange(n) < min(k, n - 1)).astype(int)
+    found = problem_average_precision(labels, np.zeros((2, n)))
+    np.testing.assert_allclose(found, random_average_precision(labels), rtol=1e-12)
 
 
 def test_columns_may_have_labels_of_their_own() -> None:
