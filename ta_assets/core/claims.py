@@ -5,7 +5,7 @@ Belongs here: this rule. Stays out: every number that it looks at (``compare``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +27,8 @@ class Tested:
     interval: Interval | None
     narrow: Interval | None
     """The 90 % interval, whose lying inside the margin is two one-sided tests at 5 % (Schuirmann 1987)."""
-    rivals: Sequence[tuple[float, float]]
-    """Difference and adjusted p-value against every rival."""
     row: Mapping[str, Any]
+    """``p`` is adjusted: of a lead the largest over all rivals, of being behind that against the hardest one."""
     options: InferenceOptions
 
 
@@ -40,11 +39,10 @@ def verdict_of(tested: Tested) -> dict[str, str]:
         return _said(f"inconclusive, needs at least {MIN_PROBLEMS} problems", f"{tested.n} problems hold anchors")
     if row["deviation"] <= 1e-12 and abs(tested.lead) <= 1e-12:
         return _said("no difference", f"the same as {row['against']} on every problem")
-    p_hardest = min(tested.rivals)[1]
     interval = tested.interval
-    if interval and interval.high < 0 and p_hardest <= ALPHA:
+    if interval and interval.high < 0 and row["p"] <= ALPHA:
         return _said("worse", f"than {row['against']}")
-    if interval and interval.low > 0 and all(p_value <= ALPHA for _, p_value in tested.rivals):
+    if interval and interval.low > 0 and row["p"] <= ALPHA:
         blocked = [key for key in BEYOND if row[key] is not None and row[key] > ALPHA]
         if not blocked:
             return _said("better", f"than {row['against']} and every other rival")

@@ -140,16 +140,13 @@ def _row(facts: _Facts, name: str) -> dict[str, Any]:
     rivals = table.rivals(name)
     against = min(rivals, key=lambda rival: (table.difference((name, rival)).mean(), rival))
     difference = table.difference((name, against))
-    over_chance = table.factor((name, CHANCE))
-    inflation = table.factor((name, against))
-    alone = intervals.interval(table.score(name), inflation=over_chance, seed=options.seed)
-    interval = intervals.interval(difference, inflation=inflation, seed=options.seed)
-    family = facts.family(name)
-    lead = float(difference.mean())
+    family, lead = facts.family(name), float(difference.mean())
     # to lead, a score must lead every rival; to be behind, it is enough to be behind one
-    decisive = rivals if lead > 0 else (against,)
-    tested = {"p": max(family.adjusted[name, rival] for rival in decisive), "chance_p": facts.chance[name]}
-    tested |= facts.beyond.get(name, {})
+    inflation = table.factor((name, against)) if lead > 0 else table.shared((name, against))
+    p_value = max(family.adjusted[name, rival] for rival in rivals) if lead > 0 else family.behind[name, against]
+    alone = intervals.interval(table.score(name), inflation=table.shared((name, CHANCE)), seed=options.seed)
+    interval = intervals.interval(difference, inflation=inflation, seed=options.seed)
+    tested = {"p": p_value, "chance_p": facts.chance[name], **facts.beyond.get(name, {})}
     n, deviation = len(difference), float(difference.std(ddof=1)) if len(difference) > 1 else 0.0
     level = min(power.level_of(family.critical[against], n) or ALPHA, ALPHA)
 
@@ -174,9 +171,7 @@ def _row(facts: _Facts, name: str) -> dict[str, Any]:
         "needed_for": {f"{delta:g}": needed(delta) for delta in options.deltas},
     }
     narrow = intervals.interval(difference, level=1 - 2 * ALPHA, inflation=inflation, seed=options.seed)
-    leads = [float(table.difference((name, rival)).mean()) for rival in rivals]
-    p_rivals = [family.adjusted[name, rival] for rival in rivals]
-    return row | verdict_of(Tested(n, lead, interval, narrow, tuple(zip(leads, p_rivals, strict=True)), row, options))
+    return row | verdict_of(Tested(n, lead, interval, narrow, row, options))
 
 
 def _share(facts: _Facts, name: str) -> dict[str, float | None]:

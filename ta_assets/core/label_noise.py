@@ -155,8 +155,9 @@ def noise_ceiling(rows: pd.DataFrame, *, draws: int, seed: int) -> Ceiling | Non
     """
     if not has_counts(rows):
         return None
-    unknown = rows["problem_id"].to_numpy()[rows["n_different"].isna().to_numpy()]
-    rows = rows.take(np.flatnonzero(~rows["problem_id"].isin(unknown).to_numpy()))
+    ids = rows["problem_id"].to_numpy()
+    unknown = ids[rows["n_different"].isna().to_numpy()]
+    rows = rows.take(np.flatnonzero(~np.isin(ids, unknown)))
     groups = rows[list(COUNT_COLUMNS)].to_numpy(np.float64)
     known = (groups[:, 0] > 0) & (groups[:, 2] > 0)
     prior = _base_prior(groups[known], rows["problem_id"].to_numpy()[known])

@@ -83,6 +83,25 @@ def random_average_precision(labels: np.ndarray) -> float:
     return harmonic / n + ((k - 1) / (n - 1) * (1 - harmonic / n) if n > 1 else 0.0)
 
 
+def random_orders(labels: np.ndarray, problems: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """Mean over problems of the average precision of random orders: what a score that says nothing may get.
+
+    Args:
+        labels: [n] of 0 and 1.
+        problems: [n] problem ids; those of one class are left out.
+        draws: how many orders of every problem.
+        seed: of the orders.
+
+    Returns:
+        [draws] float64; zeros when no problem holds both classes.
+    """
+    rng, total = np.random.default_rng(seed), np.zeros(draws)
+    members = mixed_problems(labels, problems).values()
+    for rows in members:
+        total += problem_average_precision(labels[rows], rng.random((draws, len(rows))))
+    return total / max(len(members), 1)
+
+
 def expected_top_k_recall(scores: np.ndarray, importance: np.ndarray, k: int) -> float:
     """Share of the k most important rows among the k best scored, in expectation over random breaking of ties.
 

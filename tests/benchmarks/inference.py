@@ -27,8 +27,10 @@ from ta_assets.core.feature_sets import position_splines
 from ta_assets.core.increment import partial_products
 from ta_assets.core.label_noise import noise_ceiling, support
 from ta_assets.core.labels import anchors
+from ta_assets.core.metrics import average_precision
 from ta_assets.core.options import InferenceOptions
-from ta_assets.core.ranking import average_precision_by_problem, problem_average_precision
+from ta_assets.core.precision_table import CHANCE, PrecisionTable
+from ta_assets.core.ranking import average_precision_by_problem, problem_average_precision, random_average_precision
 from ta_assets.core.rollout_counts import rollout_counts
 from ta_assets.core.spectrum import within_problems
 from tests.core.traces import campaign
@@ -46,7 +48,7 @@ Record = dict[str, Any]
 
 def run() -> list[Record]:
     """Every record that can be measured here."""
-    records = [*ceilings(), constant_scorer()]
+    records = [*ceilings(), *constant_scorer()]
     if not (REFERENCE.is_dir() and TRACES.is_dir()):
         print(f"no published labels at {SHARED}: error rates are not measured")
         return records
@@ -59,6 +61,7 @@ def run() -> list[Record]:
         *position_functions(),
         planted_increments(),
         false_claims(),
+        *labels_of_nothing(),
     ]
 
 
@@ -145,6 +148,42 @@ def false_claims() -> Record:
     return record(
         "false 'better' when activations know nothing but position", wrong / NULL_SETS, "<=", 0.05, NULL_SETS, detail
     )
+
+
+def labels_of_nothing() -> list[Record]:
+    """How often any score is called better, or worse, when labels are permuted within problems; true standard errors.
+
+    Both schemes of folds: 12 problems are left out one by one, 44 in ten folds, five times.
+    """
+    records = []
+    for n_problems, sets in ((NULL_PROBLEMS, 400), (44, 80)):
+        with ProcessPoolExecutor(WORKERS) as processes:
+            found = list(processes.map(_nothing, [(seed, n_problems) for seed in range(sets)], chunksize=5))
+        where = f"labels that nothing tells, {n_problems} problems"
+        for word in ("better", "worse"):
+            wrong = sum(word in one["verdicts"] for one in found)
+            detail = f"{wrong} of {sets} data sets, any of twelve scores"
+            records.append(record(f"false '{word}' on {where}", wrong / sets, "<=", 0.05, sets, detail))
+        leads, errors = (np.array([one[key] for one in found]) for key in ("lead", "error"))
+        ratio = float(leads.std(ddof=1) / errors.mean())
+        detail = f"ridge over chance: standard deviation of leads {leads.std(ddof=1):.4f}, stated {errors.mean():.4f}"
+        records.append(record(f"true over stated standard error on {where}", ratio, "<=", 1.1, sets, detail))
+    return records
+
+
+def _nothing(arguments: tuple[int, int]) -> dict[str, Any]:
+    seed, n_problems = arguments
+    rng = np.random.default_rng([8, seed])
+    rows = drawn_traces(rng, n_problems, NULL_SENTENCES)
+    rows = rows.assign(anchor=rows.groupby("problem_id")["anchor"].transform(rng.permutation))
+    fitted = cross_fitted(rows, {0: made_activations(rows, 0.0, rng)}, OPTIONS)
+    table, pair = PrecisionTable.of(fitted), ("ridge", CHANCE)
+    lead = table.difference(pair)
+    return {
+        "verdicts": [row["verdict"] for row in compare(rows, fitted, OPTIONS)["rows"]],
+        "lead": float(lead.mean()),
+        "error": table.factor(pair) * float(lead.std(ddof=1)) / np.sqrt(len(lead)),
+    }
 
 
 def planted_increments() -> Record:
@@ -332,14 +371,20 @@ def public_labels() -> list[Record]:
     ]
 
 
-def constant_scorer() -> Record:
-    """A constant score against the prevalence."""
+def constant_scorer() -> list[Record]:
+    """A constant score against the prevalence, and in the comparison against a random order."""
     rng = np.random.default_rng(0)
-    off = 0.0
+    prevalence = chance = 0.0
     for n in range(2, 200):
         labels = (np.arange(n) < rng.integers(1, n)).astype(int)
-        off = max(off, abs(problem_average_precision(labels, np.zeros((1, n)))[0] - labels.mean()))
-    return record("average precision of a constant score less the prevalence", off, "==", 0.0, 198, "exactly")
+        prevalence = max(prevalence, abs(average_precision(labels, np.zeros(n)) - labels.mean()))
+        expected = problem_average_precision(labels, np.zeros((1, n)))[0]
+        chance = max(chance, abs(expected - random_average_precision(labels)))
+    claim = "average precision of a constant score"
+    return [
+        record(f"{claim} less the prevalence", prevalence, "==", 0.0, 198, "of a cell; exactly"),
+        record(f"{claim} less that of a random order", chance, "<=", 1e-12, 198, "of the comparison"),
+    ]
 
 
 def record(claim: str, value: float, comparison: str, bar: float, n: int, detail: str) -> Record:

@@ -17,7 +17,7 @@ from ta_assets.core.feature_sets import position_splines
 from ta_assets.core.increment import partial_products
 from ta_assets.core.intervals import Interval, nadeau_bengio, one_sided_p, t_interval
 from ta_assets.core.options import InferenceOptions
-from ta_assets.core.precision_table import HURDLES, PrecisionTable, is_probe
+from ta_assets.core.precision_table import HURDLES, Family, PrecisionTable, is_probe
 from ta_assets.core.rollout_counts import COUNT_COLUMNS
 from ta_assets.core.spectrum import within_problems
 from tests.core.traces import campaign, made_rows, made_vectors
@@ -82,12 +82,33 @@ def test_a_score_that_says_nothing_is_no_different_from_chance_and_spoils_no_oth
     assert found["text_tfidf"]["chance_p"] == pytest.approx(plain["text_tfidf"]["chance_p"], abs=0.05)
 
 
-def test_trained_scores_are_held_against_untrained_ones_with_the_factor_of_shared_training() -> None:
+def test_leads_over_chance_and_being_behind_carry_the_factor_of_shared_training() -> None:
     rows = made_rows(14)
     table = PrecisionTable.of(cross_fitted(rows, {2: made_vectors(rows, 1.0)}, OPTIONS))
     shared = nadeau_bengio(14, 13)
-    assert table.factor(("ridge", "chance")) == table.factor(("text_tfidf", "order")) == shared
-    assert table.factor(("order", "chance")) == 1.0
+    assert table.factor(("ridge", "chance")) == table.shared(("ridge", "text_tfidf")) == shared
+    assert table.factor(("order", "chance")) == table.shared(("order", "chance")) == 1.0
+    assert table.factor(("ridge", "text_tfidf")) == 1.0
+
+
+def test_a_score_that_puts_anchors_last_is_below_chance_and_a_low_draw_of_nothing_is_not() -> None:
+    rows = made_rows(14)
+    fitted = cross_fitted(rows, {2: made_vectors(rows, 1.0)}, OPTIONS)
+
+    def p_value(score: np.ndarray) -> float:
+        scores = fitted.scores.assign(**{"order/0": score})
+        return PrecisionTable.of(replace(fitted, scores=scores)).below_chance("order")
+
+    assert p_value(-rows["anchor"].to_numpy()) == pytest.approx(2 / 4001)
+    assert sum(p_value(np.random.default_rng(seed).permutation(len(rows))) <= 0.05 for seed in range(40)) <= 5
+
+
+def test_being_behind_is_corrected_over_rivals_too() -> None:
+    rows = made_rows(14)
+    table = PrecisionTable.of(cross_fitted(rows, {2: made_vectors(rows, 1.0)}, OPTIONS))
+    family = Family.of(table, [name for name in table.names if is_probe(name)], OPTIONS)
+    assert set(family.behind) == set(family.adjusted)
+    assert all(family.behind[pair] >= family.adjusted[pair] for pair in family.behind)
 
 
 def test_the_share_of_the_ceiling_has_the_interval_of_the_lead_over_chance() -> None:
@@ -133,34 +154,30 @@ def row(**fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("lead", "rivals", "fields", "n", "verdict"),
+    ("lead", "fields", "n", "verdict"),
     [
-        (0.1, [(0.1, 0.01), (0.2, 0.001)], {}, 20, "better"),
-        (0.1, [(0.1, 0.01), (0.2, 0.2)], {}, 20, "inconclusive, needs about 77 problems"),
-        (0.1, [(0.1, 0.01)], {"chance_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
-        (0.1, [(0.1, 0.01)], {"increment_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
-        (0.1, [(0.1, 0.01)], {"stratified_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
-        (0.1, [(0.1, 0.01)], {"stratified_p": None}, 20, "better"),
-        (-0.1, [(-0.1, 0.01), (0.2, 0.01)], {}, 20, "worse"),
-        (-0.1, [(-0.1, 0.4)], {}, 20, "inconclusive, needs about 77 problems"),
-        (0.1, [(0.1, 0.01)], {}, 4, "inconclusive, needs at least 5 problems"),
-        (0.0, [(0.0, 1.0)], {"deviation": 0.0}, 20, "no difference"),
-        (0.04, [(0.04, 0.01)], {}, 20, "inconclusive, needs about 77 problems"),
-        (0.1, [(0.1, 0.4)], {"needed": None}, 20, "inconclusive, needs over 100000 problems"),
+        (0.1, {}, 20, "better"),
+        (0.1, {"p": 0.2}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, {"chance_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, {"increment_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, {"stratified_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, {"stratified_p": None}, 20, "better"),
+        (-0.1, {"chance_p": 0.9}, 20, "worse"),
+        (-0.1, {"p": 0.4}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, {}, 4, "inconclusive, needs at least 5 problems"),
+        (0.0, {"deviation": 0.0, "p": 1.0}, 20, "no difference"),
+        (0.04, {}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, {"p": 0.4, "needed": None}, 20, "inconclusive, needs over 100000 problems"),
     ],
 )
-def test_verdicts_follow_the_rule(
-    lead: float, rivals: list[tuple[float, float]], fields: dict[str, Any], n: int, verdict: str
-) -> None:
-    assert (
-        claims.verdict_of(claims.Tested(n, lead, around(lead), None, rivals, row(**fields), OPTIONS))["verdict"]
-        == verdict
-    )
+def test_verdicts_follow_the_rule(lead: float, fields: dict[str, Any], n: int, verdict: str) -> None:
+    tested = claims.Tested(n, lead, around(lead), None, row(**fields), OPTIONS)
+    assert claims.verdict_of(tested)["verdict"] == verdict
 
 
 def test_an_interval_inside_the_margin_is_no_difference() -> None:
     narrow = t_interval(np.tile([0.001, -0.001], 20), level=0.9)
-    tested = claims.Tested(40, 0.0, None, narrow, [(0.0, 0.9)], row(), OPTIONS)
+    tested = claims.Tested(40, 0.0, None, narrow, row(p=0.9), OPTIONS)
     assert claims.verdict_of(tested)["verdict"] == "no difference"
 
 

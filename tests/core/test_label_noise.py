@@ -109,9 +109,11 @@ def test_a_problem_with_unknown_counts_does_not_lower_the_ceiling() -> None:
     rows, _ = campaign(0, 0.5, 0.2)
     first = rows["problem_id"] < 20
     half = rows.assign(**{name: rows[name].where(first | (rows.index % 60 > 0)) for name in COUNT_COLUMNS})
-    whole, alone, found = (noise_ceiling(one, draws=20, seed=0) for one in (rows, rows[first], half))
+    whole, alone, found = (
+        noise_ceiling(one, draws=20, seed=0) for one in (rows, rows.take(np.flatnonzero(first)), half)
+    )
     assert whole is not None
-    assert alone is not None
+    assert found is not None
     assert found == alone
     assert (whole.problems, found.problems) == (40, 20)
     known = support(half)

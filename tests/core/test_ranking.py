@@ -16,6 +16,7 @@ from ta_assets.core.ranking import (
     mixed_problems,
     problem_average_precision,
     random_average_precision,
+    random_orders,
 )
 
 
@@ -40,7 +41,8 @@ def test_tied_scores_get_the_mean_over_all_ways_to_break_ties(values: list[int],
     ]
     other = np.arange(len(values), dtype=float)
     both = problem_average_precision(labels, np.stack([scores, other]))
-    np.testing.assert_allclose(both, [np.mean(broken), average_precision_score(labels, other)], atol=1e-12)
+    assert both[0] == pytest.approx(np.mean(broken), abs=1e-12)
+    assert both[1] == pytest.approx(average_precision_score(labels, other), abs=1e-12)
 
 
 @given(st.integers(2, 60), st.integers(1, 60))
@@ -67,6 +69,15 @@ def test_chance_is_the_mean_over_all_orders(n: int, k: int) -> None:
     labels = np.array([1] * k + [0] * (n - k))
     every = [average_precision_score(labels, order) for order in permutations(range(n))]
     assert random_average_precision(labels) == pytest.approx(np.mean(every), abs=1e-12)
+
+
+def test_random_orders_have_the_mean_of_chance_and_leave_out_problems_of_one_class() -> None:
+    labels, problems = np.array([1, 0, 0, 0, 1, 0, 1, 1]), np.array([5, 5, 5, 5, 7, 7, 9, 9])
+    found = random_orders(labels, problems, 4000, seed=0)
+    expected = [random_average_precision(labels[problems == one]) for one in (5, 7)]
+    assert found.shape == (4000,)
+    assert found.mean() == pytest.approx(np.mean(expected), abs=4 * found.std() / np.sqrt(4000))
+    assert not random_orders(labels, np.arange(8), 3, seed=0).any()
 
 
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=6), st.integers(1, 4), st.integers(0, 1000))
