@@ -13,7 +13,9 @@ from ta_checks.verdict import Verdict
 LEVEL = 0.05
 
 
-def claims_survive_correction(rows: Iterable[Mapping[str, Any]], leads: Mapping[str, np.ndarray]) -> Verdict:
+def claims_survive_correction(
+    rows: Iterable[Mapping[str, Any]], leads: Mapping[str, np.ndarray], inflation: float
+) -> Verdict:
     """Fail when a probe's lead over its hardest rival is significant alone but not among all that were looked at.
 
     Such a probe is what gets published when only the best of many is reported.
@@ -21,13 +23,14 @@ def claims_survive_correction(rows: Iterable[Mapping[str, Any]], leads: Mapping[
     Args:
         rows: of a comparison; ``name``, ``kind``, ``p``, ``increment_p``, ``stratified_p`` and ``verdict`` are read.
         leads: probe -> [n_problems] its lead over its hardest rival, recomputed from the scores.
+        inflation: factor on the leads' standard errors (``intervals.nadeau_bengio``).
     """
     from ta_assets.core.intervals import one_sided_p
 
     probes = [row for row in rows if row["kind"] == "probe"]
     offenders, single = [], 0
     for row in probes:
-        alone = 2 * min(one_sided_p(leads[row["name"]]), 0.5)
+        alone = 2 * min(one_sided_p(leads[row["name"]], inflation=inflation), 0.5)
         single += alone <= LEVEL
         tests = [row[key] for key in ("p", "increment_p", "stratified_p") if row[key] is not None]
         corrected = max(tests, default=1.0)

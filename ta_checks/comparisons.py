@@ -38,7 +38,7 @@ def beats_order_baseline(evidence: Evidence) -> Verdict:
     """Every probe's lead over the untrained order, from the out-of-fold scores."""
     from ta_checks.beats_order_baseline import beats_order_baseline
 
-    return beats_order_baseline(_leads(evidence, dict.fromkeys(_probes(evidence), "order")))
+    return beats_order_baseline(_leads(evidence, dict.fromkeys(_probes(evidence), "order")), _inflation(evidence))
 
 
 def claims_survive_correction(evidence: Evidence) -> Verdict:
@@ -47,7 +47,7 @@ def claims_survive_correction(evidence: Evidence) -> Verdict:
 
     rows = evidence.value["rows"]
     rivals = {row["name"]: row["against"] for row in rows if row["kind"] == "probe"}
-    return claims_survive_correction(rows, _leads(evidence, rivals))
+    return claims_survive_correction(rows, _leads(evidence, rivals), _inflation(evidence))
 
 
 def _probes(evidence: Evidence) -> list[str]:
@@ -102,6 +102,14 @@ def _precision(labels: list[int], scores: list[float]) -> float:
             total += inside / length * (hits + 1 + others) / (above + place)
         above, hits = above + length, hits + inside
     return total / hits
+
+
+def _inflation(evidence: Evidence) -> float:
+    """Factor on the standard errors of leads: folds that are drawn again and again share their training problems."""
+    from ta_assets.core.intervals import nadeau_bengio
+
+    record = evidence.sources.store.load("cv_scores", evidence.partition).record
+    return nadeau_bengio(_mixed(evidence), record["fewest_train"]) if len(record["repeats"]) > 1 else 1.0
 
 
 def _leads(evidence: Evidence, rivals: dict[str, str]) -> dict[str, np.ndarray]:

@@ -96,31 +96,38 @@ def test_well_supported_anchors_are_fine_and_silent_data_is_skipped() -> None:
 
 
 def test_probes_no_better_than_the_order_are_found() -> None:
-    verdict = beats_order_baseline({"ridge": leads(0.0), "lda": leads(-0.2)})
+    verdict = beats_order_baseline({"ridge": leads(0.0), "lda": leads(-0.2)}, 1.0)
     assert verdict.status == "failed"
     assert len(verdict.offenders) == 2
 
 
 def test_one_probe_better_than_the_order_is_enough_and_few_problems_are_skipped() -> None:
-    assert beats_order_baseline({"ridge": leads(0.2), "lda": leads(-0.2)}).passed
-    assert beats_order_baseline({"ridge": leads(0.2, 4)}).status == "skipped"
-    assert beats_order_baseline({}).status == "skipped"
+    assert beats_order_baseline({"ridge": leads(0.2), "lda": leads(-0.2)}, 1.0).passed
+    assert beats_order_baseline({"ridge": leads(0.2, 4)}, 1.0).status == "skipped"
+    assert beats_order_baseline({}, 1.0).status == "skipped"
+    assert beats_order_baseline({"ridge": leads(0.07)}, 1.0).passed
+    assert beats_order_baseline({"ridge": leads(0.07)}, 3.0).status == "failed"
 
 
 def test_a_lead_that_only_a_single_test_finds_is_found() -> None:
-    verdict = claims_survive_correction([row(verdict="inconclusive", p=0.2)], {"ridge": leads(0.07)})
+    verdict = claims_survive_correction([row(verdict="inconclusive", p=0.2)], {"ridge": leads(0.07)}, 1.0)
     assert verdict.status == "failed"
     assert "corrected" in verdict.offenders[0]
 
 
+def test_a_single_test_of_drawn_folds_carries_their_factor() -> None:
+    undecided = [row(verdict="inconclusive", p=0.2)]
+    assert claims_survive_correction(undecided, {"ridge": leads(0.07)}, 3.0).passed
+
+
 def test_better_with_a_corrected_p_above_the_level_is_found() -> None:
-    assert claims_survive_correction([row(increment_p=0.4)], {"ridge": leads(0.0)}).status == "failed"
+    assert claims_survive_correction([row(increment_p=0.4)], {"ridge": leads(0.0)}, 1.0).status == "failed"
 
 
 def test_surviving_claims_and_no_claims_are_fine() -> None:
     baseline = row(name="order", kind="baseline", p=0.9)
-    assert claims_survive_correction([row(), baseline], {"ridge": leads(0.2)}).passed
-    assert claims_survive_correction([row(verdict="inconclusive", p=0.9)], {"ridge": leads(0.0)}).passed
+    assert claims_survive_correction([row(), baseline], {"ridge": leads(0.2)}, 1.0).passed
+    assert claims_survive_correction([row(verdict="inconclusive", p=0.9)], {"ridge": leads(0.0)}, 1.0).passed
 
 
 @given(st.integers(0, 10_000), st.booleans())
