@@ -156,7 +156,7 @@ def labels_of_nothing() -> list[Record]:
     Both schemes of folds: 12 problems are left out one by one, 44 in ten folds, five times.
     """
     records = []
-    for n_problems, sets in ((NULL_PROBLEMS, 400), (44, 80)):
+    for n_problems, sets in ((NULL_PROBLEMS, 400), (44, 60)):
         with ProcessPoolExecutor(WORKERS) as processes:
             found = list(processes.map(_nothing, [(seed, n_problems) for seed in range(sets)], chunksize=5))
         where = f"labels that nothing tells, {n_problems} problems"
