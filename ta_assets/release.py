@@ -99,7 +99,7 @@ def _release_job(partitions: Partitions, definitions: Callable[[], dg.Definition
     )
     def start(context: dg.OpExecutionContext, store: ArtifactStore) -> list[Outcome]:
         try:
-            runs.begin(context.instance, context.run_id, store.base, context.log.info)
+            runs.begin(context.instance, store.base, context.log.info)
             clear_abandoned(readme_path(partitions.studies.selected, store.base).parent, "*")
         except Exception as error:
             return [Outcome("start", "crashed", f"{type(error).__name__}: {error}")]

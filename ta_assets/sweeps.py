@@ -23,7 +23,6 @@ from ta_assets.studies import Studies
 from ta_assets.study import Study
 from ta_assets.sweep_plan import SweepCell, sweep_cells
 from ta_resources.capture import resolve_blocks
-from ta_resources.instance_storage import owner_tags
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
 from ta_resources.storage import Activations, ArtifactStore
@@ -52,7 +51,6 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
         cell = cell_of(studies, context.partition_key)
         study, corpus = cell.study, cell.study.settings[cell.setting].corpus
-        context.instance.add_run_tags(context.run.run_id, owner_tags())
         source = SweepSource(World(studies, rollouts, language_model), store, context.log.info)
         ids = source.problem_ids(cell)
         activations = source.vectors(cell, ids)
