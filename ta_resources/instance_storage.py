@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.schedules import SqliteScheduleStorage
@@ -37,6 +38,9 @@ HOST_TAG, PROCESS_TAG = "thought_anchors/host", "thought_anchors/process"
 LOCK = ".created.lock"
 UNWRITABLE = ("disk is full", "readonly database", "unable to open database file", "disk I/O error")
 """What SQLite says when it is the disk's fault."""
+
+STORAGES = ("run_storage", "event_storage", "schedule_storage")
+"""Those that Dagster opens, and would create, at once."""
 
 Storage = TypeVar("Storage")
 
@@ -180,6 +184,23 @@ def created_whole(config: Mapping[str, Any], make: Callable[[str], Storage]) -> 
     except OSError as error:
         raise cannot_write(folder, error) from error
     return make(str(folder))
+
+
+def existing_instance(home: Path) -> dg.DagsterInstance:
+    """The instance that a folder's ``dagster.yaml`` names, opened only if all its databases are there.
+
+    Raises:
+        InputError: there is no ``dagster.yaml``, or a storage's folder is not there.
+    """
+    if not (home / "dagster.yaml").is_file():
+        raise InputError(home, "dagster.yaml", None, "the folder in which the release ran")
+    ref = InstanceRef.from_dir(str(home))
+    for storage in STORAGES:
+        folder = getattr(ref, f"{storage}_data").config_dict.get("base_dir")
+        if folder is not None and not Path(folder).is_dir():
+            expected = "the instance of a release: run it first, or start this in the folder in which it ran"
+            raise InputError(Path(folder).resolve(), storage, None, expected)
+    return dg.DagsterInstance.from_ref(ref)
 
 
 @contextmanager
