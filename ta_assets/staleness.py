@@ -95,7 +95,7 @@ class Instance:
     @cached_method
     def _statuses(self, asset: str) -> Mapping[str, Any]:
         definition = self._graph.get(dg.AssetKey(asset)).partitions_def
-        keys = definition.get_partition_keys()
+        keys = definition.get_partition_keys(dynamic_partitions_store=self.dagster)
         return self.dagster.get_status_by_partition(dg.AssetKey(asset), keys, definition) or {}
 
     def last_failure(self, asset: str, partition: str) -> str | None:

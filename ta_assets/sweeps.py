@@ -4,7 +4,7 @@ Belongs here: the two assets, and the vectors that combinations share. Stays out
 (``sweep_plan``), scores (``core.sweep``), the job that drives them (``sweep_job``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -74,17 +74,26 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         from ta_assets.core.sweep import leaderboard
 
         study = studies.by_name[context.partition_key]
-        cells = sweep_cells(study)
-        done = [store.load("sweep_metrics", cell.key) for cell in cells if store.exists("sweep_metrics", cell.key)]
-        table = leaderboard(done)
+        keys = finished(study, store)
+        table = leaderboard([store.load("sweep_metrics", key) for key in keys])
         facts = {
-            "combinations": len(cells),
-            "finished": len(done),
+            "combinations": len(sweep_cells(study)),
+            "finished": len(keys),
             "table": dg.MetadataValue.md(plots.markdown_table(table)),
         }
-        return output(table, {"sweep": study.sweep, "finished": sorted(value["key"] for value in done)}, facts)
+        return output(table, leaderboard_made_from(study, keys), facts)
 
     return [sweep_metrics, sweep_leaderboard]
+
+
+def finished(study: Study, store: ArtifactStore) -> list[str]:
+    """Keys of the combinations of a study that are stored, in the order of the file."""
+    return [cell.key for cell in sweep_cells(study) if store.exists("sweep_metrics", cell.key)]
+
+
+def leaderboard_made_from(study: Study, keys: Iterable[str]) -> dict[str, Any]:
+    """What a ranking of these combinations is made from."""
+    return {"sweep": study.sweep, "finished": sorted(keys)}
 
 
 def cell_of(studies: Studies, key: str) -> SweepCell:
