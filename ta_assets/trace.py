@@ -25,14 +25,14 @@ from ta_assets.core.errors import InputError
 from ta_assets.partitions import Cell
 from ta_assets.provenance import CODE, MADE_FROM, World, code_sha256, fingerprint
 from ta_assets.readme import block_faults
-from ta_assets.release import VERDICT_ASSET, expected_made_from
+from ta_assets.release import expected_made_from
 from ta_assets.report_numbers import NUMBER
 from ta_assets.staleness import Instance, Materialization
 from ta_assets.studies import load_studies
 from ta_assets.sweep_plan import sweep_cells
 from ta_assets.sweeps import SweepSource, cell_of, finished, leaderboard_made_from
 from ta_assets.trace_targets import Target, resolve
-from ta_assets.verdicts import release_folder
+from ta_assets.verdicts import FILES, VERDICT_ASSET, release_folder
 from ta_checks.evidence import Sources
 from ta_resources.atomic import sha256_of
 from ta_resources.instance_storage import existing_instance
@@ -41,7 +41,6 @@ from ta_resources.rollouts import RolloutsResource
 from ta_resources.storage import ArtifactStore
 
 EXIT_UNVERIFIED, EXIT_BAD_INPUT = 1, 2
-FILES = "release_files"
 DESCRIPTION = (
     "Walk from TARGET to the data, code and configuration that made it, and verify every step. TARGET is a number as "
     "it is printed in the README's block of results (or, with --report, in another report), an artifact as "

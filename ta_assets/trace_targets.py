@@ -13,12 +13,11 @@ from pathlib import Path
 from ta_assets.core.errors import InputError, shown
 from ta_assets.partitions import partitions_of
 from ta_assets.readme import readme_path, stored_block
-from ta_assets.release import VERDICT_ASSET
 from ta_assets.report_numbers import NUMBER, Found, numbers_of
 from ta_assets.study import Study
 from ta_assets.sweep_job import ASSETS as SWEEP_ASSETS
 from ta_assets.sweeps import CELLS
-from ta_assets.verdicts import release_folder
+from ta_assets.verdicts import VERDICT_ASSET, release_folder
 from ta_checks import ASSETS
 from ta_checks.evidence import Sources
 
