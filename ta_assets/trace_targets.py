@@ -59,17 +59,16 @@ def resolve(sources: Sources, target: str, report: Path | None) -> Target:
     if not NUMBER.fullmatch(target):
         expected = "a number, asset[partition] or a file" if report is None else "a number, since a report is given"
         raise InputError("command line", "TARGET", target, expected)
-    block_of = sources.studies.selected if report is None else _study_of_readme(sources, report.resolve())
-    if report is None or block_of is not None:
-        study = block_of or sources.studies.selected
-        readme, what = readme_path(study, sources.store.base), "a number that is printed in its block of results"
-        found = [one for number, one in numbers_of(_block(study, sources), study, readme) if number == target]
+    place = report or readme_path(sources.studies.selected, sources.store.base)
+    study = _study_of_readme(sources, place.resolve())
+    if study is not None:
+        what = "a number that is printed in its block of results"
+        found = [one for number, one in numbers_of(_block(study, sources), study, place) if number == target]
     else:
-        study, readme, what = None, report, "a number that is printed there"
-        owner, text = _owner(sources, report.resolve()), _read(report)
-        found = [Found(line, report.name, owner) for line in text.splitlines() if target in NUMBER.findall(line)]
+        what, owner, text = "a number that is printed there", _owner(sources, place.resolve()), _read(place)
+        found = [Found(line, place.name, owner) for line in text.splitlines() if target in NUMBER.findall(line)]
     if not found:
-        raise InputError(readme, "number", target, what)
+        raise InputError(place, "number", target, what)
     return Target(target, tuple(dict.fromkeys(one.node for one in found)), tuple(found), study and study.name)
 
 
@@ -118,7 +117,7 @@ def _study_of_readme(sources: Sources, path: Path) -> Study | None:
     """The study whose block a file holds; the selected one, should it hold several."""
     studies = sources.studies
     for study in (studies.selected, *studies.studies):
-        if path == readme_path(study, sources.store.base):
+        if path == readme_path(study, sources.store.base).resolve():
             return study
     return None
 
