@@ -14,7 +14,6 @@ from ta_assets.extraction import CorpusExtraction, Plan, resolved_options
 from ta_assets.partitions import Partitions
 from ta_assets.problems import union
 from ta_assets.provenance import World, output
-from ta_resources.instance_storage import owner_tags
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
 from ta_resources.storage import Activations, ArtifactStore
@@ -61,8 +60,6 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         corpus = context.partition_key
         study = studies.by_corpus[corpus]
         made_from = World(studies, rollouts, language_model).made_from("activations", corpus)
-        # a killed process must not keep the pool's one slot for ever
-        context.instance.add_run_tags(context.run.run_id, owner_tags())
         with language_model.open(study.extraction_spec(corpus)) as extractor:
             resolved = resolved_options(made_from["extraction"], made_from["language_model"], extractor)
             extraction = CorpusExtraction.of(

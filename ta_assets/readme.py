@@ -1,5 +1,6 @@
 """The block of results in a README: between two marker lines, byte-identical while the results are."""
 
+import difflib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -149,6 +150,25 @@ def current_block(sources: Sources, name: str) -> str:
         *_origins(sources, study),
     ]
     return "\n".join(lines)
+
+
+def block_faults(sources: Sources, name: str) -> list[str]:
+    """Where the block in the file is not the one that artifacts and check results give now, line by line.
+
+    Raises:
+        InputError: an artifact that the block tells of is missing or damaged.
+    """
+    study, base = sources.studies.by_name[name], sources.store.base
+    path, stored = readme_path(study, base), stored_block(study, base)
+    if stored is None:
+        return [f"{path}: it has no block of results of study {name}"]
+    current = current_block(sources, name).strip("\n")
+    if stored == current:
+        return []
+    lines = difflib.unified_diff(stored.splitlines(), current.splitlines(), lineterm="", n=0)
+    said = {"-": "the artifacts do not give this line now", "+": "the artifacts give this line, which is not there"}
+    differ = [f"{path}: {said[line[0]]}: {line[1:]}" for line in list(lines)[2:] if line[0] in said]
+    return differ or [f"{path}: its lines do not end as readme_block ends them"]
 
 
 def _label_noise(setting: str, value: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from ta_assets.provenance import World
 from ta_assets.readme import block_made_from, current_block, readme_path
 from ta_assets.staleness import Instance
 from ta_assets.summaries import aggregate_made_from, left_out_cells
-from ta_assets.verdicts import VerdictConfig, broken_report, make_report, read_release, write_report
+from ta_assets.verdicts import VERDICT_ASSET, VerdictConfig, read_release
 from ta_checks import ASSETS, gate, invariants_of
 from ta_checks.evidence import Evidence, Sources
 from ta_checks.factory import PARAMETERS, evaluate
@@ -28,7 +28,6 @@ from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
 from ta_resources.storage import ArtifactStore
 
-VERDICT_ASSET = "release_verdict"
 IN_MEMORY = "in_memory"
 """Key of the IO manager of what the ops tell each other; Dagster's default one would pickle it."""
 PARTIAL = {
@@ -100,7 +99,7 @@ def _release_job(partitions: Partitions, definitions: Callable[[], dg.Definition
     )
     def start(context: dg.OpExecutionContext, store: ArtifactStore) -> list[Outcome]:
         try:
-            runs.begin(context.instance, context.run_id, store.base, context.log.info)
+            runs.begin(context.instance, store.base, context.log.info)
             clear_abandoned(readme_path(partitions.studies.selected, store.base).parent, "*")
         except Exception as error:
             return [Outcome("start", "crashed", f"{type(error).__name__}: {error}")]
@@ -111,8 +110,6 @@ def _release_job(partitions: Partitions, definitions: Callable[[], dg.Definition
         context: dg.OpExecutionContext,
         outcomes: list[Outcome],
         store: ArtifactStore,
-        rollouts: RolloutsResource,
-        language_model: LanguageModelResource,
     ) -> None:
         study = partitions.studies.selected.name
         _log_summary(context, outcomes)
@@ -121,17 +118,11 @@ def _release_job(partitions: Partitions, definitions: Callable[[], dg.Definition
             cells={o.cell: f"{o.what}: {o.why}" if o.why else o.what for o in outcomes},
         )
         result = runs.make(definitions(), context.instance, VERDICT_ASSET, study, config.model_dump())
+        instance = Instance(context.instance, definitions)
         if not runs.made(result, VERDICT_ASSET):
-            config.incidents.append(f"{VERDICT_ASSET}[{study}] failed in run {result.run_id}")
-            instance = Instance(context.instance, definitions)
-            sources = Sources(partitions.studies, store, rollouts, language_model, instance)
-            try:
-                report = make_report(sources, study, config)
-            except Exception as error:
-                context.log.exception("the verdict itself failed")
-                report = broken_report(study, config, error)
-            write_report(report, store.base)
-        decision, table = read_release(study, store.base)
+            why = instance.failure(result.run_id, VERDICT_ASSET)
+            raise dg.Failure(f"the verdict of study {study} was not written: {why}", allow_retries=False)
+        decision, table = read_release(instance, study, store.base)
         # at the very end: Dagster still has a page of events to print after a failing step
         atexit.register(print, table, flush=True)
         if decision != "OK":

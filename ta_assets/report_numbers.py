@@ -8,11 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from ta_assets.core.errors import InputError
 from ta_assets.study import Study
 
 NUMBER = re.compile(r"(?<![\w.])[+-]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?%?(?![\w])")
 """As printed: a sign, thousands with commas, an exponent or a percent sign may belong to it."""
+_ABOUT = re.compile(r"(?:- |Left out: )(\w+): ")
+"""How a line below a table begins that is about one setting or corpus."""
+_ROWS_OF = {("setting", "score"): "probe_comparison", ("setting", "probe"): "aggregate_metrics"}
+"""First two columns of a table -> the asset whose settings its rows are of."""
 
 
 @dataclass(frozen=True)
@@ -25,36 +31,87 @@ class Found:
     node: tuple[str, str]
 
 
-def numbers_of(block: str, study: Study) -> Iterator[tuple[str, Found]]:
+def numbers_of(block: str, study: Study, source: Path) -> Iterator[tuple[str, Found]]:
     """Every number of a block of results with what it is: (as printed, where and whose).
 
-    Tables belong to the artifact that their header tells; lines below them to the setting or corpus that they name.
+    Tables belong to the artifact that their header tells; lines below them to the setting or corpus that they name;
+    headings and the table of checks to the block itself.
+
+    Args:
+        block: the text between the study's markers.
+        study: whose block it is.
+        source: the file it stands in, for errors.
+
+    Raises:
+        InputError: a line is none that a block of this study can have: somebody edited it.
     """
     header: list[str] = []
     for line in block.splitlines():
-        if line.startswith("|"):
-            cells = [cell.strip().replace("\\", "") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-            if not header:
-                header = cells
-            elif not set(line) <= set("|-: "):
-                node, row = _row(header, cells, study)
-                for column, cell in zip(header, cells, strict=True):
-                    for number in NUMBER.findall(cell):
-                        yield number, Found(line, f"{row}: {column}", node)
+        if not line.startswith("|"):
+            header = []
+            node, what = _of_line(line, study, source)
+            yield from ((number, Found(line, what, node)) for number in NUMBER.findall(line))
             continue
-        header = []
-        name = re.match(r"- (\w+): ", line)
-        if name:
-            made_from = "data prefix" in line or "language model" in line
-            node = ("activations" if made_from else "probe_comparison", name[1])
-            for number in NUMBER.findall(line):
-                yield number, Found(line, name[1], node)
+        cells = _cells(line, source)
+        if not header:
+            header = [_name(cell) for cell in cells]
+            node, names = ("readme_block", study.name), ["heading of a table"] * len(header)
+            _asset_of(header, line, source)
+        elif set(line) <= set("|-: "):
+            continue
+        else:
+            node, row = _of_row(header, cells, (line, study, source))
+            names = [f"{row}: {column}" for column in header]
+        for what, cell in zip(names, cells, strict=True):
+            yield from ((number, Found(line, what, node)) for number in NUMBER.findall(cell))
 
 
-def _row(header: list[str], cells: list[str], study: Study) -> tuple[tuple[str, str], str]:
+def _of_line(line: str, study: Study, source: Path) -> tuple[tuple[str, str], str]:
+    """The artifact that a line outside the tables is of, and its name."""
+    about = _ABOUT.match(line)
+    if about is None:
+        return ("readme_block", study.name), "text of the block"
+    name = about[1]
+    if line.startswith("Left out: "):
+        asset, known = "aggregate_metrics", tuple(study.settings)
+    elif line.startswith((f"- {name}: data ", f"- {name}: no activations")):
+        asset, known = "activations", study.corpora
+    else:
+        asset, known = "probe_comparison", tuple(study.settings)
+    if name not in known:
+        raise InputError(source, "line", line, f"one about {', '.join(known)}")
+    return (asset, name), name
+
+
+def _of_row(header: list[str], cells: list[str], where: tuple[str, Study, Path]) -> tuple[tuple[str, str], str]:
     """The artifact that a row of a table is of, and its name."""
-    if header[0] == "check":
-        return ("readme_block", study.name), cells[0]
-    if header[1] == "score":
-        return ("probe_comparison", cells[0]), f"{cells[0]}, {cells[1]}"
-    return ("aggregate_metrics", cells[0]), f"{cells[0]}, {cells[1]}"
+    line, study, source = where
+    if len(cells) != len(header):
+        raise InputError(source, "table row", line, f"{len(header)} cells, as the heading has")
+    asset, first, second = _asset_of(header, line, source), _name(cells[0]), _name(cells[1])
+    if asset == "readme_block":
+        return (asset, study.name), first
+    if first not in study.settings:
+        raise InputError(source, "table row", line, f"a setting among {', '.join(study.settings)} in its first cell")
+    return (asset, first), f"{first}, {second}"
+
+
+def _asset_of(header: list[str], line: str, source: Path) -> str:
+    if header[:2] == ["check", "severity"]:
+        return "readme_block"
+    asset = _ROWS_OF.get((header[0], header[1])) if len(header) > 1 else None
+    if asset is None:
+        raise InputError(source, "table row", line, "the heading of a table of scores, of probes or of checks")
+    return asset
+
+
+def _cells(line: str, source: Path) -> list[str]:
+    before, *cells, after = re.split(r"(?<!\\)\|", line)
+    if before or after.strip() or not cells:
+        raise InputError(source, "table row", line, "cells between bars")
+    return cells
+
+
+def _name(cell: str) -> str:
+    """The text of a cell without the escapes of Markdown."""
+    return cell.strip().replace("\\", "")

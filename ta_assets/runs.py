@@ -13,7 +13,7 @@ from typing import IO, Any
 import dagster as dg
 
 from ta_resources.atomic import cannot_write, clear_abandoned
-from ta_resources.instance_storage import HOST_TAG, PROCESS_TAG, owner_tags
+from ta_resources.instance_storage import HOST_TAG, PROCESS_TAG
 from ta_resources.processes import is_dead
 
 LOCK = ".release.lock"
@@ -37,7 +37,7 @@ def make(
     return definitions.resolve_job_def(job_of(asset)).execute_in_process(
         instance=instance,
         raise_on_error=False,
-        tags={"dagster/partition": partition, **owner_tags()},
+        tags={"dagster/partition": partition},
         run_config={
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
             **({"ops": {asset: {"config": dict(config)}}} if config else {}),
@@ -55,19 +55,17 @@ def job_of(asset: str) -> str:
     return f"make_{asset}"
 
 
-def begin(instance: dg.DagsterInstance, run_id: str, folder: Path, log: Callable[[str], None]) -> None:
+def begin(instance: dg.DagsterInstance, folder: Path, log: Callable[[str], None]) -> None:
     """What a job that makes many cells does first: wait for its turn, then clean up after processes that died.
 
     Args:
         instance: where the job runs.
-        run_id: the job's own run.
         folder: of all artifacts.
         log: receives what was waited for, closed and removed.
 
     Raises:
         InputError: the folder may not be written.
     """
-    instance.add_run_tags(run_id, owner_tags())
     wait_for_turn(folder, log)
     close_dead(instance, log)
     for path in clear_abandoned(folder):

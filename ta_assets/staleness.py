@@ -5,7 +5,7 @@ Tried on Dagster 1.13.27; ``tests/assets/test_staleness.py`` characterizes what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -95,7 +95,7 @@ class Instance:
     @cached_method
     def _statuses(self, asset: str) -> Mapping[str, Any]:
         definition = self._graph.get(dg.AssetKey(asset)).partitions_def
-        keys = definition.get_partition_keys()
+        keys = definition.get_partition_keys(dynamic_partitions_store=self.dagster)
         return self.dagster.get_status_by_partition(dg.AssetKey(asset), keys, definition) or {}
 
     def last_failure(self, asset: str, partition: str) -> str | None:
@@ -105,24 +105,41 @@ class Instance:
         if status is None or status.value != "FAILED":
             return None
         planned = self.dagster.event_log_storage.get_latest_planned_materialization_info(key, partition)
-        return self._failure(planned.run_id, asset) if planned else "its run ended without saying why"
+        return self.failure(planned.run_id, asset) if planned else "its run ended without saying why"
+
+    def failure(self, run_id: str, asset: str) -> str:
+        """Why a run did not make an asset."""
+        for entry in self.dagster.all_logs(run_id, of_type=DagsterEventType.STEP_FAILURE):
+            event = entry.dagster_event
+            if event is not None and event.step_key == asset:
+                return _root_cause(event.step_failure_data.error)
+        return f"run {run_id} ended without saying why"
 
     @cached_method
     def materialization(self, asset: str, partition: str) -> Materialization | None:
         """The latest materialization of a partition."""
-        records = self.dagster.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[partition]), limit=1
-        ).records
-        if not records or records[0].asset_materialization is None:
-            return None
-        record, event = records[0], records[0].asset_materialization
-        return Materialization(
-            storage_id=record.storage_id,
-            run_id=record.event_log_entry.run_id,
-            timestamp=record.timestamp,
-            metadata={name: value.value for name, value in event.metadata.items()},
-            data_version=(event.tags or {}).get("dagster/data_version"),
-        )
+        return next(self.history(asset, partition), None)
+
+    def history(self, asset: str, partition: str) -> Iterator[Materialization]:
+        """Every materialization of a partition, the latest first; each is read when it is asked for."""
+        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[partition])
+        page = self.dagster.fetch_materializations(wanted, limit=1)
+        while page.records:
+            record, event = page.records[0], page.records[0].asset_materialization
+            if event is not None:
+                yield Materialization(
+                    storage_id=record.storage_id,
+                    run_id=record.event_log_entry.run_id,
+                    timestamp=record.timestamp,
+                    metadata={name: value.value for name, value in event.metadata.items()},
+                    data_version=(event.tags or {}).get("dagster/data_version"),
+                )
+            page = self.dagster.fetch_materializations(wanted, limit=1, cursor=page.cursor)
+
+    def succeeded(self, run_id: str) -> bool:
+        """Whether a run came to its end; one that was killed, failed or is still at work did not."""
+        run = self.dagster.get_run_by_id(run_id)
+        return run is not None and run.status == dg.DagsterRunStatus.SUCCESS
 
     @cached_method
     def check(self, asset: str, name: str, partition: str) -> CheckState | None:
@@ -180,13 +197,6 @@ class Instance:
             event_specific_data=evaluation,
         )
         self.dagster.report_dagster_event(event, run_id=context.run_id)
-
-    def _failure(self, run_id: str, asset: str) -> str:
-        for entry in self.dagster.all_logs(run_id, of_type=DagsterEventType.STEP_FAILURE):
-            event = entry.dagster_event
-            if event is not None and event.step_key == asset:
-                return _root_cause(event.step_failure_data.error)
-        return f"run {run_id} ended without saying why"
 
 
 def _root_cause(error: Any) -> str:

@@ -37,7 +37,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
         cells = sweep_cells(study)
         if not cells:
             raise dg.Failure(f"study {study.name} has no section sweep: {study.path}", allow_retries=False)
-        runs.begin(context.instance, context.run_id, store.base, context.log.info)
+        runs.begin(context.instance, store.base, context.log.info)
         context.instance.add_dynamic_partitions(str(CELLS.name), [cell.key for cell in cells])
         world = World(studies, rollouts, language_model)
         for setting in study.settings:

@@ -4,7 +4,7 @@ Belongs here: the two assets, and the vectors that combinations share. Stays out
 (``sweep_plan``), scores (``core.sweep``), the job that drives them (``sweep_job``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -23,7 +23,6 @@ from ta_assets.studies import Studies
 from ta_assets.study import Study
 from ta_assets.sweep_plan import SweepCell, sweep_cells
 from ta_resources.capture import resolve_blocks
-from ta_resources.instance_storage import owner_tags
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource
 from ta_resources.storage import Activations, ArtifactStore
@@ -52,7 +51,6 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
         cell = cell_of(studies, context.partition_key)
         study, corpus = cell.study, cell.study.settings[cell.setting].corpus
-        context.instance.add_run_tags(context.run.run_id, owner_tags())
         source = SweepSource(World(studies, rollouts, language_model), store, context.log.info)
         ids = source.problem_ids(cell)
         activations = source.vectors(cell, ids)
@@ -76,17 +74,26 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         from ta_assets.core.sweep import leaderboard
 
         study = studies.by_name[context.partition_key]
-        cells = sweep_cells(study)
-        done = [store.load("sweep_metrics", cell.key) for cell in cells if store.exists("sweep_metrics", cell.key)]
-        table = leaderboard(done)
+        keys = finished(study, store)
+        table = leaderboard([store.load("sweep_metrics", key) for key in keys])
         facts = {
-            "combinations": len(cells),
-            "finished": len(done),
+            "combinations": len(sweep_cells(study)),
+            "finished": len(keys),
             "table": dg.MetadataValue.md(plots.markdown_table(table)),
         }
-        return output(table, {"sweep": study.sweep, "finished": sorted(value["key"] for value in done)}, facts)
+        return output(table, leaderboard_made_from(study, keys), facts)
 
     return [sweep_metrics, sweep_leaderboard]
+
+
+def finished(study: Study, store: ArtifactStore) -> list[str]:
+    """Keys of the combinations of a study that are stored, in the order of the file."""
+    return [cell.key for cell in sweep_cells(study) if store.exists("sweep_metrics", cell.key)]
+
+
+def leaderboard_made_from(study: Study, keys: Iterable[str]) -> dict[str, Any]:
+    """What a ranking of these combinations is made from."""
+    return {"sweep": study.sweep, "finished": sorted(keys)}
 
 
 def cell_of(studies: Studies, key: str) -> SweepCell:

@@ -1,10 +1,11 @@
 """From a number or a file back to data, code and configuration: ``python -m ta_assets.trace --help``.
 
-Belongs here: finding the artifact of a target, walking to what that was made from, verifying every step, printing it.
-Stays out: whose a number is (``report_numbers``), what an artifact is made from (``provenance``), staleness itself
-(``staleness``).
+Belongs here: walking from an artifact to what it was made from, verifying every step, printing it. Stays out: what a
+target means (``trace_targets``), what an artifact is made from (``provenance``), staleness itself (``staleness``).
 
-Run it where ``release`` ran: it reads ``dagster.yaml``, the artifacts and the study, and changes nothing.
+Run it where ``release`` ran. It changes no artifact, no report and no record of a run, and makes no instance. Not
+everything on the disk stays as it is: Dagster locks its databases and keeps its cache of statuses in them, and for
+data or a model on the Hub the commit that a revision means is asked for, and kept, as a release does.
 """
 
 from __future__ import annotations
@@ -12,44 +13,58 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ta_assets.core.errors import InputError
-from ta_assets.partitions import Cell, partitions_of
-from ta_assets.provenance import CODE, MADE_FROM, code_sha256, fingerprint
-from ta_assets.report_numbers import NUMBER, Found, numbers_of
+from ta_assets.partitions import Cell
+from ta_assets.provenance import CODE, MADE_FROM, World, code_sha256, fingerprint
+from ta_assets.readme import block_faults
+from ta_assets.release import expected_made_from
+from ta_assets.report_numbers import NUMBER
+from ta_assets.staleness import Instance, Materialization
+from ta_assets.studies import load_studies
+from ta_assets.sweep_plan import sweep_cells
+from ta_assets.sweeps import SweepSource, cell_of, finished, leaderboard_made_from
+from ta_assets.trace_targets import Target, resolve
+from ta_assets.verdicts import FILES, VERDICT_ASSET, release_folder
 from ta_checks.evidence import Sources
+from ta_resources.atomic import sha256_of
+from ta_resources.instance_storage import existing_instance
+from ta_resources.language_model import LanguageModelResource
+from ta_resources.rollouts import RolloutsResource
+from ta_resources.storage import ArtifactStore
 
 EXIT_UNVERIFIED, EXIT_BAD_INPUT = 1, 2
-NODE = re.compile(r"(?P<asset>[a-z_]+)\[(?P<partition>[^\]]+)\]")
 DESCRIPTION = (
     "Walk from TARGET to the data, code and configuration that made it, and verify every step. TARGET is a number as "
     "it is printed in the README's block of results (or, with --report, in another report), an artifact as "
     "'asset[partition]', or a file below the artifacts. Exit code 0: all verified; 1: something is not what was "
-    "recorded; 2: there is no such target."
+    "recorded; 2: there is no such target, or no release that it could be of."
 )
+Node = tuple[str, str]
+"""An artifact: (asset, partition)."""
 
 
 @dataclass
 class Step:
     """One artifact on the way, with what is recorded of it and what of that holds."""
 
-    asset: str
-    partition: str
+    node: Node
     record: dict[str, Any]
+    """Empty when it was never made."""
     faults: list[str]
-    parents: list[tuple[str, str]] = field(default_factory=list)
+    parents: list[Node]
 
     @property
     def name(self) -> str:
         """As the target is written."""
-        return f"{self.asset}[{self.partition}]"
+        return _name(self.node)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,53 +79,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args([*(one for one in given if one not in signed), *(["--", *signed] if signed else [])])
     try:
         sources = _sources()
-        found, roots = _resolve(sources, options.target, options.report)
-        faults = _reports_that_differ(sources, found, options.report)
-        steps = walk(sources, roots)
+        target = resolve(sources, options.target, options.report)
     except InputError as fault:
         print(fault, file=sys.stderr)
         return EXIT_BAD_INPUT
-    unverified = [*faults, *(f"{step.name}: {fault}" for step in steps for fault in step.faults)]
+    steps, faults = trace(sources, target)
     if options.json:
-        answer = {
-            "target": options.target,
-            "found": [
-                {"line": one.line, "what": one.what, "artifact": f"{one.node[0]}[{one.node[1]}]"} for one in found
-            ],
-            "steps": [
-                {
-                    "artifact": step.name,
-                    **step.record,
-                    "faults": step.faults,
-                    "made_from_artifacts": _names(step.parents),
-                }
-                for step in steps
-            ],
-            "faults": unverified,
-        }
-        print(json.dumps(answer, indent=1, allow_nan=False))
+        print(json.dumps(_json(target, steps, faults), indent=1, allow_nan=False))
     else:
-        print("\n".join(_text(options.target, found, roots, steps, unverified)))
-    return EXIT_UNVERIFIED if unverified else 0
+        print("\n".join(_text(target, steps, faults)))
+    return EXIT_UNVERIFIED if faults else 0
 
 
-def walk(sources: Sources, roots: Sequence[tuple[str, str]]) -> list[Step]:
-    """The artifacts that lead to ``roots``, each once, every one after what it was made from."""
-    seen: set[tuple[str, str]] = set()
+def trace(sources: Sources, target: Target) -> tuple[list[Step], list[str]]:
+    """Walk from a target to where it comes from.
+
+    Returns:
+        The artifacts that lead to it, each once, every one after what it was made from; and everything that is not
+        what was recorded: empty when all is verified.
+    """
+    view, faults = _View(sources), []
+    study = target.block_of
+    if study is not None and ("readme_block", study) not in target.roots:
+        # a number of the README is only worth as much as the whole block
+        faults = _tried(lambda: block_faults(sources, study))
+    seen: set[Node] = set()
     steps: list[Step] = []
 
-    def visit(node: tuple[str, str]) -> None:
+    def visit(node: Node) -> None:
         if node in seen:
             return
         seen.add(node)
-        step = _step(sources, *node)
+        step = view.step(*node)
         for parent in step.parents:
             visit(parent)
         steps.append(step)
 
-    for root in roots:
+    for root in target.roots:
         visit(root)
-    return steps
+    return steps, [*faults, *(f"{step.name}: {fault}" for step in steps for fault in step.faults)]
 
 
 def _signed(argument: str) -> bool:
@@ -118,182 +125,163 @@ def _signed(argument: str) -> bool:
 
 
 def _sources() -> Sources:
-    import dagster as dg
+    instance = existing_instance(Path(os.environ.get("DAGSTER_HOME") or ".").resolve())
+    studies = load_studies()
+    from ta_assets.definitions import defs  # reads the studies when imported, whose faults have been named by now
 
-    from ta_assets.definitions import defs
-    from ta_assets.staleness import Instance
-    from ta_assets.studies import load_studies
-    from ta_resources.language_model import LanguageModelResource
-    from ta_resources.rollouts import RolloutsResource
-    from ta_resources.storage import ArtifactStore
-
-    home = Path(os.environ.get("DAGSTER_HOME") or ".").resolve()
-    if not (home / "dagster.yaml").is_file():
-        raise InputError(home, "dagster.yaml", None, "the folder in which the release ran")
-    instance = Instance(dg.DagsterInstance.from_config(str(home)), lambda: defs)
-    return Sources(load_studies(), ArtifactStore(), RolloutsResource(), LanguageModelResource(), instance)
+    store = ArtifactStore(recovers=False)
+    return Sources(studies, store, RolloutsResource(), LanguageModelResource(), Instance(instance, lambda: defs))
 
 
-def _resolve(sources: Sources, target: str, report: Path | None) -> tuple[list[Found], list[tuple[str, str]]]:
-    """Where the target stands, and the artifacts to begin at."""
-    node = NODE.fullmatch(target)
-    if node:
-        return [], [_known(sources, node["asset"], node["partition"], target)]
-    if Path(target).is_file():
-        return [], [_owner(sources, Path(target).resolve())]
-    if not NUMBER.fullmatch(target):
-        raise InputError("command line", "TARGET", target, "a number, asset[partition] or a file")
-    if report is not None:
-        text = _read(report)
-        lines = [line for line in text.splitlines() if target in NUMBER.findall(line)]
-        owner = _owner(sources, report.resolve())
-        found = [Found(line, report.name, owner) for line in lines]
-    else:
-        study = sources.studies.selected
-        found = [one for number, one in numbers_of(_block(sources), study) if number == target]
-    if not found:
-        raise InputError(report or _readme(sources), "number", target, "a number that is printed there")
-    return found, list(dict.fromkeys(one.node for one in found))
+@dataclass(frozen=True)
+class _View:
+    """What a walk looks at."""
+
+    sources: Sources
+
+    def step(self, asset: str, partition: str) -> Step:
+        """One artifact, verified; what cannot be verified is a fault of it."""
+        instance = self.sources.instance
+        made = instance.materialization(asset, partition)
+        if made is None:
+            return Step((asset, partition), {}, ["it was never made"], self._parents(asset, partition, {}))
+        made_from = dict(made.metadata.get(MADE_FROM) or {})
+        record = {
+            "made": datetime.fromtimestamp(made.timestamp, UTC).isoformat(timespec="seconds"),
+            "run": made.run_id,
+            "data_version": made.data_version,
+            "code_version": instance.code_version(asset),
+            "code_sha256": made.metadata.get(CODE),
+            "made_from": made_from,
+            "files": self._recorded_files(partition, made),
+        }
+        parents = self._parents(asset, partition, made_from)
+        faults = _tried(lambda: self._changed_files(asset, partition, record["files"]))
+        faults = faults or _tried(lambda: self._changed_content(asset, partition, made))
+        faults += _tried(lambda: self._stale(asset, partition, made, parents))
+        if record["code_sha256"] != code_sha256():
+            faults.append(f"code: sha256 is now {code_sha256()}, recorded {record['code_sha256']}")
+        if asset == "readme_block":
+            faults += _tried(lambda: block_faults(self.sources, partition))
+        return Step((asset, partition), record, faults, parents)
+
+    def _recorded_files(self, partition: str, made: Materialization) -> dict[str, str]:
+        place = release_folder(partition, self.sources.store.base).relative_to(self.sources.store.base)
+        left_behind = (made.metadata.get(FILES) or {}).items()
+        return {**(made.metadata.get("files") or {}), **{(place / name).as_posix(): one for name, one in left_behind}}
+
+    def _changed_files(self, asset: str, partition: str, recorded: Mapping[str, str]) -> list[str]:
+        store = self.sources.store
+        present, folder = store.hashes(asset, partition), release_folder(partition, store.base)
+        if asset == VERDICT_ASSET and folder.is_dir():
+            present |= {path.relative_to(store.base).as_posix(): sha256_of(path) for path in folder.iterdir()}
+        return [
+            *(
+                f"{name}: sha256 is {present.get(name)}, recorded {expected}"
+                for name, expected in sorted(recorded.items())
+                if present.get(name) != expected
+            ),
+            *(f"{name}: not among the recorded files" for name in sorted({*present} - {*recorded})),
+        ]
+
+    def _changed_content(self, asset: str, partition: str, made: Materialization) -> list[str]:
+        same = fingerprint(self.sources.store.load(asset, partition)) == made.data_version
+        return [] if same else [f"content: its fingerprint is not the recorded data version {made.data_version}"]
+
+    def _stale(self, asset: str, partition: str, made: Materialization, parents: Sequence[Node]) -> list[str]:
+        instance = self.sources.instance
+        stale = instance.work(asset, partition, self._made_from_now(asset, partition))
+        if stale is None and asset == "sweep_leaderboard":  # its combinations are no parents of it in the graph
+            found = [(parent, instance.materialization(*parent)) for parent in parents]
+            again = [_name(parent) for parent, one in found if one is None or one.storage_id > made.storage_id]
+            stale = f"made again since: {', '.join(again)}" if again else None
+        return [f"made from something else than there is now: {stale}"] if stale else []
+
+    def _made_from_now(self, asset: str, partition: str) -> dict[str, Any]:
+        sources = self.sources
+        if asset == "sweep_metrics":
+            return self._sweep.made_from(self._sweep_cells.get(partition) or cell_of(sources.studies, partition))
+        if asset == "sweep_leaderboard":
+            study = sources.studies.by_name[partition]
+            return leaderboard_made_from(study, finished(study, sources.store))
+        return expected_made_from(sources, asset, partition)
+
+    def _parents(self, asset: str, partition: str, made_from: Mapping[str, Any]) -> list[Node]:
+        """What an artifact is made from: by the graph, and what assets read through the store."""
+        studies = self.sources.studies
+        if asset == "sweep_leaderboard":
+            return [("sweep_metrics", key) for key in made_from.get("finished") or []]
+        if asset == "sweep_metrics":
+            setting = partition.rpartition("|")[2]
+            return [("problem_ids", setting)] if setting in studies.by_setting else []
+        parents = self.sources.instance.parents(asset, partition)
+        if asset == "probe_metrics":  # its corpus, by way of the seed-free scores
+            setting = Cell.from_key(partition).setting
+            corpus = studies.by_setting[setting].settings[setting].corpus
+            parents = [*parents, ("sentences", corpus), ("activations", corpus)]
+        if asset == "readme_block":  # it counts the checks of every asset; these alone lead to nothing else of it
+            parents = [*parents, *(("deferral_plan", setting) for setting in studies.by_name[partition].settings)]
+        return sorted(set(parents))
+
+    @cached_property
+    def _sweep(self) -> SweepSource:
+        sources = self.sources
+        world = World(sources.studies, sources.rollouts, sources.language_model)
+        return SweepSource(world, sources.store, lambda _: None)
+
+    @cached_property
+    def _sweep_cells(self) -> dict[str, Any]:
+        return {cell.key: cell for study in self.sources.studies.studies for cell in sweep_cells(study)}
 
 
-def _known(sources: Sources, asset: str, partition: str, target: str) -> tuple[str, str]:
-    from ta_checks import ASSETS
-
-    if asset not in ASSETS:
-        raise InputError("command line", "TARGET", target, f"an asset among {', '.join(ASSETS)}")
-    partitions = [one for study in sources.studies.studies for one in partitions_of(asset, study)]
-    if partition not in partitions:
-        raise InputError("command line", "TARGET", target, f"a partition among {', '.join(partitions)}")
-    return asset, partition
-
-
-def _owner(sources: Sources, path: Path) -> tuple[str, str]:
-    """The artifact that a file belongs to."""
-    from ta_checks import ASSETS
-
-    base, study = sources.store.base, sources.studies.selected
-    if path == _readme(sources):
-        return "readme_block", study.name
-    inside = path.relative_to(base).as_posix() if path.is_relative_to(base) else None
-    if inside is None:
-        raise InputError(path, "place", str(path), f"a file below {base}, or {_readme(sources)}")
-    for asset in ASSETS:
-        for partition in (one for other in sources.studies.studies for one in partitions_of(asset, other)):
-            if path.is_relative_to(sources.store.folder(asset, partition)):
-                return asset, partition
-            if asset == "activations" and inside in _shards(sources, partition):
-                return asset, partition
-    raise InputError(path, "artifact", inside, "a file of an asset; releases, folds and sweeps have none")
-
-
-def _shards(sources: Sources, corpus: str) -> set[str]:
-    store = sources.store
-    if not store.exists("activations", corpus):
-        return set()
-    return {shard.file for shard in store.load("activations", corpus).files()}
-
-
-def _step(sources: Sources, asset: str, partition: str) -> Step:
-    from ta_assets.release import expected_made_from
-
-    instance = sources.instance
-    made = instance.materialization(asset, partition)
-    if made is None:
-        raise InputError(f"{asset}[{partition}]", "materialization", None, "one; run the release first")
-    recorded = made.metadata.get("files") or {}
-    present = sources.store.hashes(asset, partition)
-    faults = [
-        f"{name}: sha256 is {present.get(name)}, recorded {expected}"
-        for name, expected in sorted(recorded.items())
-        if present.get(name) != expected
-    ]
-    faults += [f"{name}: not among the recorded files" for name in sorted({*present} - {*recorded})]
-    if not faults and fingerprint(sources.store.load(asset, partition)) != made.data_version:
-        faults.append(f"content: its fingerprint is not the recorded data version {made.data_version}")
-    stale = instance.work(asset, partition, expected_made_from(sources, asset, partition))
-    faults += [f"made from something else than there is now: {stale}"] if stale else []
-    code = made.metadata.get(CODE)
-    faults += [f"code: sha256 is now {code_sha256()}, recorded {code}"] if code != code_sha256() else []
-    record = {
-        "made": datetime.fromtimestamp(made.timestamp, UTC).isoformat(timespec="seconds"),
-        "run": made.run_id,
-        "data_version": made.data_version,
-        "code_version": instance.code_version(asset),
-        "code_sha256": code,
-        "made_from": dict(made.metadata.get(MADE_FROM) or {}),
-        "files": dict(recorded),
-    }
-    parents = instance.parents(asset, partition)
-    if asset == "probe_metrics":  # it reads its corpus through the store, by way of the seed-free scores
-        study = sources.studies.by_setting[Cell.from_key(partition).setting]
-        corpus = study.settings[Cell.from_key(partition).setting].corpus
-        parents = sorted({*parents, ("sentences", corpus), ("activations", corpus)})
-    return Step(asset, partition, record, faults, parents)
-
-
-def _reports_that_differ(sources: Sources, found: Sequence[Found], report: Path | None) -> list[str]:
-    """A number of the README is only worth as much as the whole block: it must be what the artifacts give now."""
-    from ta_assets.readme import current_block
-
-    if not found or report is not None:
-        return []
-    current = current_block(sources, sources.studies.selected.name)
-    if _block(sources) == current.strip("\n"):
-        return []
-    lines = set(current.splitlines())
-    return [
-        f"{_readme(sources)}: the artifacts do not give this line now: {one.line}"
-        for one in found
-        if one.line not in lines
-    ]
-
-
-def _readme(sources: Sources) -> Path:
-    from ta_assets.readme import readme_path
-
-    return readme_path(sources.studies.selected, sources.store.base)
-
-
-def _block(sources: Sources) -> str:
-    from ta_assets.readme import stored_block
-
-    block = stored_block(sources.studies.selected, sources.store.base)
-    if block is None:
-        raise InputError(_readme(sources), "block of results", None, "one; run the release first")
-    return block
-
-
-def _read(path: Path) -> str:
+def _tried(verify: Callable[[], list[str]]) -> list[str]:
+    """The faults that a verification finds, or why it could not be made."""
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, "file", type(error).__name__, f"a readable UTF-8 file ({error})") from None
+        return verify()
+    except InputError as error:
+        return [str(error)]
+    except Exception as error:  # what was tampered with may fail anywhere
+        return [f"cannot be verified: {type(error).__name__}: {error}"]
 
 
-def _names(nodes: Sequence[tuple[str, str]]) -> list[str]:
-    return [f"{asset}[{partition}]" for asset, partition in nodes]
+def _name(node: Node) -> str:
+    return f"{node[0]}[{node[1]}]"
 
 
-def _text(
-    target: str, found: Sequence[Found], roots: Sequence[tuple[str, str]], steps: Sequence[Step], faults: Sequence[str]
-) -> list[str]:
-    lines = [f"{target} is {one.what}, of {one.node[0]}[{one.node[1]}]" for one in found]
-    lines += [] if found else [f"{target} is of {name}" for name in _names(roots)]
+def _json(target: Target, steps: Sequence[Step], faults: Sequence[str]) -> dict[str, Any]:
+    return {
+        "target": target.text,
+        "found": [{"line": one.line, "what": one.what, "artifact": _name(one.node)} for one in target.found],
+        "steps": [
+            {
+                "artifact": step.name,
+                **step.record,
+                "faults": step.faults,
+                "made_from_artifacts": [_name(parent) for parent in step.parents],
+            }
+            for step in steps
+        ],
+        "faults": list(faults),
+    }
+
+
+def _text(target: Target, steps: Sequence[Step], faults: Sequence[str]) -> list[str]:
+    lines = [f"{target.text} is {one.what}, of {_name(one.node)}" for one in target.found]
+    lines += [] if target.found else [f"{target.text} is of {_name(root)}" for root in target.roots]
     for step in steps:
         record = step.record
-        lines += [
-            "",
-            f"{step.name}  {'verified' if not step.faults else 'NOT VERIFIED'}",
-            f"  made {record['made']} in run {record['run']}",
-            f"  from {', '.join(_names(step.parents)) or 'no other artifact'}",
-            f"  data version {record['data_version']}",
-            f"  code version {record['code_version']}, code sha256 {record['code_sha256']}",
-            *(f"  {name} = {value}" for name, value in _flat(record["made_from"])),
-            *(f"  file {name} sha256 {value}" for name, value in sorted(record["files"].items())),
-            *(f"  FAULT {fault}" for fault in step.faults),
-        ]
-    lines += ["", f"{len(steps)} artifacts, {len(faults)} faults", *(f"  {fault}" for fault in faults)]
-    return lines
+        lines += ["", f"{step.name}  {'verified' if not step.faults else 'NOT VERIFIED'}"]
+        if record:
+            lines += [
+                f"  made {record['made']} in run {record['run']}",
+                f"  from {', '.join(map(_name, step.parents)) or 'no other artifact'}",
+                f"  data version {record['data_version']}",
+                f"  code version {record['code_version']}, code sha256 {record['code_sha256']}",
+                *(f"  {name} = {value}" for name, value in _flat(record["made_from"])),
+                *(f"  file {name} sha256 {value}" for name, value in sorted(record["files"].items())),
+            ]
+        lines += [f"  FAULT {fault}" for fault in step.faults]
+    return [*lines, "", f"{len(steps)} artifacts, {len(faults)} faults", *(f"  {fault}" for fault in faults)]
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

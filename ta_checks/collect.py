@@ -16,6 +16,10 @@ from ta_checks.verdict import Verdict
 FIELDS = tuple(field.name for field in dataclasses.fields(Verdict))
 MADE = "made"
 """The check that a cell exists and that its last attempt succeeded."""
+MADE_DESCRIPTION = (
+    "The cell does not exist, or the last attempt to make it failed and what is stored is of an earlier one; nothing "
+    "new was built on it. The message says why, or names what it waits for: mend that first and release again."
+)
 
 
 def collect_rows(
@@ -48,12 +52,16 @@ def made_row(instance: Instance, asset: str, partition: str, reason: str) -> Che
         verdict = Verdict.skipped(reason)
     else:
         verdict = Verdict.judge("made", "==", "made", unit="run", n=1, message="")
-    return CheckRow(MADE, asset, partition, "ERROR", verdict)
+    return CheckRow(MADE, asset, partition, "ERROR", verdict, MADE_DESCRIPTION)
 
 
 def _row(invariant: Invariant, partition: str, instance: Instance) -> CheckRow:
     state = instance.check(invariant.asset, invariant.name, partition)
-    return CheckRow(invariant.name, invariant.asset, partition, invariant.severity, _verdict(state))
+    verdict = _verdict(state)
+    means = invariant.description
+    if verdict.status in {"errored", "skipped"}:
+        means = f"Nothing is known here. If it had failed: {means}"
+    return CheckRow(invariant.name, invariant.asset, partition, invariant.severity, verdict, means)
 
 
 def _verdict(state: CheckState | None) -> Verdict:

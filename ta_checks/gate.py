@@ -1,4 +1,4 @@
-"""Whether a cell may be built upon: it was made, and every blocking check of it was evaluated and passed.
+"""Whether a cell may be built upon: it was made, and every blocking check of it was evaluated since and passed.
 
 Dagster's own blocking holds inside one run only; a release is many runs.
 """
@@ -19,6 +19,8 @@ def closed(instance: Instance, asset: str, partition: str) -> str | None:
         state = instance.check(asset, invariant.name, partition)
         if state is None or not state.finished:
             return f"{invariant.name} of {asset}[{partition}] was not evaluated"
+        if not state.is_current:
+            return f"{invariant.name} of {asset}[{partition}] was not evaluated since the cell was made again"
         if not state.passed:
             return f"{invariant.name} of {asset}[{partition}] did not pass"
     return None

@@ -33,6 +33,8 @@ class CheckRow:
     severity: str
     """ERROR, which keeps a release from being OK, or WARN, which does not."""
     verdict: Verdict
+    description: str = ""
+    """What it means that it did not pass, and what to do; shown to people then, and no part of the JSON."""
 
     def __post_init__(self) -> None:
         if self.severity not in SEVERITIES:

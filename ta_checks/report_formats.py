@@ -24,19 +24,13 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def markdown(report: ReleaseReport) -> str:
     """Render the summary, every check (red first), what happened to the cells, and the environment."""
     headers = ("status", "severity", "check", "cell", "observed", "required", "n", "message", "offenders")
-    checks = [
-        (
-            row.status,
-            row.severity,
-            row.name,
-            row.cell,
-            *_bound(row),
-            row.verdict.n,
-            row.verdict.message,
-            "; ".join(_offenders(row)),
-        )
-        for row in report.red_first
-    ]
+    checks: list[tuple[Any, ...]] = []
+    for row, meaning in _explained(report):
+        offenders = "; ".join(_offenders(row))
+        bound = (*_bound(row), row.verdict.n)
+        checks.append((row.status, row.severity, row.name, row.cell, *bound, row.verdict.message, offenders))
+        if meaning:
+            checks.append(("", "", "", "", "", "", "", meaning, ""))
     parts = [
         f"# {escape(report.study)}: {escape(report.summary)}\n",
         table(headers, checks) if checks else "No check was evaluated.\n",
@@ -82,17 +76,32 @@ def text(report: ReleaseReport) -> str:
     headers = ("status", "check", "cell", "observed", "required", "message")
     lines: list[tuple[str, ...]] = [headers]
     in_full: list[str] = []
-    for row in report.red_first:
+    meanings: dict[int, str] = {}
+    for row, meaning in _explained(report):
         message = "" if row.verdict.passed else _printable(row.verdict.message)
         if len(message) > MAX_TERMINAL_MESSAGE:
             in_full.append(_printable(f"{row.name} of {row.cell}: ") + message)
             message = message[: MAX_TERMINAL_MESSAGE - 1] + "…"
         lines.append((row.status.upper(), *map(_printable, (row.name, row.cell, *_bound(row))), message))
+        if meaning:
+            meanings[len(lines)] = f"    {_printable(meaning)}"
     widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
     lines.insert(1, tuple("-" * width for width in widths))
-    made = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    made: list[str] = []
+    for number, line in enumerate(lines):
+        made.append("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        made += [meanings[number]] if number in meanings else []
     below = ["", *in_full] if in_full else []
     return "\n".join([*made, *below, "", _printable(f"{report.study}: {report.summary}")]) + "\n"
+
+
+def _explained(report: ReleaseReport) -> Iterator[tuple[CheckRow, str]]:
+    """Every row, the red ones first, and what it means that it did not pass: once, under the first that says so."""
+    said = {""}
+    for row in report.red_first:
+        meaning = "" if row.verdict.passed else row.description
+        yield row, "" if meaning in said else meaning
+        said.add(meaning)
 
 
 def _bound(row: CheckRow) -> tuple[str, str]:
@@ -134,7 +143,7 @@ def _junit_element(row: CheckRow) -> str | None:
 def _body(row: CheckRow) -> str:
     observed, required = _bound(row)
     figures = f"observed {observed}, required {required}, n {row.verdict.n}" if required else ""
-    return "\n".join(line for line in (row.verdict.message, figures, *_offenders(row)) if line)
+    return "\n".join(line for line in (row.verdict.message, row.description, figures, *_offenders(row)) if line)
 
 
 def _xml(value: str) -> str:

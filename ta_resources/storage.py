@@ -70,6 +70,10 @@ class ArtifactStore(dg.ConfigurableResource):
     base_dir: str = Field(
         default="artifacts", description="Folder of all artifacts, relative to the current directory."
     )
+    recovers: bool = Field(
+        default=True,
+        description="Put back what an interrupted write moved aside; without it, reading leaves the disk as it is.",
+    )
 
     @property
     def base(self) -> Path:
@@ -92,9 +96,7 @@ class ArtifactStore(dg.ConfigurableResource):
 
     def exists(self, asset: str, partition: str) -> bool:
         """Whether the artifact is there."""
-        folder = self.folder(asset, partition)
-        recover_folder(folder)
-        return (folder / MANIFEST).is_file()
+        return (self._settled(asset, partition) / MANIFEST).is_file()
 
     def load(self, asset: str, partition: str) -> Any:
         """Read a value back.
@@ -125,8 +127,7 @@ class ArtifactStore(dg.ConfigurableResource):
 
         Shards that the artifact names count as its files.
         """
-        folder = self.folder(asset, partition)
-        recover_folder(folder)
+        folder = self._settled(asset, partition)
         found: dict[str, str | None] = {
             path.relative_to(self.base).as_posix(): sha256_of(path) if path.is_file() else None
             for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
@@ -140,6 +141,12 @@ class ArtifactStore(dg.ConfigurableResource):
                 path = self.base / shard.file
                 found[shard.file] = sha256_of(path) if path.is_file() else None
         return found
+
+    def _settled(self, asset: str, partition: str) -> Path:
+        folder = self.folder(asset, partition)
+        if self.recovers:
+            recover_folder(folder)
+        return folder
 
     def _manifest(self, asset: str, partition: str) -> dict[str, Any]:
         if not self.exists(asset, partition):

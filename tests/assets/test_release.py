@@ -45,6 +45,13 @@ def test_a_healthy_study_is_released_kept_and_repaired(tiny_world) -> None:
     assert steps["activations[tiny_correct]"]["made_from"]["language_model"]["sha256"]
     assert steps["cv_scores[tiny_correct]"]["code_sha256"] == code_sha256()
     assert tiny_world.trace("123456.789").returncode == 2
+    verdict_md = release / "verdict.md"
+    traced = tiny_world.trace(str(len(tiny_world.verdict["checks"])), "--report", str(verdict_md), "--json")
+    assert traced.returncode == 0, traced.stdout + traced.stderr
+    assert json.loads(traced.stdout)["found"][0]["artifact"] == "release_verdict[tiny]"
+    assert "deferral_plan[tiny_correct]" in traced.stdout
+    assert readme.read_bytes() == before
+    assert tiny_world.artifact_hashes() == artifacts
 
     metrics = tiny_world.folder / "artifacts/probe_metrics/tiny_correct/3/metrics.json"
     metrics.write_text(metrics.read_text(encoding="utf-8").replace("0.", "1."), encoding="utf-8")
@@ -55,6 +62,9 @@ def test_a_healthy_study_is_released_kept_and_repaired(tiny_world) -> None:
     traced = tiny_world.trace(str(metrics))
     assert traced.returncode == 1
     assert "metrics.json: sha256 is" in traced.stdout
+    found = json.loads(tiny_world.trace("3", "--json").stdout)["found"]
+    (left_out,) = {one["artifact"] for one in found if one["line"].startswith("Left out: tiny_correct: seed 3")}
+    assert left_out == "aggregate_metrics[tiny_correct]"
 
     backfill = tiny_world.run("asset", "materialize", "--select", "probe_metrics", "--partition", "3|tiny_correct")
     assert backfill.returncode == 0, backfill.stderr
@@ -79,9 +89,10 @@ def test_a_healthy_study_is_released_kept_and_repaired(tiny_world) -> None:
     assert traced.returncode == 1
     assert "labels.anchor_percentile: 90.0 -> 80" in traced.stdout
     readme.write_text(block.replace(number, "0.9999"), encoding="utf-8")
-    forged = tiny_world.trace("0.9999")
-    assert forged.returncode == 1
-    assert "the artifacts do not give this line now" in forged.stdout
+    for target in (("0.9999",), ("0.9999", "--report", str(readme)), (str(readme),)):
+        forged = tiny_world.trace(*target)
+        assert forged.returncode == 1
+        assert "the artifacts do not give this line now" in forged.stdout
     fifth = tiny_world.release()
     assert fifth.returncode == 0, fifth.stdout + fifth.stderr
     computed = {cell.partition("[")[0] for cell in tiny_world.computed()}

@@ -115,6 +115,40 @@ def test_an_error_of_bad_input_is_not_replaced_by_the_librarys_below_it(definiti
     assert "x.json: a.b: found 3, expected a text" in (view(definitions, instance).last_failure("upper", "a") or "")
 
 
+def test_the_history_of_a_cell_begins_with_its_latest_run(definitions, instance, knobs) -> None:
+    make(definitions, instance, "upper", "b")
+    for version in ("1", "2", "3"):
+        knobs.version["a"] = version
+        make(definitions, instance, "upper", "a")
+    seen = view(definitions, instance)
+    history = list(seen.history("upper", "a"))
+    assert [one.data_version for one in history] == ["3", "2", "1"]
+    assert seen.materialization("upper", "a") == history[0]
+    assert list(seen.history("lower", "ab")) == []
+
+
+def test_a_body_goes_on_after_its_materialization_is_recorded_and_may_still_fail(instance) -> None:
+    known: list[bool] = []
+
+    @dg.asset(partitions_def=KEYS)
+    def two_steps(context: dg.AssetExecutionContext) -> Iterator[dg.Output[int]]:
+        yield dg.Output(1, data_version=dg.DataVersion("first"))
+        known.append(view(graph, instance).materialization("two_steps", "a") is not None)
+        if len(known) == 2:
+            raise OSError("planted: the disk is full")
+
+    graph = dg.Definitions(assets=[two_steps])
+    results = [
+        dg.materialize([two_steps], instance=instance, partition_key="a", raise_on_error=False) for _ in range(2)
+    ]
+    assert known == [True, True]
+    seen = view(graph, instance)
+    failed, succeeded = (one.run_id for one in seen.history("two_steps", "a"))
+    assert [failed, succeeded] == [results[1].run_id, results[0].run_id]
+    assert (seen.succeeded(succeeded), seen.succeeded(failed), seen.succeeded("no run")) == (True, False, False)
+    assert "the disk is full" in seen.failure(failed, "two_steps")
+
+
 def test_checks_are_known_for_each_partition(definitions, instance, knobs) -> None:
     knobs.red.add("b")
     make(definitions, instance, "upper", "a")

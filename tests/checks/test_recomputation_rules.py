@@ -447,8 +447,31 @@ def test_scores_of_a_fit_to_the_training_rows_pass_and_of_more_rows_fail(target:
     assert scores_refit([]).status == "skipped"
 
 
-def test_an_edited_verdict_fails() -> None:
-    assert verdict_unedited(None, None).passed
-    assert verdict_unedited("ab", "ab").passed
-    assert verdict_unedited("ab", "cd").status == "failed"
-    assert verdict_unedited("none", "cd").status == "failed"
+@pytest.mark.parametrize(
+    "recorded",
+    [[], [{}], [{"a": "1", "b": "2"}], [{"a": "9", "b": "2"}, {"a": "1", "b": "8"}]],
+    ids=["none", "nothing recorded", "recorded", "the newest release died between its files"],
+)
+def test_a_verdict_as_it_was_written_passes(recorded: list[dict[str, str]]) -> None:
+    assert verdict_unedited(recorded, {"a": "1", "b": "2"}).passed
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"a": "1", "b": "3"}, "b was edited since its release wrote it"),
+        ({"a": "1", "b": None}, "b is gone"),
+        ({"a": "1"}, "b is gone"),
+        ({"a": "2", "b": "2"}, "a was edited since its release wrote it"),
+    ],
+)
+def test_an_edited_or_deleted_verdict_fails(found: dict[str, str | None], said: str) -> None:
+    verdict = verdict_unedited([{"a": "1", "b": "2"}], found)
+    assert (verdict.status, verdict.offenders) == ("failed", (said,))
+
+
+def test_a_release_that_died_excuses_no_third_content() -> None:
+    recorded = [{"a": "1"}, {"a": "2"}]
+    assert verdict_unedited(recorded, {"a": "3"}).status == "failed"
+    assert verdict_unedited(recorded, {"a": None}).status == "failed"
+    assert verdict_unedited([{"a": "1"}, {}], {"a": None}).passed

@@ -49,6 +49,7 @@ rows = st.builds(
     partition=st.none() | nasty,
     severity=st.sampled_from(["ERROR", "WARN"]),
     verdict=verdicts,
+    description=nasty,
 )
 reports = st.builds(
     ReleaseReport,
@@ -162,6 +163,36 @@ def test_junit_has_a_case_for_every_row_with_its_element() -> None:
     assert failure.text == "2 of 20\nobserved 2, required <= 0 problems, n 20\nproblem 3: context_length"
 
 
+WHAT_TO_DO = "Some problems are missing. Use | a longer <context>."
+
+
+def test_a_row_that_is_not_passed_says_what_it_means_and_a_passed_one_does_not() -> None:
+    def described(verdict: Verdict, severity: str = "ERROR") -> CheckRow:
+        return CheckRow("zero_skipped_problems", "activations", "llama_correct", severity, verdict, WHAT_TO_DO)
+
+    healthy = report(described(GREEN))
+    plain = report(row(GREEN))
+    assert healthy.to_text() == plain.to_text()
+    assert healthy.to_markdown() == plain.to_markdown()
+    assert healthy.to_junit_xml() == plain.to_junit_xml()
+    for verdict in (RED, SKIPPED, ERRORED):
+        for severity in ("ERROR", "WARN"):
+            made = report(row(GREEN, name="x"), described(verdict, severity))
+            assert made.to_text().splitlines()[3] == f"    {WHAT_TO_DO}"
+            assert r"| Some problems are missing. Use \| a longer &lt;context&gt;. " in made.to_markdown()
+            texts = [element.text for element in ET.fromstring(made.to_junit_xml()).iter() if element.text]
+            assert sum(WHAT_TO_DO in text for text in texts) == 1
+            assert "description" not in made.to_json()["checks"][1]
+
+
+def test_what_several_rows_mean_is_said_once_in_a_table_and_in_every_case_of_junit() -> None:
+    made = report(*(CheckRow("a", "b", key, "ERROR", RED, WHAT_TO_DO) for key in "cde"))
+    lines = made.to_text().splitlines()
+    assert [at for at, line in enumerate(lines) if WHAT_TO_DO in line] == [3]
+    assert made.to_markdown().count("longer") == 1
+    assert made.to_junit_xml().count("longer") == 3
+
+
 def test_offenders_that_were_not_kept_are_counted() -> None:
     verdict = Verdict.judge(30, "<=", 0, offenders=[f"p{one}" for one in range(30)])
     assert "and 20 more" in report(row(verdict)).to_markdown()
@@ -186,7 +217,7 @@ def test_any_report_is_valid_junit(made: ReleaseReport) -> None:
 def test_no_text_of_a_check_breaks_a_markdown_table(made: ReleaseReport) -> None:
     shown = made.to_markdown()
     tables = [line for line in shown.split("\n") if line.startswith("|")]
-    expected = len(made.rows) + 2 if made.rows else 0
+    expected = len(made.rows) + len(meanings(made)) + 2 if made.rows else 0
     checks = [line for line in tables if unescaped_bars(line) == 10]
     assert len(checks) == expected
     assert all(unescaped_bars(line) in (3, 10) for line in tables)
@@ -202,7 +233,11 @@ def unescaped_bars(line: str) -> int:
 def test_no_control_character_reaches_the_terminal(made: ReleaseReport) -> None:
     shown = made.to_text()
     assert all(char.isprintable() for char in shown.replace("\n", ""))
-    assert len(shown.splitlines()) == len(made.rows) + 4
+    assert len(shown.splitlines()) == len(made.rows) + len(meanings(made)) + 4
+
+
+def meanings(made: ReleaseReport) -> set[str]:
+    return {one.description for one in made.rows if not one.verdict.passed} - {""}
 
 
 def test_an_object_that_is_no_json_does_not_stop_the_report() -> None:

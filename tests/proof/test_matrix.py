@@ -28,7 +28,9 @@ REPRESENTATIVE = (
     "the README has lost its block",
     "rollouts are filed under the next sentence",
     "a truncated shard is read",
-    "NOT OK was edited into OK",
+    "NOT OK was edited into OK and sealed again",
+    "a verdict that is NOT OK was deleted",
+    "verdict.md was edited into OK",
 )
 N_PROBLEMS, N_CLEAN = 14, 1
 

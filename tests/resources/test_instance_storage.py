@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,17 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from ta_assets.core.errors import InputError
-from ta_resources.instance_storage import PROCESS_TAG, EventLogStorage, RunStorage, clear_errors, created_whole
+from ta_resources.instance_storage import (
+    PROCESS_TAG,
+    EventLogStorage,
+    RunStorage,
+    clear_errors,
+    created_whole,
+    existing_instance,
+)
 from ta_resources.processes import own_process
 
+ROOT = Path(__file__).resolve().parents[2]
 CREATE = (
     "import sys; from ta_resources.instance_storage import *; {0}.from_config_value(None, {{'base_dir': sys.argv[1]}})"
 )
@@ -43,6 +52,28 @@ def test_a_run_is_owned_by_the_process_that_creates_it_from_its_first_row(tmp_pa
     storage.add_run(dg.DagsterRun(job_name="release"))
     (run,) = storage.get_runs()
     assert run.tags[PROCESS_TAG] == own_process()
+
+
+def test_an_instance_is_opened_where_it_is_and_created_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"dagster\.yaml"):
+        existing_instance(tmp_path)
+    (tmp_path / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
+    with pytest.raises(InputError, match="run_storage"):
+        existing_instance(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["dagster.yaml"]
+    with dg.DagsterInstance.from_config(str(tmp_path)) as made:
+        run = made.create_run_for_job(dg.Definitions(jobs=[nothing]).resolve_job_def("nothing"))
+    with existing_instance(tmp_path) as found:
+        assert found.get_run_by_id(run.run_id) is not None
+    shutil.rmtree(tmp_path / ".dagster/events")
+    with pytest.raises(InputError, match="event_storage"):
+        existing_instance(tmp_path)
+
+
+@dg.job
+def nothing() -> None:
+    pass
 
 
 def test_only_the_disks_own_errors_are_the_disks() -> None:

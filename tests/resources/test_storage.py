@@ -132,6 +132,19 @@ def test_a_kill_between_the_renames_is_undone_by_the_next_reader(store: Artifact
     assert store.load("notes", "setting") == {"train": [1]}
 
 
+def test_a_reader_that_does_not_recover_leaves_the_disk_as_it_is(store: ArtifactStore) -> None:
+    store.save("notes", "a", {"b": 1})
+    folder = store.folder("notes", "a")
+    aside = left_by_a_dead_process(folder, atomic.REPLACED)
+    folder.rename(aside)
+    looking = ArtifactStore(base_dir=str(store.base), recovers=False)
+    assert not looking.exists("notes", "a")
+    assert looking.hashes("notes", "a") == {}
+    assert aside.is_dir()
+    assert store.exists("notes", "a")
+    assert looking.load("notes", "a") == {"b": 1}
+
+
 def test_what_a_living_writer_moved_aside_is_left_to_it(store: ArtifactStore) -> None:
     store.save("notes", "setting", {"train": [1]})
     folder = store.folder("notes", "setting")

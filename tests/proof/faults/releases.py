@@ -12,8 +12,9 @@ import dagster as dg
 from ta_assets.core import deferral_cells
 from ta_assets.core.values import CorpusSource
 from ta_assets.provenance import World as Origins
+from ta_assets.provenance import fingerprint
 from ta_assets.studies import load_studies
-from ta_assets.verdicts import read_release
+from ta_assets.verdicts import VERDICT_ASSET, read_release
 from ta_checks import split_is_disjoint
 from tests.proof.faults import REFUSED, Fault
 from tests.proof.faults.planting import edit_json, replace
@@ -71,18 +72,49 @@ def _gate_left_open(world: World) -> None:
     (folder / "spans.parquet").write_bytes(b"")
 
 
-def _edit_verdict(world: World) -> None:
-    """NOT OK becomes OK by hand."""
+def _not_ok(world: World) -> Path:
+    """A release that is NOT OK, and its verdict."""
     world.readme.write_text("gone", encoding="utf-8")
     world.release()
-    path = world.verdict_file
-    path.write_text(path.read_text(encoding="utf-8").replace('"NOT OK"', '"OK"'), encoding="utf-8")
+    return world.verdict_file
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text, path
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def _edit_verdict(world: World) -> None:
+    """NOT OK becomes OK by hand."""
+    _edit(_not_ok(world), '"NOT OK"', '"OK"')
+
+
+def _reseal_verdict(world: World) -> None:
+    """NOT OK becomes OK, and every hash on the disk is made to fit."""
+    _edit(_not_ok(world), '"NOT OK"', '"OK"')
+    edit_json(world.verdict_file, lambda content: {**content, "sha256": fingerprint(content)})
+    report = world.store.load(VERDICT_ASSET, NAME)
+    world.store.save(VERDICT_ASSET, NAME, {**report, "verdict": "OK"})
+
+
+def _delete_verdict(world: World) -> None:
+    _not_ok(world).unlink()
+
+
+def _edit_verdict_page(world: World) -> None:
+    """The page for people says OK; the JSON is as it was."""
+    _edit(_not_ok(world).with_name("verdict.md"), "NOT OK", "OK")
 
 
 def _read_edited_verdict(world: World) -> None:
-    path = world.verdict_file
-    path.write_text(path.read_text(encoding="utf-8").replace('"passed"', '"warned"', 1), encoding="utf-8")
-    read_release(NAME, world.store.base)
+    _edit(world.verdict_file, '"passed"', '"warned"')
+    read_release(world.sources.instance, NAME, world.store.base)
+
+
+def _read_edited_table(world: World) -> None:
+    _edit(world.verdict_file.with_name("verdict.txt"), "PASSED", "FAILED")
+    read_release(world.sources.instance, NAME, world.store.base)
 
 
 def _pickled_weights(world: World) -> None:
@@ -131,7 +163,11 @@ FAULTS = (
         "release_verdict",
         _edit_verdict,
     ),
+    Fault("NOT OK was edited into OK and sealed again", "verdict_unedited", "release_verdict", _reseal_verdict),
+    Fault("a verdict that is NOT OK was deleted", "verdict_unedited", "release_verdict", _delete_verdict),
+    Fault("verdict.md was edited into OK", "verdict_unedited", "release_verdict", _edit_verdict_page),
     Fault("an edited verdict is read", REFUSED, "release_verdict", _read_edited_verdict),
+    Fault("an edited table of a verdict is read", REFUSED, "release_verdict", _read_edited_table),
     Fault("weights are a pickle", REFUSED, "activations", _pickled_weights),
     Fault("a study has a key that nobody knows", REFUSED, "study", _study(lambda text: text + "\nlayers: 3\n")),
     Fault("a study has a key twice", REFUSED, "study", _study(lambda text: text + f"\nname: {NAME}\n")),

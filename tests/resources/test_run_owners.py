@@ -1,0 +1,201 @@
+"""Which process a run belongs to, however it was started, and what is said to one that waits for another's slot."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run_iterator
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
+
+from ta_assets.runs import close_dead
+from ta_resources.instance_storage import HOST_TAG, PROCESS_TAG, EventLogStorage, owner_tags, why_waiting
+from ta_resources.processes import host, own_process
+
+POOL, STEP = "gpu", "extract"
+PROJECT = Path(__file__).parents[2] / "dagster.yaml"
+WEB_SERVER = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("code"), "repository")
+DEAD = f"{os.getpid()}:1"
+DYING: list[bool] = []
+"""Holds something in a process whose step is to die."""
+
+
+@dg.op(pool=POOL)
+def extract() -> None:
+    """A step in a pool, as an extraction is, or a check that loads the language model."""
+    if DYING:
+        die()
+
+
+def die() -> None:
+    """What the kernel does to a process out of memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def extraction() -> None:
+    """What a web server starts."""
+    extract()
+
+
+def opened(folder: Path) -> dg.DagsterInstance:
+    """An instance as the project's own ``dagster.yaml`` describes it, in a folder."""
+    content = yaml.safe_load(PROJECT.read_text(encoding="utf-8"))
+    for section in content.values():
+        if isinstance(section, dict) and "base_dir" in section.get("config", {}):
+            section["config"]["base_dir"] = str(folder / section["config"]["base_dir"])
+    (folder / "dagster.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    return dg.DagsterInstance.from_config(str(folder))
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with opened(tmp_path) as made:
+        yield made
+
+
+def created_by_a_web_server(instance: dg.DagsterInstance) -> str:
+    run = instance.create_run_for_job(extraction, remote_job_origin=WEB_SERVER.get_job_origin(extraction.name))
+    assert PROCESS_TAG not in run_of(instance, run.run_id).tags
+    return run.run_id
+
+
+def run_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run
+
+
+def execute(instance: dg.DagsterInstance, run_id: str) -> None:
+    """As the process does that is started for a run."""
+    for _ in execute_run_iterator(InMemoryJob(extraction), run_of(instance, run_id), instance):
+        pass
+
+
+def executed_and_killed(folder: Path, run_id: str, between_claim_and_body: bool) -> int:
+    """In a process of its own; its id."""
+
+    def child() -> None:
+        claim = EventLogStorage.claim_concurrency_slot
+
+        def claimed(*given: Any) -> Any:
+            claim(*given)
+            die()
+
+        if between_claim_and_body:
+            EventLogStorage.claim_concurrency_slot = claimed
+        else:
+            DYING.append(True)
+        with opened(folder) as own:
+            execute(own, run_id)
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert process.pid is not None
+    return process.pid
+
+
+def holders(instance: dg.DagsterInstance) -> list[str]:
+    return [slot.run_id for slot in instance.event_log_storage.get_concurrency_info(POOL).claimed_slots]
+
+
+def test_a_run_of_a_web_server_belongs_to_the_process_that_executes_it(instance: dg.DagsterInstance) -> None:
+    run_id = created_by_a_web_server(instance)
+    execute(instance, run_id)
+    run = run_of(instance, run_id)
+    assert run.status == dg.DagsterRunStatus.SUCCESS
+    assert (run.tags[HOST_TAG], run.tags[PROCESS_TAG]) == (host(), own_process())
+    assert holders(instance) == []
+
+
+def test_events_that_others_report_do_not_take_a_run_over(instance: dg.DagsterInstance) -> None:
+    run_id = created_by_a_web_server(instance)
+    instance.report_run_canceling(run_of(instance, run_id))
+    instance.report_run_failed(run_of(instance, run_id))
+    assert PROCESS_TAG not in run_of(instance, run_id).tags
+
+
+@pytest.mark.parametrize("between_claim_and_body", [False, True])
+def test_a_run_of_a_web_server_that_was_killed_is_closed_and_gives_its_slot_back(
+    instance: dg.DagsterInstance, tmp_path: Path, between_claim_and_body: bool
+) -> None:
+    run_id = created_by_a_web_server(instance)
+    pid = executed_and_killed(tmp_path, run_id, between_claim_and_body)
+    assert holders(instance) == [run_id]
+    assert run_of(instance, run_id).status == dg.DagsterRunStatus.STARTED
+    assert run_of(instance, run_id).tags[PROCESS_TAG].startswith(f"{pid}:")
+    messages: list[str] = []
+    close_dead(instance, messages.append)
+    assert run_id in messages[0]
+    assert run_of(instance, run_id).status == dg.DagsterRunStatus.FAILURE
+    assert holders(instance) == []
+    following = created_by_a_web_server(instance)
+    execute(instance, following)
+    assert run_of(instance, following).status == dg.DagsterRunStatus.SUCCESS
+
+
+def held_by(instance: dg.DagsterInstance, tags: dict[str, str]) -> str:
+    """A run that has started and holds the pool's one slot."""
+    instance.event_log_storage.initialize_concurrency_limit_to_default(POOL)
+    run_id = created_by_a_web_server(instance)
+    instance.add_run_tags(run_id, tags)
+    assert instance.event_log_storage.claim_concurrency_slot(POOL, run_id, STEP).is_claimed
+    return run_id
+
+
+def test_a_step_that_waits_for_a_run_of_another_host_is_told_once_which_and_what_helps(
+    instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    holder = held_by(instance, {HOST_TAG: "elsewhere", PROCESS_TAG: "12:34"})
+    waiting = created_by_a_web_server(instance)
+    with caplog.at_level(logging.WARNING):
+        claims = [instance.event_log_storage.claim_concurrency_slot(POOL, waiting, STEP) for _ in range(3)]
+    assert not any(claim.is_claimed for claim in claims)
+    (message,) = (record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
+    for told in (holder, "host elsewhere", "process 12:34", f"pool {POOL}", f"`dagster run delete {holder}`"):
+        assert told in message
+    logged = [entry for entry in instance.all_logs(waiting) if entry.message == message]
+    assert [entry.level for entry in logged] == [logging.WARNING]
+    instance.delete_run(holder)  # the remedy
+    assert instance.event_log_storage.claim_concurrency_slot(POOL, waiting, STEP).is_claimed
+
+
+def test_nobody_is_told_anything_who_need_not_wait(
+    instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    holder = held_by(instance, owner_tags())
+    instance.event_log_storage.claim_concurrency_slot(POOL, holder, STEP)
+    alone = created_by_a_web_server(instance)
+    instance.event_log_storage.free_concurrency_slots_for_run(holder)
+    execute(instance, alone)
+    assert not [record for record in caplog.records if "waiting for run" in record.getMessage()]
+
+
+@pytest.mark.parametrize(
+    ("tags", "said", "remedy"),
+    [
+        (owner_tags(), "it is at work", False),
+        ({HOST_TAG: host(), PROCESS_TAG: DEAD}, "that process is gone; the next release closes its run", True),
+        ({HOST_TAG: "elsewhere", PROCESS_TAG: "1:2"}, "whether it lives cannot be seen from", True),
+        ({}, "of host unknown, process unknown", True),
+        (None, "of host unknown, process unknown", True),
+    ],
+)
+def test_what_helps_depends_on_what_is_known_of_the_process(
+    tags: dict[str, str] | None, said: str, remedy: bool
+) -> None:
+    run = None if tags is None else dg.DagsterRun(job_name="extraction", run_id="r1", tags=tags)
+    message = why_waiting(POOL, "r1", run)
+    assert said in message
+    assert ("`dagster run delete r1`" in message) is remedy
