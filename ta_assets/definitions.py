@@ -5,7 +5,9 @@ Stays out: assets, checks, resources and jobs themselves.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from types import TracebackType
 
 import dagster as dg
 
@@ -22,6 +24,7 @@ from ta_assets import (
     sweeps,
     verdicts,
 )
+from ta_assets.core.errors import InputError
 from ta_assets.partitions import Partitions
 from ta_assets.studies import Studies, load_studies
 from ta_checks import factory
@@ -71,4 +74,27 @@ def build_definitions(
     return definitions
 
 
-defs = build_definitions()
+def load() -> dg.Definitions:
+    """``build_definitions()`` for a process whose command may end with its error: then people see the one line of it.
+
+    A code server catches and keeps the error with its traceback, as the web server and ``definitions validate`` show
+    it. Commands such as ``job execute`` do not, and Python would print the stack of Dagster above it.
+
+    Raises:
+        InputError: a study is not valid.
+    """
+    try:
+        return build_definitions()
+    except InputError:
+        sys.excepthook = _say_input_error
+        raise
+
+
+def _say_input_error(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if isinstance(error, InputError):
+        print(f"{kind.__name__}: {error}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+defs = load()

@@ -149,7 +149,8 @@ def why_waiting(pool: str, run_id: str, run: dg.DagsterRun | None) -> str:
     """
     tags = run.tags if run else {}
     owner, process = tags.get(HOST_TAG, "unknown"), tags.get(PROCESS_TAG, "unknown")
-    frees = f"`dagster run delete {run_id}` frees the slot and removes the run's log"
+    command = f"`DAGSTER_HOME=$PWD dagster run delete {run_id}`"  # without the variable, it knows of no run
+    frees = f"{command} in the folder of dagster.yaml frees the slot and removes the run's log"
     if owner != host() or PROCESS_TAG not in tags:
         state = f"whether it lives cannot be seen from {host()}; if it does not, {frees}"
     elif is_dead(owner, process):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from ta_assets import definitions as loaded
+from ta_assets.core.errors import InputError
 from ta_assets.definitions import build_definitions
 from ta_assets.partitions import partitions_of
 from ta_assets.studies import load_studies
 from ta_checks import ASSETS, INVARIANTS
 
+ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "transformers", "huggingface_hub", "sklearn", "scipy", "matplotlib")
 
 
@@ -62,3 +67,53 @@ def test_no_output_can_reach_dagsters_pickling_io_manager(definitions: dg.Defini
     assert {node.name for node in release.graph.node_defs if any(
         output.io_manager_key == "io_manager" for output in getattr(node, "output_defs", ())
     )} <= {"verdict"}  # fmt: skip
+
+
+def with_a_broken_study(tmp_path: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    study = tmp_path / "study.yaml"
+    study.write_text("name: [1]", encoding="utf-8")
+    chosen = {"TA_STUDY": str(study), "DAGSTER_MODULE_NAME": loaded.__name__, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **chosen}
+    environment.pop("DAGSTER_HOME", None)
+    program = [str(Path(sys.executable).with_name("dagster")), *command]
+    return subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_a_command_answers_a_broken_study_with_one_line(tmp_path: Path) -> None:
+    done = with_a_broken_study(tmp_path, "asset", "list")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"InputError: {tmp_path}/study.yaml: name: found [1]")
+
+
+def test_a_code_server_still_reports_a_broken_study_with_its_stack(tmp_path: Path) -> None:
+    done = with_a_broken_study(tmp_path, "definitions", "validate", "-m", "ta_assets.definitions")
+    assert done.returncode == 1
+    assert f"ta_assets.core.errors.InputError: {tmp_path}/study.yaml: name: found [1]" in done.stdout
+    assert "in build_definitions" in done.stdout
+
+
+def test_only_an_input_error_while_loading_changes_what_python_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sys.excepthook
+    monkeypatch.setattr(sys, "excepthook", before)  # put back afterwards
+
+    def broken(error: Exception) -> None:
+        def build() -> dg.Definitions:
+            raise error
+
+        monkeypatch.setattr(loaded, "build_definitions", build)
+        with pytest.raises(type(error)):
+            loaded.load()
+
+    broken(ValueError("a mistake of ours"))
+    assert sys.excepthook is before
+    broken(InputError("study.yaml", "seeds", 3, "5"))
+    assert sys.excepthook is not before
+    for error in (InputError("study.yaml", "seeds", 3, "5"), ValueError("a mistake of ours")):
+        sys.excepthook(type(error), error, None)
+    assert capsys.readouterr().err.splitlines() == [
+        "InputError: study.yaml: seeds: found 3, expected 5",
+        "ValueError: a mistake of ours",
+    ]

@@ -163,4 +163,5 @@ def test_a_broken_study_is_named_before_anything_runs(tiny_world) -> None:
     result = tiny_world.release()
     assert result.returncode != 0
     assert "seeds: found 3" in result.stderr
+    assert "Traceback" not in result.stderr
     assert not (tiny_world.folder / "artifacts").exists()

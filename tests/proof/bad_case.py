@@ -38,6 +38,7 @@ PREFIX = "tiny/temperature_0.6_top_p_0.95/correct_base_solution"
 N_PROBLEMS = 3
 SECONDS, COMMAND_SECONDS = 20, 150
 """An input that is not judged by then hangs, for all that anybody can tell; a release takes its time."""
+TRACEBACK = "Traceback (most recent call last)"
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,8 @@ def command_line(main: Callable[[list[str]], object], *arguments: object) -> Ref
 def judged(case: BadInput, bench: Bench) -> dict[str, Any]:
     """Do it, and say whether the answer is clear: an error of ours, or a recorded one, that names all four.
 
+    What a command prints is unclear with a traceback of Python in it, whatever else it says.
+
     Returns:
         A row with part, name, kind, outcome (``clear`` or why it is not), answer.
     """
@@ -204,6 +207,7 @@ def judged(case: BadInput, bench: Bench) -> dict[str, Any]:
     except Exception as error:
         answer = f"{type(error).__module__}.{type(error).__name__}: {error}"
     wanted = {"file": case.file, "field": case.field, "value": case.value, "expectation": case.expected}
+    traceback = case.command and TRACEBACK in answer
     # the output of a process holds much; an error of ours is one line of it
     pieces = answer.splitlines() if case.command else [" ".join(answer.split())]
     absent = min(
@@ -211,6 +215,8 @@ def judged(case: BadInput, bench: Bench) -> dict[str, Any]:
     )
     answer = next((piece for piece in pieces if all(text in piece for text in wanted.values())), answer)
     outcome = "clear" if refused and not absent else "does not name " + ", ".join(absent) if refused else "leaks"
+    if outcome == "clear" and traceback:
+        outcome = "prints a traceback"
     return {
         "part": "bad_inputs",
         "kind": case.kind,

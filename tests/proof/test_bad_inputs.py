@@ -93,6 +93,15 @@ def test_what_is_not_clear_is_not_counted_as_clear(
     assert judged(case, Bench(tmp_path, benches.folder, benches.folder))["outcome"] == outcome
 
 
+@pytest.mark.parametrize(
+    ("before", "outcome"), [("", "clear"), ("Traceback (most recent call last):\n  File ...\n", "prints a traceback")]
+)
+def test_what_a_command_says_below_a_traceback_is_unclear(before: str, outcome: str, tmp_path: Path) -> None:
+    said = Refused(f"{before}x.json: a.b: found 3, expected a text")
+    case = BadInput("kind", "name", lambda _: said, "x.json", "a.b", "3", "a text", command=True)
+    assert judged(case, Bench(tmp_path, tmp_path, tmp_path))["outcome"] == outcome
+
+
 def test_an_input_without_an_end_is_unclear(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tests.proof.bad_case.SECONDS", 0.2)
     row = judged(BadInput("kind", "name", hangs, "x", "y", "z", "w"), Bench(tmp_path, tmp_path, tmp_path))

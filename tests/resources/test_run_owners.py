@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import dagster as dg
 import pytest
@@ -92,7 +93,7 @@ def executed_and_killed(folder: Path, run_id: str, between_claim_and_body: bool)
             die()
 
         if between_claim_and_body:
-            EventLogStorage.claim_concurrency_slot = claimed
+            mock.patch.object(EventLogStorage, "claim_concurrency_slot", claimed).start()
         else:
             DYING.append(True)
         with opened(folder) as own:
@@ -163,7 +164,13 @@ def test_a_step_that_waits_for_a_run_of_another_host_is_told_once_which_and_what
         claims = [instance.event_log_storage.claim_concurrency_slot(POOL, waiting, STEP) for _ in range(3)]
     assert not any(claim.is_claimed for claim in claims)
     (message,) = (record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
-    for told in (holder, "host elsewhere", "process 12:34", f"pool {POOL}", f"`dagster run delete {holder}`"):
+    for told in (
+        holder,
+        "host elsewhere",
+        "process 12:34",
+        f"pool {POOL}",
+        f"`DAGSTER_HOME=$PWD dagster run delete {holder}`",
+    ):
         assert told in message
     logged = [entry for entry in instance.all_logs(waiting) if entry.message == message]
     assert [entry.level for entry in logged] == [logging.WARNING]
@@ -198,4 +205,4 @@ def test_what_helps_depends_on_what_is_known_of_the_process(
     run = None if tags is None else dg.DagsterRun(job_name="extraction", run_id="r1", tags=tags)
     message = why_waiting(POOL, "r1", run)
     assert said in message
-    assert ("`dagster run delete r1`" in message) is remedy
+    assert ("dagster run delete r1`" in message) is remedy
