@@ -93,6 +93,18 @@ class Study(Section):
         return self
 
     @model_validator(mode="after")
+    def _shared_problems_are_drawn_alike(self) -> Study:
+        shared = [(name, setting) for name, setting in self.settings.items() if setting.shared_problems]
+        for key in ("problems", "problems_seed"):
+            found = {f"settings.{name}.{key}": getattr(setting, key) for name, setting in shared}
+            other = next((field for field in found if found[field] != next(iter(found.values()))), None)
+            if other is not None:
+                first = next(iter(found))
+                expected = f"{found[first]!r}, as {first} has it: both share their problems, and so draw them alike"
+                raise FieldError(other, found[other], expected)
+        return self
+
+    @model_validator(mode="after")
     def _models_have_their_input(self) -> Study:
         absent = {model: why for model in self.probes.models if (why := self.missing_input(model))}
         if absent:

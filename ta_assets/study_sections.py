@@ -246,7 +246,8 @@ class Setting(Section):
     """How many problems, drawn with ``problems_seed``; all when absent."""
     problems_seed: Seed = 0
     shared_problems: bool = False
-    """Use the problems that all settings of the study with this flag have."""
+    """Use the problems that all settings of the study with this flag have, and so one split; they must agree in
+    ``problems`` and ``problems_seed``."""
 
     @property
     def corpus(self) -> str:
