@@ -44,6 +44,7 @@ from ta_assets.study_sections import (
     Setting,
     Splits,
     Statistics,
+    SweptValue,
     Verification,
     is_path,
 )
@@ -63,7 +64,7 @@ class Study(Section):
     inference: Inference = Inference()
     verification: Verification = Verification()
     deferral: Deferral = Deferral()
-    sweep: dict[str, Annotated[list[bool | int | float | str], Field(min_length=1)]] | None = None
+    sweep: dict[str, Annotated[list[SweptValue], Field(min_length=1)]] | None = None
     """Factor -> values: every combination is scored by the job ``sweep``; see ``sweep_plan``."""
     seeds: Literal[5] = SEEDS
     settings: dict[Name, Setting] = Field(min_length=1)

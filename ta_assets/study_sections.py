@@ -6,6 +6,7 @@ Stays out: how sections fit together (``study.py``), the sections with rules of 
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +17,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     StringConstraints,
     model_validator,
 )
@@ -101,6 +103,16 @@ def _strictly_integer(value: object) -> object:
     return value
 
 
+def _swept(value: object) -> object:
+    if isinstance(value, dict):
+        raise ValueError("must be one value; keys of a section within a section are factors, as section.key: [values]")
+    if not isinstance(value, (bool, int, float, str)):
+        raise ValueError("must be a number, a text, or true or false")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    return value
+
+
 InnerPath = Annotated[str, AfterValidator(_inside)]
 
 FolderPath = Annotated[str, AfterValidator(_path)]
@@ -115,6 +127,9 @@ Seed = Annotated[Integer, Field(ge=0, le=MAX_SEED)]
 
 Number = Annotated[float, Field(strict=True)]
 """Not strictly, a yes would be 1.0."""
+
+SweptValue = Annotated[bool | int | float | str, PlainValidator(_swept)]
+"""Kept as it is written: what it may be is known only to the key whose value it is."""
 
 
 class Section(BaseModel):
