@@ -54,6 +54,7 @@ class Study(Section):
     """A validated study."""
 
     name: Name
+    """A lower-case name, also the folder of its results."""
     dataset: Dataset
     models: dict[Name, Model] = Field(min_length=1)
     labels: Labels = Labels()
@@ -65,8 +66,9 @@ class Study(Section):
     verification: Verification = Verification()
     deferral: Deferral = Deferral()
     sweep: dict[str, Annotated[list[SweptValue], Field(min_length=1)]] | None = None
-    """Factor -> values: every combination is scored by the job ``sweep``; see ``sweep_plan``."""
+    """The values of a factor: every combination is scored by the job ``sweep``; see ``sweep_plan``."""
     seeds: Literal[5] = SEEDS
+    """Seeds of the probes: so many in every study, and no other number."""
     settings: dict[Name, Setting] = Field(min_length=1)
     readme: InnerPath | None = None
     """Markdown file below the current directory whose marked block holds the results; by default the study's own file
