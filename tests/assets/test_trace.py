@@ -16,7 +16,7 @@ BLOCK = """Is a probe of study `embedded` better than the obvious baseline?
 
 - small_correct: 40 problems, chance 0.335; 96% of 75 anchors have Fisher p < .05
 
-| setting       | probe     | seeds | average_precision |
+| setting       | model     | seeds | average_precision |
 | ------------- | --------- | ----: | ----------------- |
 | small_correct | mlp_probe |     5 | 0.4547 ± 0.0540   |
 

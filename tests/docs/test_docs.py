@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ta_assets.studies import load_studies
 from ta_assets.study import Study
 from ta_assets.verdicts import rolled_up
+from tests.benchmarks import __main__ as benchmarks
 from tests.docs import checks, study_keys
 from tests.docs.__main__ import DOCUMENTS
 
@@ -39,3 +42,21 @@ def test_a_check_that_a_study_may_leave_out_is_marked() -> None:
     marked = [line.split()[1] for line in checks.render().splitlines() if "where the study asks for it" in line]
     assert "labels_recomputable" in marked
     assert "random_label" not in marked
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([\w./-]+)\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_benchmarks_have_a_place_to_be_written_to() -> None:
+    text = (ROOT / benchmarks.DOCUMENT).read_text(encoding="utf-8")
+    assert 0 < text.index(benchmarks.START) < text.index(benchmarks.END)
+
+
+def test_the_study_of_the_readme_is_one(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    path = tmp_path / "mine.yaml"
+    path.write_text(re.findall(r"```yaml\n(name: .*?)```", text, flags=re.DOTALL)[0], encoding="utf-8")
+    assert load_studies(str(path)).selected.name == "mine"
