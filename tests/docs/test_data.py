@@ -49,7 +49,7 @@ def test_the_example_is_read_as_it_says(tmp_path: Path) -> None:
     assert table["chunk_text"].tolist() == ["First the product.", "3 * 4 = 12."]
     assert table["anchor"].tolist() == [0, 1]
     assert table["function_tag"].tolist() == ["plan_generation", "active_computation"]
-    assert table["n_different"].notna().all(), "its fractions are of whole rollouts"
+    assert not table["n_different"].isna().to_numpy().any(), "its fractions are of whole rollouts"
     assert all(sentence in problem.trace_text for sentence in problem.sentences)
     found = rollouts.load_rollouts(source, PROBLEM_ID, n_sentences=1)[0]
     assert [one.is_correct for one in found] == [False, True]
