@@ -9,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: release test lint dev benchmark prove clean
+.PHONY: release test lint dev docs benchmark prove clean
 
 release: $(READY)
 	$(BIN)/dagster job execute -j release
@@ -25,6 +25,9 @@ lint: $(READY)
 
 dev: $(READY)
 	$(BIN)/dagster dev --host 127.0.0.1
+
+docs: $(READY)
+	$(BIN)/python -m tests.docs
 
 benchmark: $(READY)
 	$(BIN)/python -m tests.benchmarks

@@ -17,7 +17,7 @@ NUMBER = re.compile(r"(?<![\w.])[+-]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?%?(?!
 """As printed: a sign, thousands with commas, an exponent or a percent sign may belong to it."""
 _ABOUT = re.compile(r"(?:- |Left out: )(\w+): ")
 """How a line below a table begins that is about one setting or corpus."""
-_ROWS_OF = {("setting", "score"): "probe_comparison", ("setting", "probe"): "aggregate_metrics"}
+_ROWS_OF = {("setting", "score"): "probe_comparison", ("setting", "model"): "aggregate_metrics"}
 """First two columns of a table -> the asset whose settings its rows are of."""
 
 
@@ -101,7 +101,7 @@ def _asset_of(header: list[str], line: str, source: Path) -> str:
         return "readme_block"
     asset = _ROWS_OF.get((header[0], header[1])) if len(header) > 1 else None
     if asset is None:
-        raise InputError(source, "table row", line, "the heading of a table of scores, of probes or of checks")
+        raise InputError(source, "table row", line, "the heading of a table of scores, of models or of checks")
     return asset
 
 

@@ -1,6 +1,6 @@
 """Reproduce published tables from their artifacts: ``python -m ta_assets.reproduce --help``.
 
-Belongs here: reading the three files, and printing what core computes from them as one JSON object.
+Belongs here: reading the files, and printing what core computes from them as one JSON object.
 Stays out: Dagster, metrics and models themselves, comparison with published values (that is for tests).
 """
 
@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,11 @@ from ta_resources.problem_files import read_json
 
 EXIT_BAD_INPUT = 2
 REFITTED = tuple(model for model in SEED_FREE if model not in (*NEEDS_ACTIVATIONS, *VERTICAL_MODELS))
-PUBLISHED_METRICS = ("pr_auc", "spearman_mean", "top_5_recall", "top_10_recall")
 K_VALUES = (5, 10)
+"""Of the published recalls."""
+ALL_ROWS = "all"
+PARTS_OF = {"both": SCORED_PARTS, "test": ("test",), ALL_ROWS: (ALL_ROWS,)}
+"""By the rows that are asked for: what is measured apart."""
 SCORE_PREFIX = "score_"
 
 KEY_COLUMNS = ("problem_id", "chunk_idx")
@@ -41,26 +45,37 @@ PREDICTION_NUMBERS = (*KEY_COLUMNS, "seed", *TARGET_COLUMNS)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when the object was printed, 2 when files (or arguments) are bad."""
     parser = argparse.ArgumentParser(prog="python -m ta_assets.reproduce", description=_DESCRIPTION)
-    parser.add_argument("--labels", type=Path, required=True, help="sentence table (parquet)")
-    parser.add_argument("--splits", type=Path, required=True, help="problem ids of train, val and test (JSON)")
-    parser.add_argument("--predictions", type=Path, required=True, help="scores of val and test sentences (parquet)")
-    paths = parser.parse_args(arguments)
+    parser.add_argument("--predictions", type=Path, required=True, help="scores of sentences (parquet)")
+    parser.add_argument("--labels", type=Path, help="sentence table (parquet), to refit the baselines on")
+    parser.add_argument("--splits", type=Path, help="problem ids of train, val and test (JSON), with --labels")
+    parser.add_argument(
+        "--rows", choices=PARTS_OF, default="both",
+        help="what to measure: val and test (the default), test alone, or all rows, whatever their part",
+    )  # fmt: skip
+    parser.add_argument("--k", type=_positive, nargs="+", default=K_VALUES, metavar="K", help="of the top-k recalls")
+    asked = parser.parse_args(arguments)
+    if (asked.labels is None) != (asked.splits is None):
+        parser.error("--labels and --splits need each other")
     found: dict[str, Any] = {}
     faults: list[InputError] = []
     readers: dict[str, Callable[[Path], Any]] = {
         "labels": read_labels,
         "splits": read_splits,
-        "predictions": read_predictions,
+        "predictions": partial(read_predictions, rows=asked.rows),
     }
     for name, read in readers.items():
+        path = getattr(asked, name)
         try:
-            found[name] = read(getattr(paths, name))
+            if path is not None:
+                found[name] = read(path)
         except InputError as fault:
             faults.append(fault)
     if not faults:
         try:
-            data = _probe_data(found["labels"], found["splits"], paths)
-            answer = {"refit": refit(data), "recomputed": recompute(found["predictions"])}
+            answer = {"recomputed": recompute(found["predictions"], PARTS_OF[asked.rows], asked.k)}
+            if asked.labels is not None:
+                data = _probe_data(found["labels"], found["splits"], asked)
+                answer = {"refit": refit(data, asked.k), **answer}
         except InputError as fault:
             faults.append(fault)
         else:
@@ -71,32 +86,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return EXIT_BAD_INPUT
 
 
-def refit(data: ProbeData) -> dict[str, dict[str, dict[str, float]]]:
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+def refit(data: ProbeData, k_values: Sequence[int] = K_VALUES) -> dict[str, dict[str, dict[str, float]]]:
     """Fit the models that need no activations anew: {model: {val, test: {metric: value}}}."""
     part = data.rows["split"].to_numpy()
     fits = {model: fit_scores(model, data, ProbeOptions()).scores for model in REFITTED}
     return {
-        model: {name: _published(data.rows, scores, part == name) for name in SCORED_PARTS}
+        model: {
+            name: _measured(data.rows.take(np.flatnonzero(part == name)), scores[part == name], k_values)
+            for name in SCORED_PARTS
+        }
         for model, scores in fits.items()
     }
 
 
-def recompute(predictions: pd.DataFrame) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
-    """Measure stored scores anew: {model: {seed: {val, test: {metric: value}}}}."""
-    seeds, part = predictions["seed"].to_numpy(), predictions["split"].to_numpy()
-    return {
-        column.removeprefix(SCORE_PREFIX): {
-            str(seed): {
-                name: _published(
-                    predictions, predictions[column].to_numpy(dtype=np.float32), (seeds == seed) & (part == name)
-                )
-                for name in SCORED_PARTS
-            }
-            for seed in np.unique(seeds).tolist()
-        }
-        for column in predictions.columns
-        if column.startswith(SCORE_PREFIX)
+def recompute(
+    predictions: pd.DataFrame, parts: Sequence[str] = SCORED_PARTS, k_values: Sequence[int] = K_VALUES
+) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    """Measure stored scores anew: {model: {seed: {part: {metric: value}}}}; the part ``all`` is every row."""
+    seeds = predictions["seed"].to_numpy()
+    inside = {part: part == ALL_ROWS or (predictions["split"] == part).to_numpy() for part in parts}
+    tables = {
+        (seed, part): predictions.take(np.flatnonzero((seeds == seed) & chosen))
+        for seed in np.unique(seeds).tolist()
+        for part, chosen in inside.items()
     }
+    found: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
+    for column in predictions.columns:
+        if column.startswith(SCORE_PREFIX):
+            by_seed = found.setdefault(column.removeprefix(SCORE_PREFIX), {})
+            for (seed, part), rows in tables.items():
+                scores = rows[column].to_numpy(dtype=np.float32)
+                by_seed.setdefault(str(seed), {})[part] = _measured(rows, scores, k_values)
+    return found
 
 
 def read_labels(path: Path) -> pd.DataFrame:
@@ -111,22 +139,30 @@ def read_labels(path: Path) -> pd.DataFrame:
     return _sorted_once(table, list(KEY_COLUMNS), path)
 
 
-def read_predictions(path: Path) -> pd.DataFrame:
+def read_predictions(path: Path, rows: str = "both") -> pd.DataFrame:
     """Read scores per seed, sorted by (seed, problem_id, chunk_idx): of tied scores the earlier sentence wins.
 
+    Args:
+        path: a parquet file with problem_id, chunk_idx, seed, anchor, importance_score and ``score_<model>`` columns.
+        rows: a key of ``PARTS_OF``; those of other parts are left out, and for ``all`` no column ``split`` is needed.
+
     Raises:
-        InputError: as ``read_labels``; a part that is no text, no score column, or a seed without val or test rows.
+        InputError: as ``read_labels``; a part that is no text, no score column, or a seed without rows of a part.
     """
-    table = _read_table(path, PREDICTION_NUMBERS, ("split",))
+    parts, filtered = PARTS_OF[rows], rows != ALL_ROWS
+    table = _read_table(path, PREDICTION_NUMBERS, ("split",) if filtered else ())
     _require_anchors(table, path)
     scores = [name for name in table.columns if name.startswith(SCORE_PREFIX)]
     if not scores:
         raise InputError(path, "columns", list(table.columns), f"at least one {SCORE_PREFIX}<model>")
     _require_numbers(table, scores, path)
-    _require_texts(table, "split", path)
-    for seed, parts in table.groupby("seed")["split"]:
-        if set(parts) != set(SCORED_PARTS):
-            raise InputError(path, f"split of seed {seed}", sorted(map(str, set(parts))), "rows of val and of test")
+    if filtered:
+        _require_texts(table, "split", path)
+        for seed, found in table.groupby("seed")["split"]:
+            if not set(parts) <= set(found) <= {"train", *SCORED_PARTS}:
+                known = sorted(map(str, set(found)))
+                raise InputError(path, f"split of seed {seed}", known, f"rows of {' and of '.join(parts)}")
+        table = table.take(np.flatnonzero(table["split"].isin(parts)))
     return _sorted_once(table, ["seed", *KEY_COLUMNS], path)
 
 
@@ -167,10 +203,9 @@ def _probe_data(labels: pd.DataFrame, split: Split, paths: argparse.Namespace) -
     return data
 
 
-def _published(rows: pd.DataFrame, scores: np.ndarray, inside: np.ndarray) -> dict[str, float]:
-    at = np.flatnonzero(inside)
-    measured = evaluate(rows.take(at), scores[at], K_VALUES)
-    return {name: measured[name] for name in PUBLISHED_METRICS}
+def _measured(rows: pd.DataFrame, scores: np.ndarray, k_values: Sequence[int]) -> dict[str, float]:
+    measured = evaluate(rows, scores, tuple(k_values))
+    return {name: measured[name] for name in ("pr_auc", "spearman_mean", *(f"top_{k}_recall" for k in k_values))}
 
 
 def _read_table(path: Path, numbers: Sequence[str], texts: Sequence[str]) -> pd.DataFrame:
@@ -219,8 +254,9 @@ def _sorted_once(table: pd.DataFrame, keys: list[str], path: Path) -> pd.DataFra
     return table.sort_values(keys, kind="stable").reset_index(drop=True)
 
 
-_DESCRIPTION = """Fit the position and text baselines anew and measure stored scores anew; prints one JSON object
-{"refit": {model: {val, test}}, "recomputed": {model: {seed: {val, test}}}}. An undefined metric is null."""
+_DESCRIPTION = """Measure stored scores anew and, given --labels and --splits, fit the position and text baselines anew.
+Prints one JSON object {"refit": {model: {val, test}}, "recomputed": {model: {seed: {part: {metric: value}}}}}; parts
+are val and test, test, or all. An undefined metric is null."""
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -44,6 +44,7 @@ from ta_assets.study_sections import (
     Setting,
     Splits,
     Statistics,
+    SweptValue,
     Verification,
     is_path,
 )
@@ -53,6 +54,7 @@ class Study(Section):
     """A validated study."""
 
     name: Name
+    """A lower-case name, also the folder of its results."""
     dataset: Dataset
     models: dict[Name, Model] = Field(min_length=1)
     labels: Labels = Labels()
@@ -63,9 +65,10 @@ class Study(Section):
     inference: Inference = Inference()
     verification: Verification = Verification()
     deferral: Deferral = Deferral()
-    sweep: dict[str, Annotated[list[bool | int | float | str], Field(min_length=1)]] | None = None
-    """Factor -> values: every combination is scored by the job ``sweep``; see ``sweep_plan``."""
+    sweep: dict[str, Annotated[list[SweptValue], Field(min_length=1)]] | None = None
+    """The values of a factor: every combination is scored by the job ``sweep``; see ``sweep_plan``."""
     seeds: Literal[5] = SEEDS
+    """Seeds of the probes: so many in every study, and no other number."""
     settings: dict[Name, Setting] = Field(min_length=1)
     readme: InnerPath | None = None
     """Markdown file below the current directory whose marked block holds the results; by default the study's own file
@@ -90,6 +93,18 @@ class Study(Section):
         if unknown:
             found = next(iter(unknown.values())) if len(unknown) == 1 else list(unknown.values())
             raise FieldError(", ".join(unknown), found, f"one of models ({', '.join(self.models)})")
+        return self
+
+    @model_validator(mode="after")
+    def _shared_problems_are_drawn_alike(self) -> Study:
+        shared = [(name, setting) for name, setting in self.settings.items() if setting.shared_problems]
+        for key in ("problems", "problems_seed"):
+            found = {f"settings.{name}.{key}": getattr(setting, key) for name, setting in shared}
+            other = next((field for field in found if found[field] != next(iter(found.values()))), None)
+            if other is not None:
+                first = next(iter(found))
+                expected = f"{found[first]!r}, as {first} has it: both share their problems, and so draw them alike"
+                raise FieldError(other, found[other], expected)
         return self
 
     @model_validator(mode="after")

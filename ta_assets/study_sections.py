@@ -6,6 +6,7 @@ Stays out: how sections fit together (``study.py``), the sections with rules of 
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +17,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     StringConstraints,
     model_validator,
 )
@@ -101,6 +103,16 @@ def _strictly_integer(value: object) -> object:
     return value
 
 
+def _swept(value: object) -> object:
+    if isinstance(value, dict):
+        raise ValueError("must be one value; keys of a section within a section are factors, as section.key: [values]")
+    if not isinstance(value, (bool, int, float, str)):
+        raise ValueError("must be a number, a text, or true or false")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    return value
+
+
 InnerPath = Annotated[str, AfterValidator(_inside)]
 
 FolderPath = Annotated[str, AfterValidator(_path)]
@@ -116,6 +128,9 @@ Seed = Annotated[Integer, Field(ge=0, le=MAX_SEED)]
 Number = Annotated[float, Field(strict=True)]
 """Not strictly, a yes would be 1.0."""
 
+SweptValue = Annotated[bool | int | float | str, PlainValidator(_swept)]
+"""Kept as it is written: what it may be is known only to the key whose value it is."""
+
 
 class Section(BaseModel):
     """Frozen, and without keys that nobody reads."""
@@ -127,9 +142,13 @@ class Dataset(Section):
     """Where the traces lie: ``repo_id`` on the Hub, or ``folder`` (relative to the study file) of the same layout."""
 
     repo_id: Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
+    """A dataset on the Hub, as owner/name; exactly one of it and ``folder``."""
     folder: FolderPath | None = None
+    """A folder, relative to the study file."""
     revision: Revision = "main"
+    """Branch, tag or commit on the Hub."""
     temperature: InnerPath = "temperature_0.6_top_p_0.95"
+    """Folder between that of the model and those of its problems."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Dataset:
@@ -145,8 +164,11 @@ class Model(Section):
     """
 
     folder: InnerPath
+    """Its folder in the dataset."""
     language_model: ModelPlace
+    """What reads the traces: a Hub id, or a local folder."""
     revision: Revision = "main"
+    """Branch, tag or commit of it on the Hub."""
 
 
 class Labels(Section):
@@ -158,6 +180,7 @@ class Labels(Section):
     missing: Literal["error", "zero"] = "error"
     rollouts: Integer = Field(default=100, ge=1, le=100_000)
     target: Literal["anchor_binary", "importance_abs", "importance_signed"] = "anchor_binary"
+    """What probes predict: anchors, the absolute importance, or the signed one."""
 
 
 class Splits(Section):
@@ -167,6 +190,7 @@ class Splits(Section):
     """
 
     scheme: Literal["single", "lopo"] = "single"
+    """One split, or one for each problem that is left out."""
     train: Number = Field(default=0.7, gt=0, lt=1)
     val: Number = Field(default=0.15, gt=0, lt=1)
     test: Number = Field(default=0.15, gt=0, lt=1)
@@ -197,7 +221,9 @@ class Statistics(Section):
     """Sizes of the resampling."""
 
     bootstrap: Integer = Field(default=2000, ge=100, le=MAX_DRAWS)
+    """Draws of problems behind the intervals of a cell and of ``lopo``."""
     permutations: Integer = Field(default=200, ge=200, le=MAX_DRAWS)
+    """Shuffles of the labels in the checks ``random_label`` and ``beats_shuffled_labels``."""
 
 
 class Inference(Section):
@@ -216,11 +242,13 @@ class Deferral(Section):
     probe: Name | None = None
     """One of ``probes.models``; by default ``linear_probe`` where it is one of them, else the last of them."""
     objective: Literal["budget", "error"] = "budget"
+    """``budget``: fewest errors at no more deferrals; ``error``: fewest deferrals at no more errors."""
     budget: Number = Field(default=0.2, ge=0, le=1)
     """Largest share of sentences to defer, where the objective is ``budget``."""
     error: Number = Field(default=0.1, ge=0, le=1)
     """Largest share of errors among the decided sentences, where the objective is ``error``."""
     quantiles: Integer = Field(default=101, ge=2, le=1001)
+    """Of the val scores: the candidate thresholds."""
     group: Literal["none", "function_tag", "position_third"] = "none"
     """Thresholds of their own for sentences with the same first function tag, or in the same third of their trace."""
 
@@ -235,18 +263,23 @@ class Verification(Section):
     embedding_model: ModelPlace = "sentence-transformers/all-MiniLM-L6-v2"
     """A Hub id, or a local folder when it starts with ``.``, ``/`` or ``~``."""
     threshold: Number = Field(default=0.8, gt=-1, le=1)
+    """A cosine."""
 
 
 class Setting(Section):
     """One corpus and a choice of its problems."""
 
     model: Name
+    """One of ``models``."""
     solutions: Literal["correct", "incorrect"]
+    """Traces that ended in a right answer, or in a wrong one."""
     problems: Annotated[Integer, Field(ge=MIN_PROBLEMS)] | None = None
     """How many problems, drawn with ``problems_seed``; all when absent."""
     problems_seed: Seed = 0
+    """Of the draw of ``problems``."""
     shared_problems: bool = False
-    """Use the problems that all settings of the study with this flag have."""
+    """Use the problems that all settings of the study with this flag have, and so one split; they must agree in
+    ``problems`` and ``problems_seed``."""
 
     @property
     def corpus(self) -> str:

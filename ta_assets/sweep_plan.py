@@ -1,7 +1,7 @@
 """Which configurations a study's section ``sweep`` asks for: names of factors, combinations, ids, varied studies.
 
 Belongs here: everything that is known before anything is computed. Stays out: scores (``core.sweep``), assets and the
-job (``sweeps``). Knows no section by name: a key that another section gains can be swept at once.
+job (``sweeps``). A key that a section or a section within it gains can be swept at once.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 if TYPE_CHECKING:
     from ta_assets.study import Study
@@ -30,6 +30,9 @@ MAX_READABLE = 100
 """Of the readable part of a key: it becomes the name of a folder."""
 MAX_COMBINATIONS = 10_000
 ONLY_FOR_ANCHORS = "labels.anchor_percentile"
+VERTICAL_ATTENTION = "extraction.vertical_attention."
+ONLY_TOGETHER = "splits."
+"""Fractions must sum to one, which only a whole combination can."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class SweepCell:
     @property
     def key(self) -> str:
         """Partition key: readable, then the hash of the factors, then the setting."""
-        short = ",".join(sorted(f"{name.rpartition('.')[2]}={value}" for name, value in self.factors.items()))
+        short = ",".join(sorted(f"{name.partition('.')[2] or name}={value}" for name, value in self.factors.items()))
         readable = re.sub(r"[^A-Za-z0-9_=,-]", "_", short)[:MAX_READABLE]
         return f"{readable}~{combination_id(self.factors)}|{self.setting}"
 
@@ -74,43 +77,64 @@ def sweep_cells(study: Study) -> list[SweepCell]:
 def combinations(study: Study) -> list[dict[str, Any]]:
     """Every distinct combination of the factors, in the order of the file.
 
-    A continuous target has no anchors, so combinations that differ in the percentile only are one and the same there.
+    A continuous target has no anchors, so combinations that differ in the percentile only are one and the same there;
+    so are those that differ in how vertical attention is scored where it is off.
 
     Raises:
         ValueError: a factor that is no key, or is one of several sections; too many combinations.
     """
     if not study.sweep:
         return []
-    names = [resolve(study, name) for name in study.sweep]
+    names = {name: resolve(study, name) for name in study.sweep}
     total = 1
     for values in study.sweep.values():
         total *= len(values)
     if total > MAX_COMBINATIONS:
         raise ValueError(f"sweep: {total} combinations, expected at most {MAX_COMBINATIONS}")
     found: dict[str, dict[str, Any]] = {}
-    for values in itertools.product(*study.sweep.values()):
-        factors = {name: _canonical(value) for name, value in zip(names, values, strict=True)}
-        target = factors.get("labels.target", study.labels.target)
-        if target != "anchor_binary":
-            factors.pop(ONLY_FOR_ANCHORS, None)
+    canonical = [[_canonical(study, name, value) for value in study.sweep[said]] for said, name in names.items()]
+    for values in itertools.product(*canonical):
+        factors = _of_effect(study, dict(zip(names.values(), values, strict=True)))
         found.setdefault(combination_id(factors), factors)
     return list(found.values())
 
 
+def _of_effect(study: Study, factors: dict[str, Any]) -> dict[str, Any]:
+    """The factors without those that change nothing beside the others."""
+    if factors.get("labels.target", study.labels.target) != "anchor_binary":
+        factors.pop(ONLY_FOR_ANCHORS, None)
+    mode = f"{VERTICAL_ATTENTION}mode"
+    if factors.get(mode, study.extraction.vertical_attention.mode) != "off":
+        return factors
+    return {name: value for name, value in factors.items() if name == mode or not name.startswith(VERTICAL_ATTENTION)}
+
+
 def resolve(study: Study, name: str) -> str:
-    """The dotted name of a factor: ``probe``, ``section.key``, or a key that one section alone has.
+    """The dotted name of a factor: ``probe``, or the path of a key in full or from any of its parts on.
 
     Raises:
-        ValueError: there is no such key, or several sections have it.
+        ValueError: there is no such key, several have that name, or it is a section rather than a key.
     """
     if name == PROBE:
         return name
-    known = [f"{section}.{key}" for section in SECTIONS for key in type(getattr(study, section)).model_fields]
-    matches = [one for one in known if one == name or one.rpartition(".")[2] == name]
-    if len(matches) != 1:
-        said = f"one of {', '.join(matches)}" if matches else f"probe, or a key of {', '.join(SECTIONS)}"
-        raise ValueError(f"sweep.{name}: must be {said}")
-    return matches[0]
+    known = [key for section in SECTIONS for key in _keys(getattr(study, section), section)]
+    matches = [one for one in known if f".{one}".endswith(f".{name}")]
+    if len(matches) == 1:
+        return matches[0]
+    inside = [one for one in known if f".{name}." in f".{one}"]
+    choice = matches or inside
+    said = f"one of {', '.join(choice)}" if choice else f"probe, or a key of {', '.join(SECTIONS)}"
+    raise ValueError(f"sweep.{name}: must be {said}")
+
+
+def _keys(section: BaseModel, path: str) -> Iterator[str]:
+    """Dotted paths of a section's keys, with those of sections within it in place of these."""
+    for key in type(section).model_fields:
+        value = getattr(section, key)
+        if isinstance(value, BaseModel):
+            yield from _keys(value, f"{path}.{key}")
+        else:
+            yield f"{path}.{key}"
 
 
 def varied(study: Study, factors: Mapping[str, Any]) -> Study:
@@ -119,16 +143,17 @@ def varied(study: Study, factors: Mapping[str, Any]) -> Study:
     Raises:
         ValueError: a value that its section does not allow.
     """
-    changes: dict[str, dict[str, Any]] = {}
+    sections: dict[str, dict[str, Any]] = {}
     for name, value in factors.items():
         if name != PROBE:
-            section, _, key = name.rpartition(".")
-            changes.setdefault(section, {})[key] = value
-    sections = {
-        section: type(getattr(study, section)).model_validate({**getattr(study, section).model_dump(), **values})
-        for section, values in changes.items()
-    }
-    return study.model_copy(update=sections)
+            section, *within, key = name.split(".")
+            place = sections.setdefault(section, getattr(study, section).model_dump())
+            for one in within:
+                place = place[one]
+            place[key] = value
+    return study.model_copy(
+        update={name: type(getattr(study, name)).model_validate(values) for name, values in sections.items()}
+    )
 
 
 def faults(study: Study) -> list[str]:
@@ -143,9 +168,10 @@ def faults(study: Study) -> list[str]:
         if dotted in names:
             found.append(f"sweep.{name}: {dotted} is a factor already")
         names.add(dotted)
-        if len({json.dumps(_canonical(value)) for value in values}) != len(values):
+        wrong = [f"sweep.{name}: {fault}" for value in values if (fault := _fault(study, dotted, value))]
+        found += wrong
+        if not wrong and len({json.dumps(_canonical(study, dotted, value)) for value in values}) != len(values):
             found.append(f"sweep.{name}: a value is listed twice")
-        found += [f"sweep.{name}: {fault}" for value in values if (fault := _fault(study, dotted, value))]
     if not found:
         try:
             for factors in combinations(study):
@@ -161,8 +187,12 @@ def faults(study: Study) -> list[str]:
     return found
 
 
-def _canonical(value: Any) -> Any:
-    """90.0 and 90 are one value, and have one id."""
+def _canonical(study: Study, dotted: str, value: Any) -> Any:
+    """As its section reads it: 90.0 and 90 are one value, and so are YAML's two ways to write ``off``."""
+    if dotted != PROBE and not dotted.startswith(ONLY_TOGETHER):
+        value = varied(study, {dotted: value})
+        for key in dotted.split("."):
+            value = getattr(value, key)
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -170,8 +200,8 @@ def _fault(study: Study, dotted: str, value: Any) -> str | None:
     if dotted == PROBE:
         models: Sequence[str] = study.probe_options.models
         return None if value in models else f"{value!r} must be one of {', '.join(models)}"
-    if dotted.startswith("splits."):
-        return None  # fractions must sum to one together, which only a whole combination can
+    if dotted.startswith(ONLY_TOGETHER):
+        return None
     try:
         varied(study, {dotted: value})
     except ValidationError as error:

@@ -15,6 +15,7 @@ import pandas as pd
 from ta_assets import plots
 from ta_assets.activations import GPU_POOL
 from ta_assets.core.errors import InputError
+from ta_assets.core.options import TOKEN_PROBES
 from ta_assets.extraction import CorpusExtraction, resolved_options
 from ta_assets.partitions import Partitions
 from ta_assets.probe_data import joined
@@ -131,7 +132,7 @@ class SweepSource:
             "problem_ids": self.problem_ids(cell),
             "labels": study.labels.model_dump(),
             **study_options(study, "splits"),
-            **study_options(study, "seed_free_scores"),
+            **study_options(study, "probe_metrics" if cell.probe in TOKEN_PROBES else "seed_free_scores"),
             "language_model": self.world.language_model.identity(spec),
             "extraction": extraction_options(spec),
         }

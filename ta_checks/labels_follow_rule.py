@@ -32,7 +32,7 @@ def labels_follow_rule(table: pd.DataFrame, problems: Iterable[SourceProblem], p
     """Fail on a problem whose rows are absent or differ from the dataset in any column that is derived from it.
 
     Args:
-        table: labelled sentences, columns as ``ta_assets.core.labels.LABEL_COLUMNS``.
+        table: labelled sentences, columns as ``ta_assets.core.labels.LABEL_DTYPES``.
         problems: of the whole corpus.
         percentile: what an anchor's absolute importance must reach within its trace, in (0, 100).
     """

@@ -24,8 +24,9 @@ DEGREE = 3
 def position_splines(rows: pd.DataFrame) -> np.ndarray:
     """Cubic B-splines of the relative position and of log(1 + index): any smooth function of position.
 
-    The second resolves the first sentences of long traces, where importance changes fastest. Knots are fixed, so that
-    neither labels nor other problems decide them.
+    The second resolves the first sentences of long traces, where importance changes fastest. No label decides a knot.
+    Those of the relative position are fixed; those of log(1 + index) end at the longest trace among ``rows``, the
+    held-out ones included: its length is known without labels, and a basis that ended earlier would extrapolate.
 
     Returns:
         [n, RELATIVE_KNOTS + INDEX_KNOTS + 2 * (DEGREE - 1)] float64.

@@ -33,7 +33,6 @@ LABEL_DTYPES: Mapping[str, str] = {
     "source_text_len": "int64",
     **dict.fromkeys(COUNT_COLUMNS, "float64"),
 }
-LABEL_COLUMNS: tuple[str, ...] = tuple(LABEL_DTYPES)
 
 
 def anchors(importance: np.ndarray, percentile: float) -> np.ndarray:
@@ -66,7 +65,7 @@ def anchors(importance: np.ndarray, percentile: float) -> np.ndarray:
 
 
 def label_problem(problem: Problem, rule: LabelRule) -> pd.DataFrame:
-    """Label the sentences of one trace; one row a sentence, in order, columns ``LABEL_COLUMNS``.
+    """Label the sentences of one trace; one row a sentence, in order, columns ``LABEL_DTYPES``.
 
     The last sentence of a longer trace is dropped when the rule says so (its importance is zero by construction), and
     only then are percentile, ``num_chunks`` and ``relative_position`` = index / max(n - 1, 1) taken.

@@ -27,9 +27,11 @@ class LabelRule:
     """How sentences of a trace become labels."""
 
     field: str = DEFAULT_LABEL_FIELD
+    """Field of ``chunks_labeled.json`` that holds the importances."""
     anchor_percentile: float = 90.0
     """Anchors are the sentences whose absolute importance reaches this percentile of their trace; in (0, 100)."""
     drop_last_chunk: bool = True
+    """Without the last sentence, whose importance is zero by construction."""
     missing: str = "error"
     """What an absent importance means: ``error``, or ``zero`` as in the predecessor."""
     rollouts: int = 100
@@ -43,9 +45,11 @@ class VerticalAttention:
     mode: str
     """``light``: the last tokens are the queries; ``full``: all tokens of texts of at most ``max_full_length``."""
     last_tokens: int = 1
+    """How many tokens at the end of the text are queries."""
     depth_control: bool = True
     """Mean over what comes after a sentence instead of the sum."""
     max_full_length: int = 1024
+    """In tokens; a longer text is scored as with ``light``."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,13 @@ class SplitRule:
     """Fractions of problems and the seed of the shuffle."""
 
     train: float = 0.7
+    """Share of the problems that probes are fitted on."""
     val: float = 0.15
+    """Share of those that are chosen on."""
     test: float = 0.15
+    """Share of those that are reported on."""
     seed: int = 0
+    """Of the shuffle of the problems."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +95,13 @@ class TokenProbeOptions:
     depth: int = 1
     """Layers of the network on each token."""
     width: int = 128
+    """Units of each of these layers."""
     heads: int = 4
+    """How many weighted means (or maxima) over the tokens of a sentence are mixed."""
     learning_rate: float = 1e-3
+    """Of AdamW."""
     weight_decay: float = 0.0
+    """Of AdamW."""
     batch: int = 32
     """Sentences a step."""
     epochs: int = 50
@@ -105,11 +117,16 @@ class ProbeOptions:
     """Knobs of the probes and of their evaluation; the defaults are the predecessor's."""
 
     mlp_hidden: int = 100
+    """Units of each of the two hidden layers of ``mlp_probe``."""
     mlp_max_iter: int = 300
+    """Epochs of ``mlp_probe`` at most."""
     k_values: tuple[int, ...] = (5, 10)
+    """The k of the top-k recalls."""
     position_bins: int = 5
+    """Equal bins of the relative position, each with metrics of its own; 0 is off."""
     bootstrap: int = 1000
     best_of_k: int = 1
+    """Also the mean over so many seeds, those that are best on val."""
     target: str = "anchor_binary"
     """What is predicted: a key of ``targets.TARGETS``."""
     residualize_against: str = "none"
@@ -117,6 +134,8 @@ class ProbeOptions:
     anchor_percentile: float = 90.0
     """Of residuals: those that reach it in their trace are residual anchors. In (0, 100)."""
     models: tuple[str, ...] = DEFAULT_MODELS
+    """Probes and baselines of ``probe_metrics``; beside the default ones there are those in ``TOKEN_PROBES`` and
+    ``VERTICAL_MODELS``."""
     token_probes: TokenProbeOptions = TokenProbeOptions()
 
 
@@ -131,4 +150,6 @@ class InferenceOptions:
     deltas: tuple[float, ...] = (0.02, 0.05, 0.1)
     """Differences whose needed number of problems is reported."""
     ceiling_draws: int = 200
+    """Second rollout campaigns that are simulated for the noise ceiling."""
     seed: int = 0
+    """Of folds, permutations, sign flips and simulations."""

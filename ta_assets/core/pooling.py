@@ -104,24 +104,6 @@ class SpanPooler:
             raise ValueError(f"spans[{row}]: {self._spans[row].tolist()}, expected {expected}")
 
 
-def segment_mean(hidden: torch.Tensor, spans: np.ndarray) -> torch.Tensor:
-    """Mean of the token vectors of every span of a whole text; see ``SpanPooler``.
-
-    Args:
-        hidden: [n_tokens, d_model], any floating dtype, any device.
-        spans: [n_sentences, 2] int, half-open, in tokens; they may touch, overlap or nest.
-
-    Returns:
-        [n_sentences, d_model] float32 on the device of ``hidden``.
-
-    Raises:
-        ValueError: a tensor of another shape, or a span that is empty or leaves the text.
-    """
-    pooler = SpanPooler(spans)
-    pooler.feed(hidden)
-    return pooler.result()
-
-
 def span_offsets(spans: np.ndarray) -> np.ndarray:
     """[n_sentences + 1] int64: where the tokens of each span begin when those of all spans follow one another."""
     lengths = np.asarray(spans, dtype=np.int64)[:, 1] - np.asarray(spans, dtype=np.int64)[:, 0]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ta_assets.core.errors import InputError
-from ta_assets.readme import stored_block, with_block
+from ta_assets.readme import CEILINGS, TESTED_ON, stored_block, with_block
+from ta_assets.report_numbers import numbers_of
 from ta_assets.studies import load_studies
+from ta_assets.study_sections import Splits
 
 STUDY = load_studies("embedded").by_name["embedded"]
 START, END = "<!-- TA_RESULTS_START embedded -->", "<!-- TA_RESULTS_END embedded -->"
@@ -50,3 +53,11 @@ def test_the_block_in_the_file_is_read_back(tmp_path: Path, monkeypatch: pytest.
 def test_blocks_of_other_studies_are_left_alone() -> None:
     other = TEXT.replace(" embedded ", " paper ")
     assert with_block(other + TEXT, STUDY, "new", Path("README.md")) == other + TEXT.replace("old", "new")
+
+
+def test_every_scheme_of_splits_has_its_words() -> None:
+    assert list(TESTED_ON) == list(get_args(Splits.model_fields["scheme"].annotation))
+
+
+def test_the_words_between_the_tables_hold_no_number_that_would_need_an_owner() -> None:
+    assert list(numbers_of(f"{CEILINGS}\n{TESTED_ON}", STUDY)) == []

@@ -180,7 +180,52 @@ def test_a_table_without_scores_or_rows_is_refused(files: dict[str, Path], capsy
     assert "at least one row" in errors
 
 
-def test_an_argument_that_is_left_out_is_a_usage_error(files: dict[str, Path]) -> None:
+@pytest.mark.parametrize("left", [["--labels"], ["--splits"], []])
+def test_an_argument_that_is_left_out_is_a_usage_error(files: dict[str, Path], left: list[str]) -> None:
+    given = [part for name in left for part in (name, str(files[name.strip("-")]))]
+    more = ["--predictions", str(files["predictions"])] if left else []
     with pytest.raises(SystemExit) as caught:
-        main(["--labels", str(files["labels"])])
+        main([*given, *more])
+    assert caught.value.code == 2
+
+
+def test_scores_alone_are_measured_as_with_labels(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments(files)) == 0
+    expected = json.loads(capsys.readouterr().out)["recomputed"]
+    assert main(["--predictions", str(files["predictions"]), "--k", "5", "10"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"recomputed": expected}
+
+
+def test_test_rows_and_other_k_can_be_asked_for(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    alone = ["--predictions", str(files["predictions"])]
+    assert main(alone) == 0
+    expected = json.loads(capsys.readouterr().out)["recomputed"]["linear_probe"]["0"]
+    table = pd.read_parquet(files["predictions"])
+    val = table[table["split"] == "val"]
+    # the val rows of several folds repeat sentences; those of train are no concern of the test
+    pd.concat([table, val, val.assign(split="train")]).to_parquet(files["predictions"])
+    assert main([*alone, "--rows", "test", "--k", "3", "5"]) == 0
+    found = json.loads(capsys.readouterr().out)["recomputed"]["linear_probe"]["0"]
+    assert set(found) == {"test"}
+    assert set(found["test"]) == {"pr_auc", "spearman_mean", "top_3_recall", "top_5_recall"}
+    for metric in ("pr_auc", "top_5_recall"):
+        assert found["test"][metric] == expected["test"][metric]
+
+
+def test_all_rows_need_no_split(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    table = pd.read_parquet(files["predictions"])
+    alone = ["--predictions", str(files["predictions"]), "--rows", "all"]
+    answers = []
+    for content in (table, table.drop(columns="split"), table[table["split"] == "test"]):
+        content.to_parquet(files["predictions"])
+        assert main(alone) == 0
+        answers.append(json.loads(capsys.readouterr().out)["recomputed"]["linear_probe"]["0"])
+    assert answers[0] == answers[1] != answers[2]
+    assert set(answers[0]) == {"all"}
+
+
+@pytest.mark.parametrize("k", ["0", "-1", "ten"])
+def test_a_k_that_is_no_cut_off_is_a_usage_error(files: dict[str, Path], k: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--predictions", str(files["predictions"]), "--k", k])
     assert caught.value.code == 2

@@ -169,6 +169,21 @@ def test_the_shipped_studies_load_side_by_side() -> None:
     assert studies.by_name["paper"].settings_of("llama_correct") == ("pilot", "full", "llama_correct")
 
 
+@pytest.mark.parametrize("key", ["problems", "problems_seed"])
+def test_settings_that_share_their_problems_must_draw_them_alike(tmp_path: Path, key: str) -> None:
+    def written(value: int, shared: bool) -> Path:
+        first = {"model": "small", "solutions": "correct", "shared_problems": True, key: 7}
+        second = {"model": "small", "solutions": "incorrect", "shared_problems": shared, key: value}
+        return write(tmp_path, changed(settings={"small_correct": first, "small_incorrect": second}))
+
+    with pytest.raises(InputError) as caught:
+        read_study(written(9, shared=True))
+    for words in (f"settings.small_incorrect.{key}: found 9", "expected 7", f"settings.small_correct.{key}"):
+        assert words in str(caught.value)
+    read_study(written(7, shared=True))
+    read_study(written(9, shared=False))
+
+
 def test_two_studies_may_not_share_a_name(tmp_path: Path) -> None:
     first = read_study(write(tmp_path, HEALTHY))
     second = read_study(write(tmp_path, {**HEALTHY, "name": "other"}, "other.yaml"))

@@ -200,10 +200,42 @@ def test_percentiles_are_no_factor_of_a_continuous_target() -> None:
     assert {"labels.target": "importance_abs"} in found
 
 
+def test_keys_of_a_section_within_a_section_are_factors() -> None:
+    asked = {"probes.token_probes.learning_rate": [0.001, 0.0003], "token_probes.heads": [4, 8]}
+    cells = [cell for cell in sweep_cells(study_with(asked)) if cell.setting == "embedded_correct"]
+    assert cells[0].key.startswith("token_probes_heads=4,token_probes_learning_rate=0_001~sweep_")
+    found = [cell.study.probe_options.token_probes for cell in cells]
+    assert [(one.learning_rate, one.heads) for one in found] == [(0.001, 4), (0.001, 8), (0.0003, 4), (0.0003, 8)]
+    assert {one.width for one in found} == {128}, "the other keys stay"
+
+
+def test_how_vertical_attention_is_scored_is_no_factor_where_it_is_off() -> None:
+    asked = {"vertical_attention.mode": [False, "light"], "last_tokens": [1, 4, 8], "depth_control": [True, False]}
+    found = combinations(study_with(asked))
+    assert len(found) == 1 + 3 * 2, "YAML reads a bare off as a no"
+    assert found[0] == {"extraction.vertical_attention.mode": "off"}
+
+
+def test_options_of_token_probes_decide_combinations_of_these_probes(tiny_world: Any) -> None:
+    def made_from(heads: int) -> dict[str, Any]:
+        probes = {"models": ["linear_probe", "attention_probe"], "token_probes": {"heads": heads}}
+        tiny_world.change_study(extraction={"pooling": "tokens"}, probes=probes)
+        studies, store, _ = make_sweep(tiny_world, {"probe": ["linear_probe", "attention_probe"]}, ONE_SETTING)
+        store.save("problem_ids", "tiny_correct", [1, 2, 3])
+        source = SweepSource(World(studies, RolloutsResource(), LanguageModelResource()), store, lambda _: None)
+        return {cell.probe: source.made_from(cell) for cell in sweep_cells(studies.selected)}
+
+    four, eight = made_from(4), made_from(8)
+    assert four["linear_probe"] == eight["linear_probe"]
+    assert four["attention_probe"] != eight["attention_probe"]
+
+
 def test_any_key_of_a_section_can_be_a_factor_by_its_dotted_or_its_short_name() -> None:
     study = study_with(None)
     assert resolve(study, "mlp_hidden") == resolve(study, "probes.mlp_hidden") == "probes.mlp_hidden"
     assert resolve(study, "probe") == "probe"
+    heads = "probes.token_probes.heads"
+    assert [resolve(study, name) for name in (heads, "token_probes.heads", "heads")] == [heads] * 3
     assert sweep_cells(study) == []
 
 
@@ -211,6 +243,14 @@ def test_any_key_of_a_section_can_be_a_factor_by_its_dotted_or_its_short_name() 
     ("asked", "said"),
     [
         ({"loudness": [1]}, "sweep.loudness: must be probe, or a key of labels"),
+        ({"vertical_attention": ["light"]}, "must be one of extraction.vertical_attention.mode, extraction.vert"),
+        ({"vertical_attention": [{"mode": "light"}]}, "sweep.vertical_attention.0: found {'mode': 'light'}"),
+        ({"layer": [[0, 1]]}, "sweep.layer.0: found [0, 1], expected must be a number, a text, or true or false"),
+        ({"vertical_attention.moed": ["light"]}, "sweep.vertical_attention.moed: must be probe, or a key of labels"),
+        ({"vertical_attention.mode": ["half"]}, "sweep.vertical_attention.mode: 'half' is not allowed there"),
+        ({"token_probes.heads": [0]}, "sweep.token_probes.heads: 0 is not allowed there"),
+        ({"mode": ["off"], "vertical_attention.mode": ["light"]}, "vertical_attention.mode is a factor already"),
+        ({"vertical_attention.mode": [False, "off"]}, "a value is listed twice"),
         ({"layer": [-1]}, "sweep.layer: -1 is not allowed there"),
         ({"layer": []}, "sweep.layer"),
         ({"layer": ["mid", "mid"]}, "a value is listed twice"),

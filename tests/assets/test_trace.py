@@ -25,7 +25,7 @@ BLOCK = """Is a probe of study `embedded` better than the obvious baseline?
 
 - embedded_correct: 40 problems, chance 0.335; 96% of 75 anchors have Fisher p < .05
 
-| setting          | probe     | seeds | average_precision |
+| setting          | model     | seeds | average_precision |
 | ---------------- | --------- | ----: | ----------------- |
 | embedded_correct | mlp_probe |     5 | 0.4547 ± 0.0540   |
 
@@ -106,13 +106,13 @@ def test_an_edited_block_gives_all_its_numbers_or_names_the_line(block: str) -> 
     ("old", "new", "said"),
     [
         ("| 0.7235 |", "| 0.7235 | 0.9999 |", "5 cells, as the heading has"),
-        ("| setting          | probe ", "| probe ", "the heading of a table"),
+        ("| setting          | model ", "| probe ", "the heading of a table"),
         ("| setting          | score      |", "| score |", "the heading of a table"),
         ("problems |\n", "problems | 0.9999\n", "cells between bars"),
         ("| embedded_correct | ridge", "| other | ridge", "a setting among embedded_correct"),
         ("Left out: embedded_incorrect", "Left out: other", "one about embedded_correct"),
         ("- embedded_correct: data", "- other: data", "one about embedded_correct"),
-        ("| setting          | probe     | seeds | average_precision |", "|", "cells between bars"),
+        ("| setting          | model     | seeds | average_precision |", "|", "cells between bars"),
     ],
 )
 def test_a_line_that_no_block_has_is_named(old: str, new: str, said: str) -> None:

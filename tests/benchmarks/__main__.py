@@ -1,5 +1,5 @@
 """``make benchmark``: every claim measured, written to ``artifacts/benchmarks`` and printed; the inference's table goes
-into the README.
+into ``docs/benchmarks.md``.
 
 ``python -m tests.benchmarks inference`` measures one of the two groups.
 """
@@ -17,7 +17,7 @@ from ta_assets.core.markdown import table
 from tests.benchmarks import bootstrap, extraction, inference, inference_speed, release
 
 FOLDER = Path("artifacts/benchmarks")
-README = Path("README.md")
+DOCUMENT = Path("docs/benchmarks.md")
 START, END = "<!-- TA_BENCHMARK_START inference -->", "<!-- TA_BENCHMARK_END inference -->"
 
 
@@ -50,8 +50,8 @@ def main(names: Iterable[str]) -> None:
 
 
 def write_table(records: list[dict[str, Any]]) -> None:
-    """Put the measured claims between the markers of the README."""
-    text = README.read_text(encoding="utf-8")
+    """Put the measured claims between the markers of the document."""
+    text = DOCUMENT.read_text(encoding="utf-8")
     start, end = text.index(START) + len(START), text.index(END)
     rows = [
         [
@@ -63,7 +63,7 @@ def write_table(records: list[dict[str, Any]]) -> None:
         for record in records
     ]
     block = table(["claim", "measured", "bar", "n"], rows)
-    README.write_text(f"{text[:start]}\n{block}{text[end:]}", encoding="utf-8")
+    DOCUMENT.write_text(f"{text[:start]}\n{block}{text[end:]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.labels import LABEL_COLUMNS, LABEL_DTYPES, anchors, label_problem, label_problems
+from ta_assets.core.labels import LABEL_DTYPES, anchors, label_problem, label_problems
 from ta_assets.core.options import DEFAULT_LABEL_FIELD, LabelRule
 from ta_assets.core.rollout_counts import COUNT_COLUMNS
 from ta_assets.core.values import Problem
@@ -38,7 +38,7 @@ def test_the_published_labels_come_back(shared_folder: Path, name: str) -> None:
         last = {"chunk": "The last sentence, which is dropped."}
         problems.append(Problem(int(problem_id), "reference", {}, trace, (*chunks, last)))  # type: ignore[arg-type]
     labelled = label_problems(reversed(problems), LabelRule())
-    known = [name for name in LABEL_COLUMNS if name not in COUNT_COLUMNS]
+    known = [name for name in LABEL_DTYPES if name not in COUNT_COLUMNS]
     pd.testing.assert_frame_equal(labelled[known], published[known], check_exact=True)  # type: ignore[arg-type]
     assert labelled[list(COUNT_COLUMNS)].isna().to_numpy().all()
 

@@ -88,6 +88,8 @@ def _parquet(**columns: Any) -> bytes:
 
 REPRODUCE = [
     _usage("reproduce without predictions", lambda b: command_line(reproduce.main, "--labels", "a", "--splits", "b"), "ta_assets.reproduce", "--predictions", "", "required"),
+    _usage("reproduce with labels and no splits", lambda b: command_line(reproduce.main, "--labels", "a", "--predictions", "b"), "ta_assets.reproduce", "--splits", "", "need each other"),
+    _usage("recalls at no sentence", lambda b: reproduced(published(b), "--k", "0"), "ta_assets.reproduce", "--k", "'0'", "invalid"),
     _usage("reproduce with an argument of nobody", lambda b: reproduced(published(b), "--loud"), "ta_assets.reproduce", "--loud", "--loud", "unrecognized"),
     _reproduce("labels that are absent", "labels", None, "file", "No such file", "a readable parquet file"),
     _reproduce("labels that are a text", "labels", b"no parquet", "file", "Parquet magic bytes", "a readable parquet file"),

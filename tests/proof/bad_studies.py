@@ -65,6 +65,11 @@ def _setting(**changes: Any) -> dict[str, Any]:
     return {"small_correct": {**STUDY["settings"]["small_correct"], **changes}}
 
 
+def _sharing(first: int, second: int) -> dict[str, Any]:
+    setting = {**STUDY["settings"]["small_correct"], "shared_problems": True}
+    return {"a": {**setting, "problems": first}, "b": {**setting, "problems": second}}
+
+
 def _fifo(bench: Bench) -> str:
     path = bench.folder / "study.yaml"
     os.mkfifo(path)
@@ -173,6 +178,7 @@ SECTIONS = [
     _sections("a layer in words", "extraction.layer", "'top'", "a block index", extraction={"layer": "top"}),
     _sections("a setting of an unknown model", "settings.small_correct.model", "'large'", "one of models", settings=_setting(model="large")),
     _sections("a setting of two problems", "settings.small_correct.problems", "2", "at least 3", settings=_setting(problems=2)),
+    _sections("settings that share other numbers of problems", "settings.b.problems", "4", "as settings.a.problems has it", settings=_sharing(3, 4)),
     _sections("solutions that are neither", "settings.small_correct.solutions", "'maybe'", "'incorrect'", settings=_setting(solutions="maybe")),
     _sections("a README outside", "readme", "'../../etc/passwd'", "without '..'", readme="../../etc/passwd"),
     _sections("other than five seeds", "seeds", "3", "5", seeds=3),
@@ -185,6 +191,9 @@ SWEEPS = [
     _sections("a key that is no list of values", "sweep.models", "'a'", "valid tuple", sweep={"seed": [1], "models": ["a"]}),
     _sections("a factor without values", "sweep.layer", "[]", "at least 1", sweep={"layer": []}),
     _sections("a factor that is no list", "sweep.layer", "3", "list", sweep={"layer": 3}),
+    _sections("a section in place of a factor", "sweep", "'vertical_attention'", "one of extraction.vertical_attention.mode", sweep={"vertical_attention": ["light"]}),
+    _sections("a mapping in place of a value", "sweep.vertical_attention.0", "{'mode': 'light'}", "must be one value", sweep={"vertical_attention": [{"mode": "light"}]}),
+    _sections("an inner value that its section forbids", "sweep", "'token_probes.heads'", "greater than or equal to 1", sweep={"token_probes.heads": [0]}),
     _sections("a value listed twice", "sweep.anchor_percentile", "[90, 90.0]", "twice", sweep={"anchor_percentile": [90, 90.0]}),
     _sections("a value that its section forbids", "sweep.anchor_percentile", "150", "less than", sweep={"anchor_percentile": [150]}),
     _sections("a value of no number", "sweep.anchor_percentile", "nan", "finite", sweep={"anchor_percentile": [float("nan")]}),

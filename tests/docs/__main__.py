@@ -1,0 +1,15 @@
+"""``make docs``: writes the documents that are made of the code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ta_resources.atomic import write_file
+from tests.docs import checks, study_keys
+
+DOCUMENTS = {Path("docs/study.md"): study_keys.render, Path("docs/checks.md"): checks.render}
+
+if __name__ == "__main__":
+    for path, render in DOCUMENTS.items():
+        write_file(path, render().encode())
+        print(path)
