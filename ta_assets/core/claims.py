@@ -9,11 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ta_assets.core.intervals import MIN_PROBLEMS, Interval
+from ta_assets.core.intervals import ALPHA, MIN_PROBLEMS, Interval
 from ta_assets.core.options import InferenceOptions
 from ta_assets.core.power import MAX_PROBLEMS
-
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)
