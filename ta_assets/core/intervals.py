@@ -49,6 +49,12 @@ def t_interval(values: np.ndarray, *, level: float = LEVEL, inflation: float = 1
     return Interval(mean, mean - half, mean + half, n, float(error))
 
 
+def t_ends(values: np.ndarray) -> tuple[float, float]:
+    """Both ends of ``t_interval`` of [n_problems] values, NaN among them left out; NaN where there is none."""
+    found = t_interval(values[~np.isnan(values)])
+    return (found.low, found.high) if found else (np.nan, np.nan)
+
+
 def bootstrap_t(values: np.ndarray, *, level: float = LEVEL, inflation: float = 1.0, seed: int = 0) -> Interval | None:
     """Studentized bootstrap over problems, which follows skew (Efron and Tibshirani 1993, 12.5); None as above.
 

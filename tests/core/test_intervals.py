@@ -101,12 +101,8 @@ def ragged(seed: int, n: int, n_hypotheses: int, mean: float = 0.4) -> np.ndarra
 @pytest.mark.parametrize("two_sided", [True, False])
 def test_sign_flips_are_those_of_a_loop_over_all_patterns_with_scipys_t(two_sided: bool) -> None:
     differences = ragged(1, 7, 4)
-    every = np.array(
-        [
-            stats.ttest_1samp(np.array(signs)[:, None] * differences, 0, nan_policy="omit").statistic
-            for signs in itertools.product([1.0, -1.0], repeat=7)
-        ]
-    )
+    patterns = [np.array(signs)[:, None] for signs in itertools.product([1.0, -1.0], repeat=7)]
+    every = np.array([stats.ttest_1samp(signs * differences, 0, nan_policy="omit")[0] for signs in patterns])
     every = np.abs(every) if two_sided else every
     found = intervals.sign_flip_max_t(differences, flips=128, seed=0, two_sided=two_sided)
     np.testing.assert_allclose(found.statistics, every[0])
