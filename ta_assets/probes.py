@@ -47,7 +47,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         partitions_def=partitions.cell,
-        code_version="1",
+        code_version="2",
         group_name="probes",
     )
     def probe_metrics(

@@ -23,7 +23,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
     @dg.asset(
         partitions_def=partitions.setting,
         deps=["probe_metrics"],
-        code_version="1",
+        code_version="2",
         group_name="results",
     )
     def aggregate_metrics(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.Output[dict[str, Any]]:

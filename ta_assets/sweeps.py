@@ -69,7 +69,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         facts = {"factors": dg.MetadataValue.json(value["factors"]), "problems": len(scores["problems"])}
         return output(value, source.made_from(cell), facts)
 
-    @dg.asset(partitions_def=partitions.study, code_version="1", group_name="sweeps")
+    @dg.asset(partitions_def=partitions.study, code_version="2", group_name="sweeps")
     def sweep_leaderboard(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.Output[pd.DataFrame]:
         """Every finished combination, best first within its target, with p-values corrected for their number."""
         from ta_assets.core.sweep import leaderboard

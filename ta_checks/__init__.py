@@ -6,38 +6,9 @@ NOT OK; a WARN check never does. A blocking check keeps what is built on its cel
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
-
 from ta_assets.study import Study
-from ta_checks import comparisons, deferral_evidence, evaluations, label_evidence, recomputation
-from ta_checks.evidence import Evidence
-from ta_checks.verdict import Verdict
-
-Severity = Literal["ERROR", "WARN"]
-
-
-@dataclass(frozen=True)
-class Invariant:
-    """One row of the table."""
-
-    name: str
-    asset: str
-    evaluate: Callable[[Evidence], Verdict]
-    description: str
-    """What a red one means and what to do; shown on the check's page."""
-    severity: Severity = "ERROR"
-    blocking: bool = False
-    every_release: bool = False
-    """Evaluated at each release, also when nothing was computed."""
-    parameters: Callable[[Study], dict[str, object]] = lambda _: {}
-    """Options of the study that the rule depends on; when they change, it is evaluated again."""
-    applies: Callable[[Study], bool] = lambda _: True
-    """Whether a study asks for it; one that does not has no row of it. Blocking rows are for every study."""
-    uses_model: bool = False
-    """Loads the language model, so it must not run beside another that does."""
-
+from ta_checks import comparisons, deferral_evidence, evaluations, fit_evidence, label_evidence, recomputation
+from ta_checks.invariant import Invariant
 
 ASSETS = (
     "problem_ids",
@@ -142,6 +113,13 @@ INVARIANTS: tuple[Invariant, ...] = (
         "wrong.",
     ),
     Invariant(
+        "fits_at_optimum",
+        "cv_scores",
+        fit_evidence.fits_at_optimum,
+        "A fit stopped short of the minimum of its loss, so its score is another one than its name says and depends on "
+        "where it stopped. Look at the offenders and at the features' scale; raise the solver's limit of iterations.",
+    ),
+    Invariant(
         "comparison_recomputes",
         "probe_comparison",
         recomputation.comparison_recomputes,
@@ -216,6 +194,14 @@ INVARIANTS: tuple[Invariant, ...] = (
         "Look at the fit's warnings and at the vectors.",
     ),
     Invariant(
+        "fits_converged",
+        "probe_metrics",
+        fit_evidence.fits_converged,
+        "A solver or network stopped at its limit of iterations, so its scores depend on that limit. No error of the "
+        "pipeline: raise the limit (mlp_max_iter, epochs of token probes), or say so beside the score.",
+        severity="WARN",
+    ),
+    Invariant(
         "random_label",
         "probe_metrics",
         evaluations.random_label,
@@ -227,7 +213,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         "overfit_memorization",
         "probe_metrics",
         evaluations.overfit_memorization,
-        "Even an unpenalized probe cannot memorize one training problem: vectors are constant, collapsed or "
+        "Even a next to unpenalized probe cannot memorize one training problem: vectors are constant, collapsed or "
         "duplicated with conflicting labels. Look at the extraction.",
     ),
     Invariant(

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ta_assets.core.intervals import ALPHA, MIN_PROBLEMS, holm, one_sided_p
 from ta_checks.verdict import Verdict
-
-LEVEL = 0.05
 
 
 def beats_order_baseline(leads: Mapping[str, np.ndarray], inflation: float) -> Verdict:
@@ -21,15 +20,13 @@ def beats_order_baseline(leads: Mapping[str, np.ndarray], inflation: float) -> V
     Returns:
         observed is the least adjusted p-value; offenders are the probes above the level.
     """
-    from ta_assets.core.intervals import MIN_PROBLEMS, holm, one_sided_p
-
     n = min((len(values) for values in leads.values()), default=0)
     if n < MIN_PROBLEMS:
         return Verdict.skipped(f"{n} problems hold anchors, at least {MIN_PROBLEMS} are needed")
     p_values = np.array([one_sided_p(values, inflation=inflation) for values in leads.values()])
     adjusted = dict(zip(leads, holm(p_values), strict=True))
-    offenders = [f"{name}: lead {leads[name].mean():+.3f}, p {p:.3g}" for name, p in adjusted.items() if p > LEVEL]
+    offenders = [f"{name}: lead {leads[name].mean():+.3f}, p {p:.3g}" for name, p in adjusted.items() if p > ALPHA]
     return Verdict.judge(
-        float(min(adjusted.values())), "<=", LEVEL, unit="adjusted p", n=n, offenders=offenders,
+        float(min(adjusted.values())), "<=", ALPHA, unit="adjusted p", n=n, offenders=offenders,
         message=f"{len(leads) - len(offenders)} of {len(leads)} probes beat the untrained order",
     )  # fmt: skip

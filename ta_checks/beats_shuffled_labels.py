@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ta_assets.core.intervals import ALPHA, holm
 from ta_checks.labelled_vectors import LabelledVectors
 from ta_checks.shuffled_labels import (
     agreement_by_problem,
@@ -21,7 +22,6 @@ from ta_checks.shuffled_labels import (
 )
 from ta_checks.verdict import Verdict
 
-LEVEL = 0.05
 BASELINE_SUFFIX = "_baseline"
 """A baseline sees no activations; that it beats shuffled probes says nothing about them, so it cannot pass the rule."""
 
@@ -67,8 +67,6 @@ def beats_shuffled_labels(folds: Sequence[ScoredVectors], *, seed: int, permutat
     Raises:
         ValueError: the folds have other sentences, or a vector is not finite.
     """
-    from ta_assets.core.intervals import holm
-
     names = list(dict.fromkeys(name for fold in folds for name in fold.scores))
     probes = [name for name in names if not name.endswith(BASELINE_SUFFIX)]
     if any(not np.array_equal(fold.data.problems, folds[0].data.problems) for fold in folds):
@@ -90,11 +88,11 @@ def beats_shuffled_labels(folds: Sequence[ScoredVectors], *, seed: int, permutat
     }
     best = min(probes, key=lambda name: (adjusted[name], -np.nan_to_num(aurocs[name])))
     measure = measure_of(usable[0].data)
-    lines = [f"{name}: adjusted p {p:.3g}, {measure} {aurocs[name]:.3f}" for name, p in adjusted.items() if p > LEVEL]
+    lines = [f"{name}: adjusted p {p:.3g}, {measure} {aurocs[name]:.3f}" for name, p in adjusted.items() if p > ALPHA]
     return Verdict.judge(
         adjusted[best],
         "<=",
-        LEVEL,
+        ALPHA,
         unit="adjusted p",
         n=permutations,
         offenders=lines,

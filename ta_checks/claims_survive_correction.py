@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ta_assets.core.intervals import ALPHA, one_sided_p
 from ta_checks.enough_problems import CLAIMS
 from ta_checks.verdict import Verdict
-
-LEVEL = 0.05
 
 
 def claims_survive_correction(
@@ -25,18 +24,16 @@ def claims_survive_correction(
         leads: probe -> [n_problems] its lead over its hardest rival, recomputed from the scores.
         inflation: factor on the leads' standard errors (``intervals.nadeau_bengio``).
     """
-    from ta_assets.core.intervals import one_sided_p
-
     probes = [row for row in rows if row["kind"] == "probe"]
     offenders, single = [], 0
     for row in probes:
         alone = 2 * min(one_sided_p(leads[row["name"]], inflation=inflation), 0.5)
-        single += alone <= LEVEL
+        single += alone <= ALPHA
         tests = [row[key] for key in ("p", "increment_p", "stratified_p") if row[key] is not None]
         corrected = max(tests, default=1.0)
-        if row["verdict"] in CLAIMS[:1] and corrected > LEVEL:
+        if row["verdict"] in CLAIMS[:1] and corrected > ALPHA:
             offenders.append(f"{row['name']}: called better with corrected p {corrected:.3g}")
-        elif alone <= LEVEL < corrected:
+        elif alone <= ALPHA < corrected:
             offenders.append(f"{row['name']}: p {alone:.3g} alone, {corrected:.3g} corrected")
     return Verdict.judge(
         len(offenders), "==", 0, unit="claims", n=len(probes), offenders=offenders,

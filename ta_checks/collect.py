@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from ta_assets.partitions import partitions_of
 from ta_assets.staleness import CheckState, Instance
 from ta_assets.study import Study
-from ta_checks import Invariant, invariants_of
+from ta_checks import invariants_of
 from ta_checks.evidence import Sources
+from ta_checks.invariant import Invariant
 from ta_checks.report import CheckRow
 from ta_checks.verdict import Verdict
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ta_assets.core.intervals import ALPHA
 from ta_checks.enough_problems import CLAIMS
 from ta_checks.verdict import Verdict
 
@@ -40,8 +41,6 @@ def comparison_recomputes(
 
 
 def _faults(row: Mapping[str, Any], precision: Mapping[str, np.ndarray], ceiling: float | None) -> list[str]:
-    from ta_assets.core.claims import ALPHA
-
     own, rival, chance = precision[row["name"]], precision.get(row["against"]), precision["chance"].mean()
     if rival is None:
         return [f"is held against {row['against']}, which is not scored"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ta_assets.core.intervals import MIN_PROBLEMS
 from ta_checks.verdict import Verdict
 
-MIN_PROBLEMS = 5
 CLAIMS = ("better", "worse")
 
 

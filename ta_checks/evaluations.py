@@ -166,12 +166,13 @@ def overfit_memorization(evidence: Evidence) -> Verdict:
 
 def beats_shuffled_labels(evidence: Evidence) -> Verdict:
     """The cell's stored test scores against probes fitted on shuffled labels."""
+    from ta_assets.core.lopo import FOLD
     from ta_checks.beats_shuffled_labels import ScoredVectors, beats_shuffled_labels
 
     table = evidence.value.predictions
     folds = []
     for fold, data in _labelled(evidence).items():
-        predictions = table if fold is None else table[table["fold_id"] == fold]
+        predictions = table if fold is None else table[table[FOLD] == fold]
         keys = evidence.probe_data[fold].rows[["problem_id", "chunk_idx"]]
         aligned = keys.merge(predictions, on=["problem_id", "chunk_idx"], how="left")
         names = [name for name in predictions.columns if name.startswith("score_")]

@@ -11,8 +11,9 @@ from ta_assets.activations import GPU_POOL
 from ta_assets.core.markdown import escape
 from ta_assets.partitions import Partitions
 from ta_assets.staleness import Instance
-from ta_checks import INVARIANTS, Invariant
+from ta_checks import INVARIANTS
 from ta_checks.evidence import Evidence, Sources
+from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.rollouts import RolloutsResource

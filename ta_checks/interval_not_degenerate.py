@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ta_checks.enough_problems import MIN_PROBLEMS
+from ta_assets.core.intervals import MIN_PROBLEMS
 from ta_checks.verdict import Verdict
 
 INTERVALS = (("average_precision", "ap_low", "ap_high"), ("difference", "low", "high"))

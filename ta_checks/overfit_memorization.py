@@ -15,9 +15,10 @@ import numpy as np
 from ta_checks.labelled_vectors import LabelledVectors
 from ta_checks.verdict import Verdict
 
-MINIMUM_AVERAGE_PRECISION = 0.99
+MINIMUM_AVERAGE_PRECISION = 0.999
+"""As SCIENCE.md, W12 asks. All 80 problems of the embedded study have 1."""
 INVERSE_PENALTY = 1e4
-"""Next to none. Memorized 16 of 16 real problems (59 to 254 sentences, 576 dimensions) within 33 iterations."""
+"""Next to unpenalized. Memorized 16 of 16 real problems (59 to 254 sentences, 576 dimensions) within 33 iterations."""
 MAX_ITERATIONS = 20_000
 MINIMUM_SPREAD = 0.02
 """Distance of the rows from their mean over their norm, below which they count as equal: half-precision arithmetic

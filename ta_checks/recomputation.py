@@ -22,7 +22,6 @@ from ta_checks.verdict import Verdict
 from ta_resources.shards import read_shard
 from ta_resources.storage import Activations
 
-FOLD = "fold_id"
 KEYS = ["problem_id", "chunk_idx"]
 SAMPLE_SEED = 0
 
@@ -135,6 +134,7 @@ def scores_refit(evidence: Evidence) -> Verdict:
 
 def predictions_recompute(evidence: Evidence) -> Verdict:
     """The stored predictions and metrics against the sentences of the cell's split, or of its folds."""
+    from ta_assets.core.lopo import FOLD
     from ta_assets.core.targets import TARGETS
     from ta_checks.predictions_recompute import PredictedPart, predictions_recompute
 
@@ -153,6 +153,7 @@ def predictions_recompute(evidence: Evidence) -> Verdict:
 
 def scores_vary(evidence: Evidence) -> Verdict:
     """The scores of every model of the cell."""
+    from ta_assets.core.lopo import FOLD
     from ta_checks.scores_vary import scores_vary
 
     table = evidence.value.predictions

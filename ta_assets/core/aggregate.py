@@ -35,9 +35,13 @@ def aggregate(
     Returns:
         JSON-able: primary_metric, seeds, metrics (names); summary_by_model (sorted by the primary test mean: model,
         depends_on_seed, <metric>_mean, <metric>_std); best_model (its first row); best_seed {model, seed, val, test}
-        (highest val value, ties to the smaller seed); best_of_k and best_of_k_by_model (k, selected_seeds);
-        ci_summary, ci_records; seed_records (one row per seed, part and model); residual_by_model (model,
-        depends_on_seed, <residual metric>_mean and _std, best residual_spearman first) where the cells have residuals.
+        (highest val value, ties to the smaller seed); best_of_k and best_of_k_by_model (k, selected_seeds); ci_records
+        (one row per seed and comparison: the interval of the cell, percentile_excludes_zero, and t_excludes_zero, which
+        is None without a t interval) and ci_summary (comparison, depends_on_seed, <delta>_mean and _std over seeds,
+        percentile_excludes_zero_count and t_excludes_zero_count of seed_count: one where neither model depends on the
+        seed, since other seeds would count the same number again, SCIENCE.md, W9); seed_records (one row per seed, part
+        and model); residual_by_model (model, depends_on_seed, <residual metric>_mean and _std, best residual_spearman
+        first) where the cells have residuals.
 
     Raises:
         ValueError: no cells, cells that hold different models or metrics, no such metric, best_of_k below 1.
@@ -182,31 +186,41 @@ def _ranked(rows: Iterable[dict[str, Any]], key: str) -> list[dict[str, Any]]:
 
 def _interval_records(cells: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
-        {"seed": seed, "comparison": comparison} | dict(interval) | {"excludes_zero": _excludes_zero(interval)}
+        {"seed": seed, "comparison": comparison}
+        | dict(interval)
+        | {
+            "percentile_excludes_zero": bool(_excludes_zero(interval, "percentile")),
+            "t_excludes_zero": _excludes_zero(interval, "t"),
+        }
         for seed, cell in sorted(cells.items())
         for comparison, interval in cell.get("confidence_intervals", {}).items()
     ]
 
 
-def _excludes_zero(interval: Mapping[str, Any]) -> bool:
-    low, high = _number(interval["ci_low"]), _number(interval["ci_high"])
-    return low > 0 or high < 0
+def _excludes_zero(interval: Mapping[str, Any], kind: str) -> bool | None:
+    low, high = _number(interval[f"{kind}_low"]), _number(interval[f"{kind}_high"])
+    return low > 0 or high < 0 if _defined(low) and _defined(high) else None
 
 
 def _interval_summary(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for comparison in dict.fromkeys(record["comparison"] for record in records):
         own = [record for record in records if record["comparison"] == comparison]
+        seeded = any(model not in SEED_FREE for model in comparison.split(" - "))
+        counted = own if seeded else own[:1]
+        by_t = [record["t_excludes_zero"] for record in counted if record["t_excludes_zero"] is not None]
         points, means = ([_number(record[key]) for record in own] for key in ("point_delta", "delta_mean"))
         rows.append(
             {
                 "comparison": comparison,
+                "depends_on_seed": seeded,
                 "point_delta_mean": float(np.mean(points)),
                 "point_delta_std": float(np.std(points)),
                 "delta_mean_mean": float(np.mean(means)),
                 "delta_mean_std": float(np.std(means)),
-                "ci_excludes_zero_count": sum(record["excludes_zero"] for record in own),
-                "seed_count": len(own),
+                "percentile_excludes_zero_count": sum(record["percentile_excludes_zero"] for record in counted),
+                "t_excludes_zero_count": sum(by_t) if by_t else None,
+                "seed_count": len(counted),
             }
         )
     return rows

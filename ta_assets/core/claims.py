@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ta_assets.core.intervals import MIN_PROBLEMS, Interval
+from ta_assets.core.intervals import ALPHA, MIN_PROBLEMS, Interval
 from ta_assets.core.options import InferenceOptions
 from ta_assets.core.power import MAX_PROBLEMS
 
-ALPHA = 0.05
 BEYOND = {"chance_p": "chance", "increment_p": "position", "stratified_p": "position"}
 """Further tests that a lead must pass, and what each holds it against."""
 

@@ -20,9 +20,10 @@ import pandas as pd
 
 from ta_assets.core import intervals, label_noise, power
 from ta_assets.core.cells import jsonable
-from ta_assets.core.claims import ALPHA, Tested, verdict_of
+from ta_assets.core.claims import Tested, verdict_of
 from ta_assets.core.feature_sets import position_splines
 from ta_assets.core.increment import partial_products
+from ta_assets.core.intervals import ALPHA
 from ta_assets.core.metrics import spearman_mean
 from ta_assets.core.nulls import RefitNull, adjusted_by_probe
 from ta_assets.core.options import InferenceOptions

@@ -141,6 +141,9 @@ def candidates(scores: np.ndarray, quantiles: int) -> np.ndarray:
 
     Returns:
         [at most quantiles + 2] float64.
+
+    Raises:
+        ValueError: fewer than two quantiles, or no scores.
     """
     scores = np.asarray(scores, dtype=np.float64)
     if quantiles < 2 or not len(scores):

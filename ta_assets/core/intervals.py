@@ -12,8 +12,12 @@ from scipy import stats
 
 MIN_PROBLEMS = 5
 """Below this no interval is given: its width is itself a guess (two of three problems decide a standard deviation)."""
-LEVEL = 0.95
+ALPHA = 0.05
+"""Level of every test, and of every family of tests."""
+LEVEL = 1 - ALPHA
 BOOTSTRAP_DRAWS = 2000
+FLIPPED_AT_ONCE = 2**23
+"""Statistics [patterns x hypotheses] held in memory at a time: 64 MiB an array."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,12 @@ def t_interval(values: np.ndarray, *, level: float = LEVEL, inflation: float = 1
     half = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
     mean = float(np.mean(values))
     return Interval(mean, mean - half, mean + half, n, float(error))
+
+
+def t_ends(values: np.ndarray) -> tuple[float, float]:
+    """Both ends of ``t_interval`` of [n_problems] values, NaN among them left out; NaN where there is none."""
+    found = t_interval(values[~np.isnan(values)])
+    return (found.low, found.high) if found else (np.nan, np.nan)
 
 
 def bootstrap_t(values: np.ndarray, *, level: float = LEVEL, inflation: float = 1.0, seed: int = 0) -> Interval | None:
@@ -87,7 +97,12 @@ def nadeau_bengio(n_problems: int, n_train: int) -> float:
 
 
 def one_sided_p(values: np.ndarray, *, inflation: float = 1.0) -> float:
-    """Student's p-value of a mean above zero; of equal values that of the sign test, below ``MIN_PROBLEMS`` 1."""
+    """Student's p-value of a mean above zero; of equal values that of the sign test, below ``MIN_PROBLEMS`` 1.
+
+    Args:
+        values: [n_problems] float.
+        inflation: factor on the standard error (``nadeau_bengio``).
+    """
     interval = t_interval(values, inflation=inflation)
     if interval is None:
         return float(2.0 ** -len(values)) if len(values) >= MIN_PROBLEMS and np.mean(values) > 1e-12 else 1.0
@@ -95,7 +110,14 @@ def one_sided_p(values: np.ndarray, *, inflation: float = 1.0) -> float:
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """Adjusted p-values (Holm 1979): the chance of any false claim stays below the level."""
+    """Adjusted p-values (Holm 1979): the chance of any false claim stays below the level.
+
+    Args:
+        p_values: [n_hypotheses] float.
+
+    Returns:
+        [n_hypotheses] float64, in the order of the argument.
+    """
     order = np.argsort(p_values, kind="stable")
     steps = np.minimum(1.0, (len(p_values) - np.arange(len(p_values))) * p_values[order])
     adjusted = np.empty(len(p_values))
@@ -105,42 +127,83 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SignFlips:
-    """Two-sided max-T over all hypotheses from the same sign flips of problems."""
+    """Max-T over all hypotheses from the same sign flips of problems."""
 
+    statistics: np.ndarray
+    """[n_hypotheses] float64: mean by its standard error, its size where tests are two-sided; NaN below two problems
+    that have a difference."""
+    alone: np.ndarray
+    """[n_hypotheses] p-values of each hypothesis by itself; 1 without a statistic."""
     adjusted: np.ndarray
-    """[n_hypotheses] p-values."""
+    """[n_hypotheses] p-values that know of all hypotheses; 1 without a statistic."""
     critical: float
-    """|t| that the largest of all statistics exceeds in 5 % of the flips; the family's threshold."""
+    """What the largest of all statistics exceeds in 5 % of the flips; the family's threshold."""
 
 
 def sign_flip_max_t(
-    differences: np.ndarray, *, flips: int, seed: int, level: float = LEVEL, inflation: np.ndarray | float = 1.0
+    differences: np.ndarray,
+    *,
+    flips: int,
+    seed: int,
+    level: float = LEVEL,
+    two_sided: bool = True,
+    inflation: np.ndarray | float = 1.0,
 ) -> SignFlips:
-    """Adjust two-sided t-tests for all hypotheses that were looked at, whatever their dependence.
+    """Adjust t-tests for all hypotheses that were looked at, whatever their dependence.
 
     A problem's differences change sign together (Westfall and Young 1993, single step; exact where two scores are
-    exchangeable within a problem). With few problems all patterns are enumerated; otherwise p = (1 + b)/(1 + flips).
+    exchangeable within a problem). With few problems all patterns are enumerated; otherwise the data as they are count
+    as one of the patterns, p = (1 + b)/(1 + flips) (Phipson and Smyth 2010).
 
     Args:
-        differences: [n_problems, n_hypotheses] float.
+        differences: [n_problems, n_hypotheses] float; NaN where a hypothesis does not have a problem.
         flips: number of random patterns.
         seed: of the patterns.
         level: of the critical value.
+        two_sided: test the size of a mean; else whether it is above zero.
         inflation: [n_hypotheses] factors on the standard errors of what was observed (``nadeau_bengio``).
     """
     n, n_hypotheses = differences.shape
     if n < 2 or not n_hypotheses:
-        return SignFlips(np.ones(n_hypotheses), np.inf)
+        ones = np.ones(n_hypotheses)
+        return SignFlips(np.full(n_hypotheses, np.nan), ones, ones, np.inf)
+    signs = _sign_patterns(n, flips, seed)
+    largest, alone = np.empty(len(signs)), np.zeros(n_hypotheses)
+    step = max(1, FLIPPED_AT_ONCE // n_hypotheses)
+    observed = limit = np.empty(0)
+    for start in range(0, len(signs), step):
+        found = _flipped_statistics(differences, signs[start : start + step], two_sided)
+        if start == 0:
+            observed = found[0]
+            # rounding must not decide between a pattern and itself
+            limit = observed / inflation * np.where(observed > 0, 1 - 1e-9, 1 + 1e-9)
+        largest[start : start + step] = found.max(axis=1)
+        alone += (found >= limit).sum(axis=0)
+    reached = len(signs) - np.searchsorted(np.sort(largest), limit)
+    defined = observed > -np.inf
+    critical = float(np.quantile(largest, level)) if defined.any() else np.inf
+    return SignFlips(np.where(defined, observed, np.nan), alone / len(signs), reached / len(signs), critical)
+
+
+def _sign_patterns(n: int, flips: int, seed: int) -> np.ndarray:
+    """[n_patterns, n] of -1 and 1, the first of them all 1: every pattern, or random ones where there are more."""
     if 2**n <= flips:
-        signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-    else:
-        signs = np.random.default_rng(seed).choice([-1.0, 1.0], (flips + 1, n))
-        signs[0] = 1.0
-    squares = np.square(differences).sum(axis=0)
-    means = signs @ differences / n
-    variances = np.maximum(squares - n * np.square(means), 1e-24 * np.maximum(squares, 1e-300)) / (n - 1) / n
-    statistics = np.where(squares > 0, np.abs(means) / np.sqrt(np.maximum(variances, 1e-300)), 0.0)
-    largest = statistics.max(axis=1)
-    # rounding must not decide between a pattern and itself
-    reached = largest[:, None] >= statistics[0] / inflation * (1 - 1e-9)
-    return SignFlips(reached.mean(axis=0), float(np.quantile(largest, level)))
+        return 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (flips + 1, n))
+    signs[0] = 1.0
+    return signs
+
+
+def _flipped_statistics(differences: np.ndarray, signs: np.ndarray, two_sided: bool) -> np.ndarray:
+    """[n_patterns, n_hypotheses] float64; minus infinity for hypotheses with fewer than two problems."""
+    known = ~np.isnan(differences)
+    n = known.sum(axis=0)
+    values = differences if known.all() else np.where(known, differences, 0.0)
+    squares = np.square(values).sum(axis=0)
+    means = signs @ values / np.maximum(n, 1)
+    # flipping signs changes no square; what is left of equal differences is rounding
+    spread = np.maximum(squares - n * np.square(means), 1e-24 * np.maximum(squares, 1e-300))
+    variances = spread / np.maximum(n - 1, 1) / np.maximum(n, 1)
+    size = np.abs(means) if two_sided else means
+    statistics = np.where(squares > 0, size / np.sqrt(np.maximum(variances, 1e-300)), 0.0)
+    return np.where(n >= 2, statistics, -np.inf)

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom, hypergeom, norm
 
+from ta_assets.core.intervals import ALPHA
 from ta_assets.core.ranking import mixed_problems, problem_average_precision
 from ta_assets.core.rollout_counts import COUNT_COLUMNS
 
-SIGNIFICANCE, FALSE_DISCOVERY_RATE = 0.05, 0.10
+FALSE_DISCOVERY_RATE = 0.10
 SCALES = (0.0, *(float(value) for value in np.geomspace(0.08, 1.0, 7)))
 """Standard deviations of the components that true importances are a mixture of."""
 STEP = 0.02
@@ -50,14 +51,31 @@ def standard_errors(counts: pd.DataFrame) -> np.ndarray:
 
 
 def fisher_p(counts: pd.DataFrame) -> np.ndarray:
-    """Two-sided p-value of Fisher's exact test of each sentence's two groups; 1 where one is empty, NaN unknown."""
+    """Two-sided p-value of Fisher's exact test of each sentence's two groups of rollouts.
+
+    The sum over all tables with the same margins that are no likelier than the observed one, as in
+    ``scipy.stats.fisher_exact``.
+
+    Args:
+        counts: n_different, k_different, n_next and k_next of [n] sentences: rollouts and right answers of both groups.
+
+    Returns:
+        [n] float64; 1 where a group is empty, NaN where a count is unknown.
+    """
     table = counts[["n_different", "k_different", "n_next", "k_next"]].to_numpy(np.float64)
     unique, back = np.unique(table, axis=0, return_inverse=True, equal_nan=True)
     return np.array([_fisher(row) for row in unique])[back.ravel()]
 
 
 def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
-    """Adjusted p-values (Benjamini and Hochberg 1995): rejecting those up to q keeps the false discovery rate at q."""
+    """Adjusted p-values (Benjamini and Hochberg 1995): rejecting those up to q keeps the false discovery rate at q.
+
+    Args:
+        p_values: [n_hypotheses] float.
+
+    Returns:
+        [n_hypotheses] float64, in the order of the argument.
+    """
     order = np.argsort(p_values, kind="stable")
     scaled = p_values[order] * len(p_values) / np.arange(1, len(p_values) + 1)
     adjusted = np.empty(len(p_values))
@@ -115,8 +133,8 @@ def support(rows: pd.DataFrame) -> Support | None:
         sentences=len(known),
         unknown=len(rows) - len(known),
         anchors=int(anchor.sum()),
-        significant_sentences=share(p_values < SIGNIFICANCE),
-        significant_anchors=share(p_values[anchor] < SIGNIFICANCE),
+        significant_sentences=share(p_values < ALPHA),
+        significant_anchors=share(p_values[anchor] < ALPHA),
         surviving_anchors=share(survives[anchor]),
         problems=n_problems,
         problems_without=n_problems - len(with_one),

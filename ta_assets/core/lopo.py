@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ta_assets.core.cells import PARTS, SCORED_PARTS, jsonable
+from ta_assets.core.intervals import MIN_PROBLEMS, t_ends
 from ta_assets.core.values import CellResult, SeedFreeScores, Split
 
 FOLD = "fold_id"
@@ -24,8 +25,6 @@ DATA = "data_sha256"
 BASELINE = "position_baseline"
 COMPARED = ("activations_plus_position", "linear_probe", "mlp_probe")
 """What is compared with the baseline, fold by fold (FEATURES G6)."""
-MIN_FOLDS_FOR_INTERVAL = 5
-"""A bootstrap over fewer problems has too few distinct draws to mean anything (SCIENCE.md, W7)."""
 
 
 def lopo_splits(ids: Iterable[int], val_fraction: float) -> dict[int, Split]:
@@ -122,8 +121,10 @@ def aggregate_folds(
     Returns:
         JSON-able: folds; mean_seeds and best_of_k (each one row a model, best first, ties by name: model and
         <metric>_mean, <metric>_std over folds); best_model (by mean_seeds); paired_deltas (comparison, folds,
-        delta_mean, delta_std, positive_count, positive_fraction, ci_low, ci_high: 2.5 and 97.5 % of the bootstrapped
-        mean, None below ``MIN_FOLDS_FOR_INTERVAL`` folds); fold_records (fold_id, model, <metric>, mean over seeds).
+        n_problems: folds with a defined delta, delta_mean, delta_std, positive_count, positive_fraction,
+        percentile_low, percentile_high: the predecessor's 2.5 and 97.5 % quantiles of the bootstrapped mean, t_low,
+        t_high: the 95 % t interval over folds; both None below ``intervals.MIN_PROBLEMS`` folds or with an undefined
+        delta); fold_records (fold_id, model, <metric>, mean over seeds).
 
     Raises:
         ValueError: no cells, or cells with other folds.
@@ -202,25 +203,30 @@ def _paired_deltas(by_fold: pd.DataFrame, primary: str, bootstrap: int, seed: in
         if model not in wide or BASELINE not in wide:
             continue
         deltas = wide[model] - wide[BASELINE]
-        low, high = _interval(deltas, bootstrap, seed)
+        low, high = _percentile_interval(deltas, bootstrap, seed)
         values = deltas.to_numpy()
+        defined = np.isfinite(values)
+        t_low, t_high = t_ends(values) if defined.all() else (None, None)
         rows.append(
             {
                 "comparison": f"{model} - {BASELINE}",
                 "folds": len(values),
+                "n_problems": int(defined.sum()),
                 "delta_mean": float(np.mean(values)),
                 "delta_std": float(np.std(values)),
                 "positive_count": int((values > 0).sum()),
                 "positive_fraction": float((values > 0).mean()),
-                "ci_low": low,
-                "ci_high": high,
+                "percentile_low": low,
+                "percentile_high": high,
+                "t_low": t_low,
+                "t_high": t_high,
             }
         )
     return rows
 
 
-def _interval(deltas: pd.Series, bootstrap: int, seed: int) -> tuple[float | None, float | None]:
-    if len(deltas) < MIN_FOLDS_FOR_INTERVAL or not np.isfinite(deltas.to_numpy()).all():
+def _percentile_interval(deltas: pd.Series, bootstrap: int, seed: int) -> tuple[float | None, float | None]:
+    if len(deltas) < MIN_PROBLEMS or not np.isfinite(deltas.to_numpy()).all():
         return None, None
     draws = (deltas.sample(n=len(deltas), replace=True, random_state=seed + i) for i in range(bootstrap))
     low, high = np.quantile(np.array([draw.to_numpy().mean() for draw in draws]), [0.025, 0.975])

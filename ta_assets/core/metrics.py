@@ -57,6 +57,14 @@ def macro_average_precision(labels: np.ndarray, scores: np.ndarray, groups: np.n
     """Mean over the problems with both classes of their own average precision; NaN when there is none.
 
     Anchors are defined within a problem, so this does not charge a score for its scale differing between problems.
+
+    Args:
+        labels: [n_rows] of 0 and 1.
+        scores: [n_rows] float, higher means anchor.
+        groups: [n_rows] problem ids.
+
+    Raises:
+        ValueError: a score is not finite.
     """
     values = [average_precision(np.asarray(labels)[at], np.asarray(scores)[at]) for at in _members(groups)]
     return _mean_of_defined(values)
@@ -67,6 +75,14 @@ def spearman_mean(scores: np.ndarray, importance: np.ndarray, groups: np.ndarray
 
     Problems with fewer than two rows, a constant score or a constant importance are left out; NaN when none is left.
     Ties have their mean rank, as in ``scipy.stats.spearmanr``.
+
+    Args:
+        scores: [n_rows] float.
+        importance: [n_rows] float.
+        groups: [n_rows] problem ids.
+
+    Raises:
+        ValueError: a score is not finite, or the lengths differ.
     """
     return _mean_of_defined(spearman_by_problem(importance, scores, groups).tolist())
 
@@ -107,6 +123,15 @@ def top_k_recall(scores: np.ndarray, importance: np.ndarray, groups: np.ndarray,
     """Mean over problems of the share of their ``k`` most important sentences that are among the ``k`` best scored.
 
     ``k`` is cut to the number of sentences; of equal values the earlier row wins on both sides. NaN without rows.
+
+    Args:
+        scores: [n_rows] float.
+        importance: [n_rows] float.
+        groups: [n_rows] problem ids.
+        k: at least 1.
+
+    Raises:
+        ValueError: ``k`` is below 1, or a score is not finite.
     """
     if k < 1:
         raise ValueError(f"top-k recall needs k of at least 1, got {k}")
@@ -142,9 +167,17 @@ def evaluate(rows: pd.DataFrame, scores: np.ndarray, k_values: Sequence[int]) ->
 def position_bins(rows: pd.DataFrame, scores: np.ndarray, n_bins: int) -> list[dict[str, Any]]:
     """Metrics within equal bins of ``relative_position``; the last bin is closed. No bins, no entries.
 
+    Args:
+        rows: [n_rows] sentences with ``relative_position`` (in [0, 1]) and ``anchor``.
+        scores: [n_rows] float.
+        n_bins: 0 or more.
+
     Returns:
         One dict a bin: bin_index, left_inclusive, right (exclusive but for the last bin), count, prevalence,
         pr_auc, average_precision. Prevalence is NaN for an empty bin, the metrics also for a bin with one class.
+
+    Raises:
+        ValueError: a score is not finite.
     """
     if n_bins <= 0:
         return []

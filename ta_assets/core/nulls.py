@@ -105,7 +105,7 @@ def _by_column(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return np.stack([problem_average_precision(turned, np.ascontiguousarray(one.T)) for one in scores])
 
 
-def max_t(scores: np.ndarray) -> np.ndarray:
+def permutation_max_t(scores: np.ndarray) -> np.ndarray:
     """One-sided adjusted p-values of all hypotheses from the same permutations.
 
     Westfall and Young (1993), single step: each hypothesis is standardized by its own null mean and deviation, and
@@ -126,7 +126,7 @@ def max_t(scores: np.ndarray) -> np.ndarray:
 def adjusted_by_probe(null: RefitNull) -> Mapping[str, float]:
     """Probe -> the least adjusted p-value over its penalties, which the correction already counts."""
     adjusted: dict[str, float] = {}
-    for hypothesis, p_value in zip(null.hypotheses, max_t(null.scores), strict=True):
+    for hypothesis, p_value in zip(null.hypotheses, permutation_max_t(null.scores), strict=True):
         probe = hypothesis.partition("|")[0]
         adjusted[probe] = min(adjusted.get(probe, 1.0), float(p_value))
     return adjusted

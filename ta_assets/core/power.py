@@ -9,11 +9,13 @@ import math
 
 from scipy import stats
 
+from ta_assets.core.intervals import ALPHA, MIN_PROBLEMS
+
 TARGET = 0.8
 MAX_PROBLEMS = 100_000
 
 
-def power(delta: float, deviation: float, n: int, *, alpha: float = 0.05, inflation: float = 1.0) -> float:
+def power(delta: float, deviation: float, n: int, *, alpha: float = ALPHA, inflation: float = 1.0) -> float:
     """Chance that the two-sided test over n problems finds a true mean difference, on its own side.
 
     The noncentral t distribution with noncentrality delta · sqrt(n) / deviation (Cohen 1988, 2.3).
@@ -30,13 +32,13 @@ def power(delta: float, deviation: float, n: int, *, alpha: float = 0.05, inflat
 
 
 def problems_needed(
-    delta: float, deviation: float, *, alpha: float = 0.05, target: float = TARGET, inflation: float = 1.0
+    delta: float, deviation: float, *, alpha: float = ALPHA, target: float = TARGET, inflation: float = 1.0
 ) -> int | None:
-    """The least number of problems with the wanted power, at least 5; None above ``MAX_PROBLEMS``."""
+    """The least number of problems with the wanted power, at least ``MIN_PROBLEMS``; None above ``MAX_PROBLEMS``."""
     delta = abs(delta)
     if deviation <= 0:
-        return 5
-    low, high = 4, 8
+        return MIN_PROBLEMS
+    low, high = MIN_PROBLEMS - 1, 2 * MIN_PROBLEMS
     while delta == 0 or power(delta, deviation, high, alpha=alpha, inflation=inflation) < target:
         if delta == 0 or high > MAX_PROBLEMS:
             return None

@@ -7,33 +7,17 @@ Belongs here: what a continuous target is judged by. Stays out: metrics and inte
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from ta_assets.core.intervals import LEVEL, t_interval
+from ta_assets.core.intervals import LEVEL, t_ends
 from ta_assets.core.metrics import spearman_by_problem
 from ta_assets.core.resampling import DeltaInterval
 
 
-@dataclass(frozen=True)
-class RankInterval(DeltaInterval):
-    """A difference of mean Spearman correlations (point_delta: of a less b) and its intervals. NaN where undefined.
-
-    The percentile interval is the one that binary targets have too, and is too narrow for few problems (3 problems:
-    it covers about three quarters of the time instead of 95 %). The t interval over problems keeps its level.
-    """
-
-    n_problems: int
-    """Problems in which both are defined."""
-    t_low: float
-    """Lower end of the 95 % t interval of the mean difference over those problems; NaN where none is given."""
-    t_high: float
-
-
 def rank_delta_interval(
     target: np.ndarray, scores: tuple[np.ndarray, np.ndarray], groups: np.ndarray, *, iterations: int, seed: int
-) -> RankInterval:
+) -> DeltaInterval:
     """Intervals of the difference in mean Spearman correlation between two scores, over whole problems.
 
     Draws are those of the binary interval: as many problems as there are, with replacement, by
@@ -60,17 +44,20 @@ def rank_delta_interval(
     counts = (~np.isnan(drawn)).sum(axis=1)
     means = np.nansum(drawn, axis=1)[counts > 0] / counts[counts > 0]
     if not len(means):
-        return RankInterval(math.nan, math.nan, math.nan, math.nan, iterations, 0, 0, math.nan, math.nan)
+        nan = math.nan
+        return DeltaInterval(nan, nan, nan, nan, iterations, 0, 0, nan, nan, nan)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    over_problems = t_interval(known)
-    return RankInterval(
-        point_delta=float(known.mean()),
+    t_low, t_high = t_ends(known)
+    mean = float(known.mean())
+    return DeltaInterval(
+        point_delta=mean,
         delta_mean=float(means.mean()),
-        ci_low=float(low),
-        ci_high=float(high),
+        percentile_low=float(low),
+        percentile_high=float(high),
         n_bootstrap=iterations,
         n_valid=len(means),
         n_problems=len(known),
-        t_low=over_problems.low if over_problems else math.nan,
-        t_high=over_problems.high if over_problems else math.nan,
+        macro_delta=mean,
+        t_low=t_low,
+        t_high=t_high,
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from ta_assets.core.intervals import MIN_PROBLEMS
 from ta_assets.core.markdown import escape, table
 from ta_assets.core.targets import TARGETS
 from ta_assets.core.values import CellResult, Markdown
@@ -75,9 +76,34 @@ def _intervals(metrics: Mapping[str, Any]) -> list[str]:
     found = metrics["confidence_intervals"]
     if not found:
         return []
-    names = list(next(iter(found.values())))
-    rows = [[comparison, *(interval[name] for name in names)] for comparison, interval in found.items()]
-    return ["## Differences on test, over resampled problems", table(["comparison", *names], rows)]
+    pooled, within = (
+        ("mean rank correlation", "rank correlation")
+        if TARGETS[metrics["target"]].continuous
+        else ("pooled PR-AUC", "average precision")
+    )
+    headers = ["comparison", f"{pooled}, difference", "percentile interval", "problems", "mean over problems"]
+    rows = [
+        [
+            comparison,
+            one["point_delta"],
+            _ends(one, "percentile", "undefined"),
+            one["n_problems"],
+            one["macro_delta"],
+            _ends(one, "t", "too few problems" if one["n_problems"] < MIN_PROBLEMS else "all problems differ alike"),
+        ]
+        for comparison, one in found.items()
+    ]
+    return [
+        "## Differences on test, over problems",
+        f"Mean over problems and t interval: of the difference in {within} within each problem. Percentile interval: "
+        f"the predecessor's, of the difference in {pooled}; too narrow where problems are few.",
+        table([*headers, "t interval"], rows),
+    ]
+
+
+def _ends(interval: Mapping[str, Any], kind: str, otherwise: str) -> str:
+    low, high = interval[f"{kind}_low"], interval[f"{kind}_high"]
+    return otherwise if low is None else f"{low:+.4f} to {high:+.4f}"
 
 
 def _position_bins(metrics: Mapping[str, Any]) -> list[str]:

@@ -58,6 +58,14 @@ def residuals(data: ProbeData, values: np.ndarray, against: str) -> np.ndarray:
 
     ``position`` regresses on the scaled position features, ``position_plus_text`` on TF-IDF beside them. Scaler and
     vocabulary, too, come from the train rows alone.
+
+    Args:
+        data: the position and text of the rows, and which of them to fit on.
+        values: [n_rows] float64.
+        against: ``position`` or ``position_plus_text``.
+
+    Raises:
+        ValueError: ``against`` is neither.
     """
     if against not in AGAINST[1:]:
         raise ValueError(f"cannot residualize against {against!r}, expected one of {', '.join(AGAINST[1:])}")

@@ -77,7 +77,13 @@ def left_out_errors(spectrum: Spectrum, target: np.ndarray, groups: np.ndarray, 
 
 
 def best_penalty(spectrum: Spectrum, target: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
-    """The penalty of the grid with the least left-out error, the larger of equals; and that error."""
+    """The penalty of the grid with the least left-out error, the larger of equals; and that error.
+
+    Args:
+        spectrum: of all [n] rows.
+        target: [n] float64, centred within problems.
+        groups: [n] group of each row; each is left out once.
+    """
     grid = penalties(spectrum)
     errors = left_out_errors(spectrum, target, groups, grid)
     best = len(grid) - 1 - int(np.argmin(errors[::-1]))
@@ -85,7 +91,13 @@ def best_penalty(spectrum: Spectrum, target: np.ndarray, groups: np.ndarray) -> 
 
 
 def relative_gradient(spectrum: Spectrum, target: np.ndarray, penalty: float) -> float:
-    """Certificate of a fit: norm of the gradient at the solution over its norm at zero; 0 but for rounding."""
+    """Certificate of a fit: norm of the gradient at the solution over its norm at zero; 0 but for rounding.
+
+    Args:
+        spectrum: of the [n] training rows.
+        target: [n] float64, centred within problems.
+        penalty: positive; infinity stands for the direction in the limit, which is exact.
+    """
     if np.isinf(penalty):
         return 0.0
     strength = np.sqrt(spectrum.squared)

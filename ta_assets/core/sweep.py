@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ta_assets.core.cells import fit_model, jsonable
+from ta_assets.core.intervals import sign_flip_max_t
 from ta_assets.core.metrics import average_precision, spearman_by_problem
 from ta_assets.core.options import TOKEN_PROBES, ProbeOptions
 from ta_assets.core.probes import ProbeData
@@ -22,9 +23,6 @@ from ta_assets.core.targets import TARGETS
 
 BASELINE = "position_baseline"
 PERMUTATIONS = 10_000
-FLIPS_PER_BLOCK = 256
-TINY = 1e-12
-"""A difference that varies less than this share of its size over problems counts as constant."""
 
 
 def cross_validated(data: ProbeData, options: ProbeOptions, probe: str) -> dict[str, Any]:
@@ -90,13 +88,14 @@ def leaderboard(cells: Sequence[Mapping[str, Any]], *, permutations: int = PERMU
 
     Args:
         cells: each with key, setting, target, factors (by name), and what ``cross_validated`` returns.
-        permutations: sign flips.
+        permutations: sign flips; all of them where there are fewer.
         seed: of the sign flips.
 
     Returns:
         One row a configuration: target, rank (within the target: average precision and rank correlation are not
         comparable), setting, one column a factor, metric, n_problems, score and baseline (means over problems),
-        difference, t, p (its own) and adjusted_p (of the largest t over all configurations), key.
+        difference, t, one-sided p (its own) and adjusted_p (of the largest t over all configurations), key. One sign is
+        drawn a problem and applied to every configuration, so that their dependence stays as it is.
 
     Raises:
         ValueError: no cells.
@@ -104,8 +103,7 @@ def leaderboard(cells: Sequence[Mapping[str, Any]], *, permutations: int = PERMU
     if not cells:
         raise ValueError("no configuration was finished")
     differences = _differences(cells)
-    statistics = t_statistics(differences, np.ones((1, differences.shape[1])))[0]
-    p, adjusted = max_t(differences, permutations=permutations, seed=seed)
+    tested = sign_flip_max_t(differences.T, flips=permutations, seed=seed, two_sided=False)
     names = sorted({name for cell in cells for name in cell["factors"]})
     rows = [
         {
@@ -117,9 +115,9 @@ def leaderboard(cells: Sequence[Mapping[str, Any]], *, permutations: int = PERMU
             "score": _mean(cell["probe"]),
             "baseline": _mean(cell["baseline"]),
             "difference": _mean(differences[index].tolist()),
-            "t": float(statistics[index]),
-            "p": float(p[index]),
-            "adjusted_p": float(adjusted[index]),
+            "t": float(tested.statistics[index]),
+            "p": float(tested.alone[index]),
+            "adjusted_p": float(tested.adjusted[index]),
             "key": cell["key"],
         }
         for index, cell in enumerate(cells)
@@ -129,58 +127,6 @@ def leaderboard(cells: Sequence[Mapping[str, Any]], *, permutations: int = PERMU
     )
     table.insert(1, "rank", table.groupby("target").cumcount() + 1)
     return table
-
-
-def max_t(differences: np.ndarray, *, permutations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """One-sided p-values by flipping the signs of whole problems, of each row alone and of the largest of all rows.
-
-    Under the null a problem's difference to the baseline is as likely of either sign. One sign is drawn a problem and
-    applied to every configuration, so that their dependence stays as it is (Westfall and Young 1993); the observed
-    order counts as one of the draws (Phipson and Smyth 2010), so no p-value is zero.
-
-    Args:
-        differences: [n_rows, n_problems] float64; NaN where a configuration does not have a problem.
-        permutations: number of draws.
-        seed: of the draws.
-
-    Returns:
-        p and adjusted p, each [n_rows] float64; 1 for rows without a statistic.
-    """
-    observed = t_statistics(differences, np.ones((1, differences.shape[1])))[0]
-    rng = np.random.default_rng(seed)
-    alone, together = np.zeros(len(differences)), np.zeros(len(differences))
-    for start in range(0, permutations, FLIPS_PER_BLOCK):
-        count = min(FLIPS_PER_BLOCK, permutations - start)
-        flipped = t_statistics(differences, rng.choice([-1.0, 1.0], (count, differences.shape[1])))
-        flipped = np.where(np.isnan(flipped), -np.inf, flipped)
-        # equal statistics may differ in their last bits
-        limit = np.where(np.isnan(observed), np.inf, observed) - TINY
-        alone += (flipped >= limit).sum(axis=0)
-        together += (flipped.max(axis=1)[:, None] >= limit).sum(axis=0)
-    undefined = np.isnan(observed)
-    p, adjusted = ((1 + counts) / (1 + permutations) for counts in (alone, together))
-    return np.where(undefined, 1.0, p), np.where(undefined, 1.0, adjusted)
-
-
-def t_statistics(differences: np.ndarray, signs: np.ndarray) -> np.ndarray:
-    """Mean over problems by its standard error, for every draw of signs.
-
-    Args:
-        differences: [n_rows, n_problems] float64, NaN where absent.
-        signs: [n_draws, n_problems] of -1 and 1.
-
-    Returns:
-        [n_draws, n_rows] float64; NaN for rows with fewer than two problems.
-    """
-    values = np.nan_to_num(differences)
-    n = (~np.isnan(differences)).sum(axis=1)
-    squares = np.square(values).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = signs @ values.T / n
-        # flipping signs changes no square; what is left of equal differences is rounding
-        variance = np.maximum(squares / n - np.square(mean), TINY * squares / n) / (n - 1)
-        statistics = np.where(squares > 0, mean / np.sqrt(variance), 0.0)
-    return np.where(n >= 2, statistics, np.nan)
 
 
 def _differences(cells: Sequence[Mapping[str, Any]]) -> np.ndarray:

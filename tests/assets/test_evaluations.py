@@ -16,9 +16,10 @@ from ta_assets.deferrals import deferral_made_from
 from ta_assets.partitions import partitions_of
 from ta_assets.summaries import aggregate_made_from, left_out_cells
 from ta_assets.verdicts import VerdictConfig, make_report
-from ta_checks import ASSETS, INVARIANTS, Invariant, gate
+from ta_checks import ASSETS, INVARIANTS, gate
 from ta_checks.evidence import Evidence, Sources
 from ta_checks.factory import evaluate, judge
+from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
 from ta_resources.shards import ShardStore, read_shard
 from tests.assets.made import change, copy_of, materialized, verdict

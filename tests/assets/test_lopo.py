@@ -81,12 +81,15 @@ def test_means_are_over_folds_and_deltas_are_paired(made: Sources) -> None:
     assert over_folds == pytest.approx(over_seeds)
     assert value["best_model"] == value["lopo"]["best_model"]
     assert value["lopo"]["folds"] == PROBLEMS
-    assert [row["comparison"].partition(" ")[0] for row in value["lopo"]["paired_deltas"]] == [
+    deltas = value["lopo"]["paired_deltas"]
+    assert [row["comparison"].partition(" ")[0] for row in deltas] == [
         "activations_plus_position",
         "linear_probe",
         "mlp_probe",
     ]
-    assert all(row["ci_low"] <= row["delta_mean"] <= row["ci_high"] for row in value["lopo"]["paired_deltas"])
+    assert all(row["percentile_low"] <= row["delta_mean"] <= row["percentile_high"] for row in deltas)
+    assert all(row["t_low"] < row["delta_mean"] < row["t_high"] for row in deltas)
+    assert {row["n_problems"] for row in deltas} == {len(PROBLEMS)}
 
 
 def leak(folds: dict[str, Any]) -> dict[str, Any]:

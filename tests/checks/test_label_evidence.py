@@ -17,9 +17,10 @@ from ta_assets.core.labels import label_problems
 from ta_assets.core.options import LabelRule
 from ta_assets.core.values import CorpusSource
 from ta_assets.studies import Studies, load_studies, read_study
-from ta_checks import INVARIANTS, Invariant, invariants_of
+from ta_checks import INVARIANTS, invariants_of
 from ta_checks.evidence import Evidence, Sources
 from ta_checks.factory import evaluate, judge
+from ta_checks.invariant import Invariant
 from ta_checks.label_evidence import chosen_problem
 from ta_checks.verdict import Verdict
 from ta_resources.rollouts import RolloutsResource

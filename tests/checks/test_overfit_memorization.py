@@ -57,6 +57,18 @@ def test_collapsed_vectors_fail_in_every_problem(labelled: Draw, kind: str, sent
     assert verdict.n_offenders == 14
 
 
+def test_an_anchor_that_is_a_copy_of_another_sentence_but_for_rounding_fails(labelled: Draw) -> None:
+    data = labelled(0, sentences=100, d_model=576, correlated=False)
+    one = data.problems == data.problems[0]
+    anchor, other = (np.flatnonzero(one & (data.anchors == label))[0] for label in (1, 0))
+    vectors = data.vectors.copy()
+    vectors[other] = vectors[anchor] * (1 + 1e-9)
+    verdict = overfit_memorization(replace(data, train=one, vectors=vectors))
+    assert verdict.status == "failed"
+    assert isinstance(verdict.observed, float)
+    assert 0.99 < verdict.observed < 0.999, "nine of ten anchors come first, the tenth has a tie"
+
+
 def test_two_directions_are_not_enough_for_a_long_problem(labelled: Draw) -> None:
     data = labelled(0, sentences=100)
     rng = np.random.default_rng(0)

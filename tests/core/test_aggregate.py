@@ -12,6 +12,8 @@ import pytest
 from ta_assets.core.aggregate import aggregate, interval_table, seed_table, summary_table
 
 NAMES = ["pilot", "full", "llama_correct", "qwen_correct"]
+Interval = dict[str, float | None]
+DELTAS: Interval = {"point_delta": 0.1, "delta_mean": 0.1}
 
 
 def cell(**models: tuple[float | None, float | None]) -> dict[str, Any]:
@@ -23,13 +25,21 @@ def in_our_words(comparison: str) -> str:
     return comparison.replace("score_", "").replace("_minus_", " - ")
 
 
+def interval(low: float | None, high: float | None, t: tuple[float | None, float | None] = (None, None)) -> Interval:
+    """Both intervals of a difference, as a cell has them."""
+    return {"percentile_low": low, "percentile_high": high, "t_low": t[0], "t_high": t[1]}
+
+
 def published_cells(shared_folder: Path, name: str) -> dict[int, dict[str, Any]]:
     """The predecessor's metrics in the shape of our cells."""
     content = json.loads((shared_folder / f"reference/published/{name}.json").read_text())
     return {
         int(seed): {
             "models": {model: {part: one[part][model] for part in ("val", "test")} for model in one["val"]},
-            "confidence_intervals": {in_our_words(key): value for key, value in one["confidence_intervals"].items()},
+            "confidence_intervals": {
+                in_our_words(key): value | interval(value["ci_low"], value["ci_high"])
+                for key, value in one["confidence_intervals"].items()
+            },
         }
         for seed, one in content["seeds"].items()
     }
@@ -65,12 +75,34 @@ def test_the_published_interval_summaries_come_back(shared_folder: Path, name: s
     published = json.loads((shared_folder / f"reference/published/{name}_aggregate.json").read_text())
     ours = aggregate(published_cells(shared_folder, name), primary_metric="pr_auc")
     for row, expected in zip(ours["ci_summary"], published["ci_summary"], strict=True):
-        wanted = {key: value for key, value in expected.items() if key != "comparison"}
+        wanted = {key: value for key, value in expected.items() if "delta" in key}
         assert row["comparison"] == in_our_words(expected["comparison"])
         assert {key: row[key] for key in wanted} == pytest.approx(wanted, abs=1e-12)
-    assert [row["excludes_zero"] for row in ours["ci_records"]] == [
+        # the published counts are of every seed, although no seed changes these models
+        own = [one["percentile_excludes_zero"] for one in ours["ci_records"] if one["comparison"] == row["comparison"]]
+        assert (sum(own), len(own)) == (expected["ci_excludes_zero_count"], expected["seed_count"])
+        assert (row["depends_on_seed"], row["seed_count"]) == (False, 1)
+        assert row["percentile_excludes_zero_count"] == own[0]
+    assert [row["percentile_excludes_zero"] for row in ours["ci_records"]] == [
         row["ci_excludes_zero"] for row in published["ci_records"]
     ]
+
+
+def test_an_interval_counts_once_where_no_seed_changes_the_models_and_once_a_seed_elsewhere() -> None:
+    same = "activations_plus_position - position_baseline"
+    cells = {
+        seed: cell(a=(0.1, 0.2))
+        | {
+            "confidence_intervals": {
+                same: DELTAS | interval(0.1, 0.2, (0.05, 0.3)),
+                "mlp_probe - position_baseline": DELTAS | interval(0.1, 0.2, (0.05 if seed else -0.05, 0.3)),
+            }
+        }
+        for seed in range(5)
+    }
+    summary = aggregate(cells, primary_metric="ap")["ci_summary"]
+    kinds = ("depends_on_seed", "percentile_excludes_zero_count", "t_excludes_zero_count", "seed_count")
+    assert [[row[kind] for kind in kinds] for row in summary] == [[False, 1, 1, 1], [True, 5, 4, 5]]
 
 
 def test_mean_and_population_std_are_over_seeds_of_test() -> None:
@@ -120,8 +152,8 @@ def test_the_best_seeds_are_chosen_by_val_and_reported_on_test() -> None:
 
 
 def test_tables_have_a_row_for_every_record() -> None:
-    interval = {"point_delta": 0.1, "delta_mean": 0.1, "ci_low": 0.05, "ci_high": 0.2}
-    cells = {seed: cell(a=(0.1, 0.2)) | {"confidence_intervals": {"a - b": interval}} for seed in (0, 1)}
+    delta = DELTAS | interval(0.05, 0.2)
+    cells = {seed: cell(a=(0.1, 0.2)) | {"confidence_intervals": {"a - b": delta}} for seed in (0, 1)}
     ours = aggregate(cells, primary_metric="ap")
     assert seed_table(ours)[["seed", "split", "ap"]].to_numpy().tolist() == [
         [0, "val", 0.1],
@@ -129,15 +161,17 @@ def test_tables_have_a_row_for_every_record() -> None:
         [1, "val", 0.1],
         [1, "test", 0.2],
     ]
-    assert interval_table(ours)["excludes_zero"].tolist() == [True, True]
+    assert interval_table(ours)["percentile_excludes_zero"].tolist() == [True, True]
     assert summary_table(ours)["ap_mean"].tolist() == [0.2]
     assert interval_table(aggregate({0: cell(a=(0.1, 0.2))}, primary_metric="ap")).empty
 
 
 def test_an_undefined_interval_excludes_nothing() -> None:
-    interval = {"point_delta": None, "delta_mean": None, "ci_low": None, "ci_high": None}
-    ours = aggregate({0: cell(a=(0.1, 0.2)) | {"confidence_intervals": {"a - b": interval}}}, primary_metric="ap")
-    assert ours["ci_records"][0]["excludes_zero"] is False
+    delta = dict.fromkeys(DELTAS) | interval(None, None)
+    ours = aggregate({0: cell(a=(0.1, 0.2)) | {"confidence_intervals": {"a - b": delta}}}, primary_metric="ap")
+    assert ours["ci_records"][0]["percentile_excludes_zero"] is False
+    assert ours["ci_records"][0]["t_excludes_zero"] is None
+    assert ours["ci_summary"][0]["t_excludes_zero_count"] is None, "nothing was tested, which is not none of one"
     assert ours["ci_summary"][0]["delta_mean_mean"] is None
 
 

@@ -76,7 +76,7 @@ def test_a_report_holds_counts_metrics_intervals_bins_and_sentences(data: ProbeD
         "Metrics on val",
         "Metrics on test",
         "Probes refitted on what position leaves over",
-        "Differences on test, over resampled problems",
+        "Differences on test, over problems",
         "Average precision on test, by position",
         "Highest-scored test sentences",
     ):
@@ -85,6 +85,32 @@ def test_a_report_holds_counts_metrics_intervals_bins_and_sentences(data: ProbeD
     assert f"{result.metrics['models']['mlp_probe']['test']['average_precision']:.4f}" in report
     assert re.search(r"<td[^>]*>test</td>\s*<td[^>]*>2</td>\s*<td[^>]*>24</td>", page)
     assert page.count("<h3>") == len(OPTIONS.models)
+
+
+def _differences(report: str) -> list[list[str]]:
+    section = report.split("## Differences on test")[1].split("## ")[0]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line.startswith("|")]
+
+
+@pytest.mark.parametrize("target", ["anchor_binary", "importance_signed"])
+def test_differences_show_the_t_interval_or_why_there_is_none(data: ProbeData, target: str) -> None:
+    options = replace(OPTIONS, target=target, residualize_against="none")
+    few = evaluate_cell(data, options, seed=2)
+    headers, _, *rows = _differences(cell_report(few, data.rows, "x"))
+    assert headers[2:] == ["percentile interval", "problems", "mean over problems", "t interval"]
+    assert [row[3:] for row in rows] == [
+        ["2", f"{one['macro_delta']:.4f}", "too few problems"] for one in few.metrics["confidence_intervals"].values()
+    ]
+    many = ProbeData.of(data.rows.assign(problem_id=np.arange(len(data.rows)) // 4), data.vectors)
+    found = evaluate_cell(many, options, seed=2)
+    for row, one in zip(
+        _differences(cell_report(found, many.rows, "x"))[2:],
+        found.metrics["confidence_intervals"].values(),
+        strict=True,
+    ):
+        assert one["n_problems"] >= 5
+        assert row[2] == f"{one['percentile_low']:+.4f} to {one['percentile_high']:+.4f}"
+        assert row[5] == f"{one['t_low']:+.4f} to {one['t_high']:+.4f}"
 
 
 def test_the_five_best_test_sentences_of_a_probe_are_listed_best_first(data: ProbeData, result: CellResult) -> None:

@@ -78,7 +78,7 @@ def test_intervals_use_the_test_rows_and_the_seed_of_the_cell(data: ProbeData) -
         "activations_plus_position - position_baseline",
         "activations_plus_position - text_only_baseline",
     ]
-    assert intervals["activations_plus_position - position_baseline"] == vars(expected)
+    assert intervals["activations_plus_position - position_baseline"] == jsonable(vars(expected))
 
 
 def test_predictions_hold_val_and_test_rows_in_order(data: ProbeData) -> None:

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from ta_assets.core.cross_fitted import cross_fitted
 from ta_assets.core.crossfit import FAMILIES, TRAINED_BASELINES, Sentences, cross_fit, folds_of
 from ta_assets.core.folds import evaluation_folds
-from ta_assets.core.nulls import max_t, permuted_labels, refit_null
+from ta_assets.core.nulls import permutation_max_t, permuted_labels, refit_null
 from ta_assets.core.options import InferenceOptions
 from ta_assets.core.ranking import average_precision_by_problem
 from ta_assets.core.spectrum import prepare, within_problems
@@ -106,12 +106,12 @@ def test_the_first_row_of_a_null_is_what_refitting_to_the_true_labels_scores() -
     np.testing.assert_allclose(null.scores[0, columns], plain, atol=1e-3)
 
 
-def test_max_t_counts_the_largest_of_all_and_never_gives_zero() -> None:
+def test_permutation_max_t_counts_the_largest_of_all_and_never_gives_zero() -> None:
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(200, 40))
     scores[0] = 0
     scores[0, 7] = 50
-    adjusted = max_t(scores)
+    adjusted = permutation_max_t(scores)
     assert adjusted[7] == 1 / 200
     single = (1 + (scores[1:, 3] >= 0).sum()) / 200
     assert adjusted[3] >= single
@@ -123,7 +123,8 @@ def test_noise_is_rarely_called_significant_by_refitting() -> None:
         one = sentences(signal=0.0, seed=seed)
         blind = Sentences(one.rows, {0: np.random.default_rng(seed).normal(size=(len(one.rows), 10))})
         labels = permuted_labels(blind, 60, scheme="shuffled", seed=seed)
-        found.append(max_t(refit_null(blind, evaluation_folds(one.problems.tolist()), labels).scores).min() <= 0.05)
+        null = refit_null(blind, evaluation_folds(one.problems.tolist()), labels)
+        found.append(permutation_max_t(null.scores).min() <= 0.05)
     assert sum(found) <= 6  # P(more | 5 %) < 1 %
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,75 @@ def test_more_hypotheses_raise_every_p_value_and_copies_do_not() -> None:
     copied = intervals.sign_flip_max_t(np.tile(one, 50), flips=2000, seed=0).adjusted[0]
     among = intervals.sign_flip_max_t(np.hstack([one, rng.normal(size=(20, 50))]), flips=2000, seed=0).adjusted[0]
     assert copied == alone < among
+
+
+def ragged(seed: int, n: int, n_hypotheses: int, mean: float = 0.4) -> np.ndarray:
+    """[n, n_hypotheses] of which some are NaN; each column keeps two problems."""
+    rng = np.random.default_rng(seed)
+    differences = rng.normal(mean, 1, (n, n_hypotheses))
+    differences[2:][rng.random((n - 2, n_hypotheses)) < 0.3] = np.nan
+    return differences
+
+
+@pytest.mark.parametrize("two_sided", [True, False])
+def test_sign_flips_are_those_of_a_loop_over_all_patterns_with_scipys_t(two_sided: bool) -> None:
+    differences = ragged(1, 7, 4)
+    patterns = [np.array(signs)[:, None] for signs in itertools.product([1.0, -1.0], repeat=7)]
+    every = np.array([stats.ttest_1samp(signs * differences, 0, nan_policy="omit")[0] for signs in patterns])
+    every = np.abs(every) if two_sided else every
+    found = intervals.sign_flip_max_t(differences, flips=128, seed=0, two_sided=two_sided)
+    np.testing.assert_allclose(found.statistics, every[0])
+    np.testing.assert_allclose(found.alone, (every >= every[0] - 1e-9).mean(axis=0))
+    np.testing.assert_allclose(found.adjusted, (every.max(axis=1)[:, None] >= every[0] - 1e-9).mean(axis=0))
+    assert found.critical == pytest.approx(np.quantile(every.max(axis=1), 0.95))
+
+
+def test_random_flips_are_near_all_of_them_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    differences = ragged(2, 12, 9)
+    every = intervals.sign_flip_max_t(differences, flips=2**12, seed=0, two_sided=False)
+    drawn = intervals.sign_flip_max_t(differences, flips=2**12 - 1, seed=0, two_sided=False)
+    np.testing.assert_allclose(drawn.alone, every.alone, atol=0.03)
+    np.testing.assert_allclose(drawn.adjusted, every.adjusted, atol=0.03)
+    monkeypatch.setattr(intervals, "FLIPPED_AT_ONCE", 9 * 100)
+    blocks = intervals.sign_flip_max_t(differences, flips=2**12, seed=0, two_sided=False)
+    np.testing.assert_allclose(blocks.statistics, every.statistics)
+    assert np.array_equal(blocks.alone, every.alone)
+    assert np.array_equal(blocks.adjusted, every.adjusted)
+
+
+def test_one_sided_flips_find_what_leads_and_not_what_trails() -> None:
+    differences = np.random.default_rng(4).normal(size=(15, 40))
+    differences[:, 7] += 3
+    differences[:, 8] -= 3
+    found = intervals.sign_flip_max_t(differences, flips=999, seed=0, two_sided=False)
+    assert found.adjusted[7] == 1 / 1000, "the data as they are count as a pattern, so never zero"
+    assert found.alone[8] > 0.9
+    assert (np.delete(found.adjusted, 7) > 0.05).sum() >= 38
+    assert (intervals.sign_flip_max_t(differences, flips=999, seed=0).adjusted[[7, 8]] == 1 / 1000).all()
+
+
+def test_hypotheses_without_a_statistic_are_never_significant() -> None:
+    differences = np.full((5, 4), np.nan)
+    differences[:, 0] = 1.0
+    differences[0, 1] = 5.0
+    differences[:, 3] = 0.0
+    found = intervals.sign_flip_max_t(differences, flips=99, seed=0, two_sided=False)
+    assert found.alone.tolist() == [1 / 32, 1, 1, 1]
+    assert (found.adjusted[1:] == 1).all()
+    assert np.isnan(found.statistics).tolist() == [False, True, True, False]
+    nothing = intervals.sign_flip_max_t(differences[:, 1:3], flips=99, seed=0)
+    assert (nothing.adjusted.tolist(), nothing.critical) == ([1, 1], np.inf)
+
+
+def test_the_best_of_many_noise_hypotheses_is_rarely_called_significant() -> None:
+    rng = np.random.default_rng(3)
+    naive = corrected = 0
+    for seed in range(150):
+        found = intervals.sign_flip_max_t(rng.normal(size=(12, 40)), flips=199, seed=seed, two_sided=False)
+        naive += found.alone.min() <= 0.05
+        corrected += found.adjusted.min() <= 0.05
+    assert naive > 120, "without correction the best of forty looks significant nearly always"
+    assert corrected <= 16, "5 % of 150 is 7.5; 16 is three standard deviations more"
 
 
 def test_predicted_power_is_realised() -> None:

@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ttest_1samp
 
 from ta_assets.core.lopo import aggregate_folds, join_cells, join_scores, lopo_splits, scores_of
 from ta_assets.core.values import CellResult, SeedFreeScores, Split
 
 METRIC = "average_precision"
+ENDS = ("percentile_low", "percentile_high", "t_low", "t_high")
 Table = Mapping[str, Sequence[Sequence[float | None]]]
 
 
@@ -123,7 +125,14 @@ def test_seeds_are_averaged_within_a_fold_before_folds_are() -> None:
     assert delta["delta_std"] == pytest.approx(deltas.std(ddof=0))
     assert (delta["positive_count"], delta["positive_fraction"]) == ((deltas > 0).sum(), (deltas > 0).mean())
     draws = np.array([deltas.sample(frac=1, replace=True, random_state=i).to_numpy().mean() for i in range(200)])
-    assert [delta["ci_low"], delta["ci_high"]] == pytest.approx(np.percentile(draws, [2.5, 97.5]).tolist())
+    ends = [delta["percentile_low"], delta["percentile_high"]]
+    assert ends == pytest.approx(np.percentile(draws, [2.5, 97.5]).tolist())
+    wanted = ttest_1samp(deltas, 0).confidence_interval(0.95)
+    assert (delta["n_problems"], delta["t_low"], delta["t_high"]) == (
+        6,
+        pytest.approx(wanted.low),
+        pytest.approx(wanted.high),
+    )
 
 
 def test_ties_go_by_name_and_undefined_models_come_last() -> None:
@@ -136,7 +145,15 @@ def test_ties_go_by_name_and_undefined_models_come_last() -> None:
 def test_an_interval_over_few_folds_is_refused() -> None:
     table: Table = {"linear_probe": [[0.5, 0.6, 0.7, 0.8]], "position_baseline": [[0.1, 0.1, 0.1, 0.1]]}
     (delta,) = aggregate_folds(cells(table))["paired_deltas"]
-    assert (delta["delta_mean"], delta["ci_low"], delta["ci_high"]) == (pytest.approx(0.55), None, None)
+    assert delta["delta_mean"] == pytest.approx(0.55)
+    assert (delta["n_problems"], [delta[end] for end in ENDS]) == (4, [None] * 4)
+
+
+def test_an_undefined_fold_leaves_no_interval_of_a_paired_delta() -> None:
+    table: Table = {"linear_probe": [[0.5, 0.6, 0.7, 0.8, 0.9, None]], "position_baseline": [[0.1] * 6]}
+    (delta,) = aggregate_folds(cells(table), bootstrap=20)["paired_deltas"]
+    assert (delta["folds"], delta["n_problems"], delta["delta_mean"]) == (6, 5, None)
+    assert [delta[end] for end in ENDS] == [None] * 4
 
 
 def test_cells_with_other_folds_are_not_averaged() -> None:

@@ -12,9 +12,20 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import auc, precision_recall_curve
+from scipy.stats import ttest_1samp
+from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 
+from ta_assets.core.intervals import MIN_PROBLEMS
+from ta_assets.core.ranks import rank_delta_interval
 from ta_assets.core.resampling import delta_draws, grouped_delta_bootstrap
+
+PUBLISHED = {
+    "point_delta": "point_delta",
+    "delta_mean": "delta_mean",
+    "percentile_low": "ci_low",
+    "percentile_high": "ci_high",
+}
+"""Our name -> the predecessor's."""
 
 
 def plain_area(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -83,8 +94,10 @@ def test_the_published_intervals_come_back(shared_folder: Path, name: str) -> No
                 seed=int(seed),
             )
             assert (interval.n_bootstrap, interval.n_valid) == (expected["n_bootstrap"], expected["n_valid_bootstrap"])
-            for key in ("point_delta", "delta_mean", "ci_low", "ci_high"):
-                assert getattr(interval, key) == pytest.approx(expected[key], abs=1e-12)
+            for ours, theirs in PUBLISHED.items():
+                assert getattr(interval, ours) == pytest.approx(expected[theirs], abs=1e-12)
+            few = rows["problem_id"].nunique() < MIN_PROBLEMS
+            assert (interval.n_problems, math.isnan(interval.t_low)) == (rows["problem_id"].nunique(), few)
 
 
 def test_draws_of_one_class_are_left_out_and_counted() -> None:
@@ -102,16 +115,55 @@ def test_an_interval_without_both_classes_is_undefined(labels: list[int]) -> Non
     scores = np.array([0.1, 0.2, 0.3])
     interval = grouped_delta_bootstrap(np.array(labels), scores, scores, np.array([1, 2, 3]), iterations=20, seed=0)
     assert interval.n_valid == 0
-    assert all(
-        math.isnan(value) for value in (interval.point_delta, interval.delta_mean, interval.ci_low, interval.ci_high)
-    )
+    assert all(math.isnan(getattr(interval, name)) for name in (*PUBLISHED, "macro_delta", "t_low", "t_high"))
+    assert interval.n_problems == 0
 
 
 def test_a_score_does_not_differ_from_itself() -> None:
     rng = np.random.default_rng(0)
     labels, scores, groups = rng.integers(0, 2, 50), rng.random(50), rng.integers(0, 5, 50)
     interval = grouped_delta_bootstrap(labels, scores, scores, groups, iterations=50, seed=0)
-    assert (interval.point_delta, interval.delta_mean, interval.ci_low, interval.ci_high) == (0, 0, 0, 0)
+    assert [getattr(interval, name) for name in (*PUBLISHED, "macro_delta")] == [0] * 5
+    assert math.isnan(interval.t_low), "without spread there is no interval"
+
+
+def few_problems(n_problems: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, two scores and problems; a further problem has no anchors."""
+    rng = np.random.default_rng(n_problems)
+    groups = np.repeat(np.arange(n_problems + 1), 8)
+    labels = np.where(groups == n_problems, 0, np.tile([1, 0, 1, 0, 0, 0, 0, 0], n_problems + 1))
+    return labels, rng.random(len(labels)) + 0.3 * labels, rng.random(len(labels)), groups
+
+
+def test_the_t_interval_is_scipys_of_average_precision_within_problems() -> None:
+    labels, a, b, groups = few_problems(7)
+    found = grouped_delta_bootstrap(labels, a, b, groups, iterations=50, seed=0)
+    rows = [groups == group for group in range(7)]
+    deltas = [average_precision_score(labels[at], a[at]) - average_precision_score(labels[at], b[at]) for at in rows]
+    wanted = ttest_1samp(deltas, 0).confidence_interval(0.95)
+    assert (found.n_problems, found.macro_delta) == (7, pytest.approx(np.mean(deltas)))
+    assert (found.t_low, found.t_high) == pytest.approx((wanted.low, wanted.high))
+
+
+def test_four_problems_have_a_percentile_interval_and_no_other() -> None:
+    found = grouped_delta_bootstrap(*few_problems(4), iterations=50, seed=0)
+    assert found.percentile_low < found.percentile_high
+    assert (found.n_problems, math.isnan(found.t_low), math.isnan(found.t_high)) == (4, True, True)
+
+
+def test_of_five_problems_the_t_interval_covers_what_the_percentile_interval_does_not() -> None:
+    rng = np.random.default_rng(0)
+    draws = 400
+    covered = {"percentile": 0, "t": 0}
+    for seed in range(draws):
+        groups = np.repeat(np.arange(5), 20)
+        target = rng.normal(size=100)
+        a, b = (target + rng.normal(size=100) * np.exp(rng.normal(size=5))[groups] for _ in range(2))
+        found = rank_delta_interval(target, (a, b), groups, iterations=200, seed=seed)
+        for kind in covered:
+            covered[kind] += getattr(found, f"{kind}_low") <= 0 <= getattr(found, f"{kind}_high")
+    assert covered["t"] / draws >= 0.93
+    assert covered["percentile"] / draws < 0.9
 
 
 def test_bad_arguments_are_refused() -> None:

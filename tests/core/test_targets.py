@@ -171,8 +171,8 @@ def test_the_t_interval_is_scipys_and_the_bootstrap_draws_whole_problems() -> No
     assert (found.t_low, found.t_high) == pytest.approx((wanted.low, wanted.high))
     generator = np.random.default_rng(5)
     means = [deltas[generator.integers(0, 7, 7)].mean() for _ in range(400)]
-    assert (found.ci_low, found.ci_high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])))
-    assert (found.n_valid, found.n_problems) == (400, 7)
+    assert (found.percentile_low, found.percentile_high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])))
+    assert (found.n_valid, found.n_problems, found.macro_delta) == (400, 7, found.point_delta)
 
 
 def test_a_problem_that_cannot_be_ranked_counts_for_neither_score() -> None:

@@ -92,6 +92,12 @@ def _dead(world: World) -> None:
     _refit(world)
 
 
+def _impatient(world: World) -> None:
+    right = probes.mlp_settings
+    replace(probes, "mlp_settings", lambda options, seed: {**right(options, seed), "max_iter": 3})
+    _refit(world)
+
+
 def _one_seed(world: World) -> None:
     right = probes.mlp_settings
     replace(probes, "mlp_settings", lambda options, seed: right(options, 0))
@@ -192,6 +198,7 @@ FAULTS = (
         _fitted(lambda model, scores: np.zeros_like(scores) if model == "text_only_baseline" else scores),
     ),
     Fault("a network is dead", VARY, "probe_metrics", _dead),
+    Fault("networks are stopped after three epochs", "fits_converged", "probe_metrics", _impatient, status="warned"),
     Fault("all seeds are seed 0", DIFFER, "aggregate_metrics", _one_seed),
     Fault(
         "a cell is copied from another seed and relabelled",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.core import claims, crossfit, intervals, nulls
+from ta_assets.core import claims, crossfit, intervals, logistic, nulls
 from ta_assets.core.values import CrossFitted
 from tests.proof.faults import Fault
 from tests.proof.faults.planting import make_wrong, replace
@@ -54,6 +54,11 @@ def _leaking_folds(*modules: Any) -> Callable[[World], None]:
         world.make("cv_scores", CORPUS)
 
     return plant
+
+
+def _stopped_short(world: World) -> None:
+    replace(logistic, "MAX_ITERATIONS", 3)
+    world.make("cv_scores", CORPUS)
 
 
 def _few(world: World) -> None:
@@ -119,6 +124,7 @@ FAULTS = (
             ),
         )
     ),
+    Fault("logistic fits are stopped after three iterations", "fits_at_optimum", "cv_scores", _stopped_short),
     *(
         Fault(name, AGAIN, "probe_comparison", plant)
         for name, plant in (
