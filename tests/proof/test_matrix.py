@@ -21,7 +21,7 @@ from tests.proof.world import World, build
 
 REPRESENTATIVE = (
     "labels are shifted by one sentence",
-    "rows are shuffled across problems",
+    "rows are shuffled in one problem",
     "a NaN in one row",
     "folds train on the problem that they hold out",
     "a cell is copied from another seed and relabelled",
