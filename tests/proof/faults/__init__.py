@@ -13,7 +13,7 @@ from typing import Any
 from tests.proof.world import World
 
 REFUSED = "refused"
-"""The product refuses with an InputError that names the place: no check has to look."""
+"""The product refuses with an InputError that names the place (``Fault.expected``): no check has to look."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,10 @@ class Fault:
     """Plants it in a world of its own, in a process of its own."""
     status: str = "failed"
     """What the check must say: failed, warned, errored or skipped."""
-    judge: Callable[[World], dict[str, Any]] = World.release
-    """What comes after planting and ends in a verdict."""
+    judge: Callable[[World], Any] = World.release
+    """What comes after planting and ends in a verdict; for ``REFUSED`` the reading that must be refused."""
+    expected: tuple[str, ...] = ()
+    """Texts that a refusal must hold: the file and the field at least."""
 
 
 def catalogue() -> tuple[Fault, ...]:

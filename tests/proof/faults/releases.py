@@ -79,15 +79,17 @@ def _edit_verdict(world: World) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace('"NOT OK"', '"OK"'), encoding="utf-8")
 
 
-def _read_edited_verdict(world: World) -> None:
+def _verdict_that_is_read(world: World) -> None:
     path = world.verdict_file
     path.write_text(path.read_text(encoding="utf-8").replace('"passed"', '"warned"', 1), encoding="utf-8")
-    read_release(NAME, world.store.base)
 
 
 def _pickled_weights(world: World) -> None:
     weights = world.model / "model.safetensors"
     weights.rename(weights.with_name("pytorch_model.bin"))
+
+
+def _open_model(world: World) -> None:
     with world.language_model.open(world.studies.selected.extraction_spec(CORPUS)):
         pass
 
@@ -95,9 +97,12 @@ def _pickled_weights(world: World) -> None:
 def _study(edit: Callable[[str], str]) -> Callable[[World], None]:
     def plant(world: World) -> None:
         world.study_file.write_text(edit(world.study_file.read_text(encoding="utf-8")), encoding="utf-8")
-        load_studies(str(world.study_file))
 
     return plant
+
+
+def _load_study(world: World) -> None:
+    load_studies(str(world.study_file))
 
 
 def _prefix_leads_out(world: World) -> None:
@@ -131,15 +136,44 @@ FAULTS = (
         "release_verdict",
         _edit_verdict,
     ),
-    Fault("an edited verdict is read", REFUSED, "release_verdict", _read_edited_verdict),
-    Fault("weights are a pickle", REFUSED, "activations", _pickled_weights),
-    Fault("a study has a key that nobody knows", REFUSED, "study", _study(lambda text: text + "\nlayers: 3\n")),
-    Fault("a study has a key twice", REFUSED, "study", _study(lambda text: text + f"\nname: {NAME}\n")),
     Fault(
-        "a study takes the name of a shipped setting",
+        "an edited verdict is read",
         REFUSED,
-        "study",
-        _study(lambda text: text.replace(f"{NAME}_correct:", "llama_correct:")),
+        "release_verdict",
+        _verdict_that_is_read,
+        judge=lambda world: read_release(NAME, world.store.base),
+        expected=("/verdict.json: sha256: ",),
     ),
-    Fault("a prefix leads out of the data", REFUSED, "problem_ids", _prefix_leads_out),
+    Fault(
+        "weights are a pickle",
+        REFUSED,
+        "activations",
+        _pickled_weights,
+        judge=_open_model,
+        expected=("/model: model.safetensors: found ['pytorch_model.bin']",),
+    ),
+    *(
+        Fault(name, REFUSED, "study", _study(edit), judge=_load_study, expected=(f"/study.yaml: {place}",))
+        for name, edit, place in (
+            ("a study has a key that nobody knows", lambda text: text + "\nlayers: 3\n", "layers: "),
+            (
+                "a study has a key twice",
+                lambda text: text + f"\nname: {NAME}\n",
+                "file: found 'key given twice: name",
+            ),
+            (
+                "a study takes the name of a shipped setting",
+                lambda text: text.replace(f"{NAME}_correct:", "llama_correct:"),
+                "settings.llama_correct: ",
+            ),
+        )
+    ),
+    Fault(
+        "a prefix leads out of the data",
+        REFUSED,
+        "problem_ids",
+        lambda _: None,
+        judge=_prefix_leads_out,
+        expected=("dataset: prefix: found '../../data'",),
+    ),
 )
