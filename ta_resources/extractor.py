@@ -68,8 +68,9 @@ class Extractor:
         """Pool every problem, in order, one at a time: nothing is kept of a problem once it was yielded.
 
         All blocks of a problem come out of one forward pass, which ends at the deepest of them. A problem's vectors
-        depend on its own text and sentences alone, to the byte, on one machine; only after out-of-memory is a text cut
-        into smaller pieces, which changes rounding, and so does reading only its beginning.
+        depend on its own text and sentences alone, to the byte, on one machine, with 1 thread as with 2 (``make prove``
+        compares them); only after out-of-memory is a text cut into smaller pieces, which changes rounding, and so does
+        reading only its beginning.
 
         Args:
             problems: (problem_id, trace text, sentences); any iterable, also an endless one.
