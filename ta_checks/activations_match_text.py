@@ -6,7 +6,8 @@ extracted again, the language model, Dagster.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,23 +24,26 @@ have been any. The faults lie above all of them: the block below .21 to .33, two
 or more (median .45), the largest row .18 when spans are off by one token and .026 when 1 % noise is on the weights."""
 
 
-def activations_match_text(
-    stored: Sequence[np.ndarray],
-    fresh: Sequence[np.ndarray],
-    keys: Sequence[str],
-    *,
-    storage_dtype: str,
-    compute_dtype: str = "auto",
-) -> Verdict:
+class Compared(NamedTuple):
+    """One stored row and the same one computed again."""
+
+    key: str
+    """What the row is, for the offenders."""
+    stored: np.ndarray
+    """One row of a sentence (and block): [d_model] in the storage dtype, or [n_tokens, d_model] of all its tokens,
+    whose norm is then over all of them."""
+    fresh: np.ndarray | None
+    """The same from the same text, computed now; None when that is not possible, and the key says why."""
+
+
+def activations_match_text(rows: Iterable[Compared], *, storage_dtype: str, compute_dtype: str = "auto") -> Verdict:
     """Fail when any stored row differs from its fresh one by more than rounding can explain.
 
-    The difference of a row is ||stored - fresh|| / ||fresh||, in float64; NaN counts as infinitely far.
+    The difference of a row is ||stored - fresh|| / ||fresh||, in float64; NaN, another shape and a row that cannot be
+    computed again count as infinitely far.
 
     Args:
-        stored: one row a sentence (and block): [d_model] in the storage dtype, or [n_tokens, d_model] of all its
-            tokens, whose norm is then over all of them.
-        fresh: the same from the same texts, extracted now.
-        keys: what each row is, for the offenders.
+        rows: read once, one at a time: nothing is kept of them but their difference.
         storage_dtype: float16 or float32.
         compute_dtype: float32, float16 or bfloat16 when both extractions are known to have used it; else ``auto``.
 
@@ -50,38 +54,32 @@ def activations_match_text(
         known = f"{', '.join(STORAGE_ROUNDING)} stored; {', '.join(COMPUTE_DRIFT)} computed"
         raise ValueError(f"unknown dtype {storage_dtype!r} stored or {compute_dtype!r} computed, expected {known}")
     tolerance = STORAGE_ROUNDING[storage_dtype] + COMPUTE_DRIFT[compute_dtype]
-    if not len(stored):
+    found = [(row.key, relative_difference(row.stored, row.fresh)) for row in rows]
+    if not found:
         return Verdict.failed("no sentence was compared")
-    if not len(stored) == len(fresh) == len(keys) or [row.shape for row in stored] != [row.shape for row in fresh]:
-        shapes = f"stored {_shapes(stored)}, fresh {_shapes(fresh)}, {len(keys)} keys"
-        return Verdict.failed(f"stored and fresh vectors do not have the same shape: {shapes}", n=len(stored))
-    differences = relative_differences(stored, fresh)
-    wrong = np.flatnonzero(differences > tolerance)
-    worst_first = wrong[np.argsort(-differences[wrong], kind="stable")]
-    message = f"{len(wrong)} of {len(stored)} stored vectors are not those of their text now"
-    if len(wrong):
-        message += ": rows in another order, of another problem, block, model or text"
+    wrong = sorted((one for one in found if one[1] > tolerance), key=lambda one: -one[1])
+    message = f"{len(wrong)} of {len(found)} stored vectors are not those of their text now"
+    if wrong:
+        message += ": rows in another order, of another problem, block, model, text or span"
     return Verdict.judge(
-        differences.max(),
+        max(difference for _, difference in found),
         "<=",
         tolerance,
         unit="relative difference",
-        n=len(stored),
-        offenders=[f"{keys[row]}: {differences[row]:.2g}" for row in worst_first],
+        n=len(found),
+        offenders=[f"{key}: {difference:.2g}" for key, difference in wrong],
         message=message,
-        details={"median_difference": np.median(differences)},
+        details={"median_difference": np.median([difference for _, difference in found])},
     )
 
 
-def relative_differences(stored: Sequence[np.ndarray], fresh: Sequence[np.ndarray]) -> np.ndarray:
-    """[n_rows] float64: distance of each pair of rows over the fresh row's norm; infinite if undefined."""
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        flat = ([row.astype(np.float64).ravel() for row in rows] for rows in (stored, fresh))
-        pairs = list(zip(*flat, strict=True))
-        distance = np.array([np.linalg.norm(a - b) for a, b in pairs])
-        relative = np.where(distance == 0, 0.0, distance / np.array([np.linalg.norm(b) for _, b in pairs]))
-    return np.where(np.isnan(relative), np.inf, relative)
-
-
-def _shapes(rows: Sequence[np.ndarray]) -> str:
-    return f"{len(rows)} rows of {', '.join(str(shape) for shape in sorted({row.shape for row in rows}))}"
+def relative_difference(stored: np.ndarray, fresh: np.ndarray | None) -> float:
+    """Distance of two rows over the fresh one's norm, float64; infinite if undefined."""
+    if fresh is None or stored.shape != fresh.shape:
+        return np.inf
+    wide, norm = fresh.astype(np.float64), np.linalg.norm(fresh.astype(np.float64))
+    with np.errstate(invalid="ignore", over="ignore"):
+        distance = np.linalg.norm(stored.astype(np.float64) - wide)
+    if distance == 0:
+        return 0.0
+    return float(distance / norm) if norm > 0 and np.isfinite(distance) else np.inf

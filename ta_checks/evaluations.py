@@ -6,13 +6,11 @@ Belongs here: choosing and reading evidence. Stays out: any judgement, which is 
 from __future__ import annotations
 
 import dataclasses
-import random
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ta_assets.core.features import VERTICAL_SCORE
-from ta_assets.core.values import Skip, VerticalScores
+from ta_assets.core.values import Skip
 from ta_assets.probe_data import folds_of, split_of
 from ta_assets.study_sections import SEEDS
 from ta_checks.evidence import Evidence
@@ -26,11 +24,6 @@ if TYPE_CHECKING:
     from ta_assets.core.targets import Target
     from ta_checks.labelled_vectors import LabelledVectors
 
-SAMPLED_PROBLEMS = 2
-"""Problems that are extracted again besides the shortest one."""
-SAMPLED_SENTENCES = 20
-"""As many as the predecessor's span check looked at."""
-SAMPLE_SEED = 0
 SPAN_COLUMNS = ["token_start", "token_end"]
 
 
@@ -74,55 +67,19 @@ def zero_skipped_problems(evidence: Evidence) -> Verdict:
 
 
 def activations_match_text(evidence: Evidence) -> Verdict:
-    """Stored vectors against fresh ones at every block, of the shortest problem and of a sample of sentences."""
+    """Stored vectors against fresh ones at every block: the beginning of every problem, and some problems whole."""
     from ta_checks.activations_match_text import activations_match_text
+    from ta_checks.fresh_vectors import compared, sample
 
     activations: Activations = evidence.value
-    base, study = evidence.sources.store.base, evidence.study
-    tokens = {int(problem_id): n for problem_id, n in activations.record["tokens"].items()}
-    if not tokens:
+    if not activations.shards:
         return Verdict.skipped("no problem was extracted")
-    shortest = min(tokens, key=lambda problem_id: (tokens[problem_id], problem_id))
-    others = sorted(set(tokens) - {shortest})
-    chooser = random.Random(SAMPLE_SEED)
-    chosen = [shortest, *chooser.sample(others, min(SAMPLED_PROBLEMS, len(others)))]
-    spec = study.extraction_spec(evidence.partition)
-    source = study.source(evidence.partition)
-    problems = list(evidence.sources.rollouts.load_problems(source, chosen))
-    stored, fresh, keys = [], [], []
-    sampled: dict[int, list[int]] = {}  # the same sentences at every block
-    with evidence.sources.language_model.open(spec) as extractor:
-        texts = [(problem.problem_id, problem.trace_text, problem.sentences) for problem in problems]
-        for result in extractor.extract(texts, log=lambda _: None):
-            if isinstance(result, Skip):
-                return Verdict.judge(
-                    result.kind, "==", "extracted", unit="outcome", n=1, offenders=[str(result.problem_id)],
-                    message=f"problem {result.problem_id} was stored but cannot be extracted now: {result.reason}",
-                )  # fmt: skip
-            if isinstance(result, VerticalScores):
-                scores = activations.spans.loc[activations.spans["problem_id"] == result.problem_id, VERTICAL_SCORE]
-                stored.append(scores.to_numpy())
-                fresh.append(result.scores)
-                keys.append(f"problem {result.problem_id}, vertical attention")
-                continue
-            one = read_shard(base, activations.shards_of(result.block)[result.problem_id])
-            if one.vectors.shape != result.vectors.shape or not np.array_equal(one.token_spans, result.token_spans):
-                return Verdict.failed(
-                    f"stored vectors have shape {one.vectors.shape}, fresh ones {result.vectors.shape}, or other spans",
-                    n=1,
-                    offenders=[f"problem {result.problem_id}, block {result.block}"],
-                )
-            if result.problem_id not in sampled:
-                every = range(len(one.token_spans))
-                whole = result.problem_id == shortest or len(every) <= SAMPLED_SENTENCES
-                sampled[result.problem_id] = list(every) if whole else sorted(chooser.sample(every, SAMPLED_SENTENCES))
-            rows = sampled[result.problem_id]
-            # copied: a view would keep all tokens of the problem
-            stored += [one.of_sentence(row).copy() for row in rows]
-            fresh += [result.of_sentence(row).copy() for row in rows]
-            keys += [f"problem {result.problem_id}, sentence {row}, block {result.block}" for row in rows]
-    dtypes = {"storage_dtype": spec.storage_dtype, "compute_dtype": activations.record["extraction"]["dtype"]}
-    return activations_match_text(stored, fresh, keys, **dtypes)
+    spec = evidence.study.extraction_spec(evidence.partition)
+    return activations_match_text(
+        compared(evidence, sample(activations)),
+        storage_dtype=spec.storage_dtype,
+        compute_dtype=activations.record["extraction"]["dtype"],
+    )
 
 
 def span_integrity(evidence: Evidence) -> Verdict:

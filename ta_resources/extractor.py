@@ -22,8 +22,9 @@ from ta_assets.core.errors import InputError
 from ta_assets.core.spans import UnalignedSentence
 from ta_assets.core.values import PooledProblem, Skip, VerticalScores, Wanted
 from ta_resources.devices import free_device_memory, is_out_of_memory
-from ta_resources.forward import Job, LoadedModel, read
+from ta_resources.forward import Job, LoadedModel, is_prefix_stable, read
 from ta_resources.progress import Log, Progress
+from ta_resources.tokenizing import AlignedTrace
 
 MIN_TOKENS_PER_FORWARD = 16
 """Where halving stops: below this a piece needs hardly less memory than the cache of what came before it."""
@@ -67,13 +68,16 @@ class Extractor:
         """Pool every problem, in order, one at a time: nothing is kept of a problem once it was yielded.
 
         All blocks of a problem come out of one forward pass, which ends at the deepest of them. A problem's vectors
-        depend on its own text and sentences alone, to the byte, on one machine with one number of threads; only after
-        out-of-memory is a text cut into smaller pieces, which changes rounding.
+        depend on its own text and sentences alone, to the byte, on one machine, with 1 thread as with 2 (``make prove``
+        compares them); only after out-of-memory is a text cut into smaller pieces, which changes rounding, and so does
+        reading only its beginning.
 
         Args:
             problems: (problem_id, trace text, sentences); any iterable, also an endless one.
             log: receives progress every ``progress_seconds``, and every retry.
             wanted: problem id -> what of it; by default all of ``self.blocks``, and vertical scores if they are on.
+                Of the first sentences alone the whole text is tokenized all the same, since a token may reach over the
+                end of a sentence; then its first tokens are read.
 
         Yields:
             One ``PooledProblem`` for each block of a problem, in the order of the blocks, then its ``VerticalScores``;
@@ -113,7 +117,14 @@ class Extractor:
             reason = f"{n_tokens} tokens, the model reads at most {self.context_length}"
             return Skip(problem_id, "context_length", reason)
         self._refuse_unknown_tokens(trace.ids)
-        return Job(problem_id, trace, wanted)
+        return Job(problem_id, trace if wanted.sentences is None else self._beginning(trace, wanted.sentences), wanted)
+
+    def _beginning(self, trace: AlignedTrace, n_sentences: int) -> AlignedTrace:
+        """The first sentences, and the tokens up to the last of theirs; all tokens where more of them matter."""
+        assert self._loaded is not None
+        token_spans = trace.token_spans[:n_sentences]
+        end = token_spans[:, 1].max() if is_prefix_stable(self._loaded.model) else len(trace.ids)
+        return AlignedTrace(trace.text, trace.ids[:end], token_spans)
 
     def _refuse_unknown_tokens(self, ids: np.ndarray) -> None:
         """A tokenizer that belongs to another model is no fault of one problem; on CUDA it would end the process."""

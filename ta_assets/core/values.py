@@ -75,6 +75,9 @@ class Wanted:
     blocks: tuple[int, ...]
     vertical: bool = False
     """Scores of vertical attention."""
+    sentences: int | None = None
+    """Only the first so many, without vertical attention; None for all. The text behind them is not read where the
+    model allows it."""
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ class TinyWorld:
             "TA_PLANTED_FAULT": fault,
             "DAGSTER_MODULE_NAME": "planted" if fault else "ta_assets.definitions",
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
-            "OMP_NUM_THREADS": str(self.threads),
+            **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(self.threads)),
         }
 
     def artifact_hashes(self) -> dict[str, str]:

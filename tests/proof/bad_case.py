@@ -12,6 +12,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -222,8 +223,14 @@ def judged(case: BadInput, bench: Bench) -> dict[str, Any]:
         "kind": case.kind,
         "name": case.name,
         "outcome": outcome,
-        "answer": " ".join(answer.split())[-600:].replace(str(bench.folder), "…").replace(str(ROOT), "…"),
+        "answer": _without_chance(" ".join(answer.split()), bench)[-600:],
     }
+
+
+def _without_chance(answer: str, bench: Bench) -> str:
+    """Folders, and ports of servers that a case started, are others each time."""
+    answer = answer.replace(str(bench.folder), "…").replace(str(ROOT), "…")
+    return re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:<port>", answer)
 
 
 @contextlib.contextmanager

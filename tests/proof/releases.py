@@ -203,21 +203,21 @@ def results(world: TinyWorld) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def unread(folder: Path) -> Iterator[list[str]]:
-    """Watch the unfinished files of dead processes: the list receives the names of those that somebody reads."""
-    watched = {}
-    for path in folder.rglob(f"*{UNFINISHED}*"):
-        for file in [path, *path.rglob("*")]:
-            if file.is_file():
-                watched[file.name] = os.open(file, os.O_RDONLY)
-                os.utime(file, ns=(0, file.stat().st_mtime_ns))
+    """Watch the unfinished files of dead processes: the list receives those that somebody reads, relative to it."""
     found: list[str] = []
-    try:
-        yield found
-    finally:
-        for name, descriptor in watched.items():
-            if os.fstat(descriptor).st_atime_ns:
-                found.append(name)
-            os.close(descriptor)
+    with contextlib.ExitStack() as stack:
+        watched: dict[str, int] = {}
+        for path in folder.rglob(f"*{UNFINISHED}*"):
+            for file in [path, *path.rglob("*")]:
+                name = file.relative_to(folder).as_posix()
+                if file.is_file() and name not in watched:
+                    watched[name] = os.open(file, os.O_RDONLY)
+                    stack.callback(os.close, watched[name])
+                    os.utime(file, ns=(0, file.stat().st_mtime_ns))
+        try:
+            yield found
+        finally:
+            found += sorted(name for name, descriptor in watched.items() if os.fstat(descriptor).st_atime_ns)
 
 
 def require_access_times(folder: Path) -> None:

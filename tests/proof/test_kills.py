@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import time
 from pathlib import Path
+
+import pytest
 
 from ta_resources import atomic
 from tests.proof import kills, releases
@@ -12,6 +16,8 @@ from tests.proof.conftest import Killable
 from tests.proof.kills import Target
 
 NEVER = 60.0
+REPEATS = int(os.environ.get("TA_PROOF_REPEATS", "1"))
+"""How often two releases are started at once."""
 
 
 def at(phase: str, point: str, number: int = 1) -> Target:
@@ -76,9 +82,26 @@ def test_an_unfinished_file_that_is_read_is_seen(tmp_path: Path) -> None:
     assert read == [path.name]
 
 
-def test_two_releases_at_once_create_one_instance_and_make_every_cell_once(killable: Killable) -> None:
+def test_of_two_unfinished_folders_each_file_is_watched_and_none_stays_open(tmp_path: Path) -> None:
+    folders = [atomic.beside(tmp_path / name, atomic.UNFINISHED) for name in ("a", "b")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "value.json").write_text("{", encoding="utf-8")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for folder in folders:
+        with releases.unread(tmp_path) as read:
+            (folder / "value.json").read_text(encoding="utf-8")
+        assert read == [f"{folder.name}/value.json"]
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("late", [number / REPEATS for number in range(REPEATS)])
+def test_two_releases_at_once_create_one_instance_and_make_every_cell_once(killable: Killable, late: float) -> None:
     releases.empty(killable.world)
-    both = [killable.starter.start() for _ in range(2)]
+    first = killable.starter.start()
+    # from at once to well after the instance was created
+    time.sleep(2 * late * killable.expected.seconds["start"])
+    both = [first, killable.starter.start()]
     assert [attempt.wait() for attempt in both] == [0, 0]
     units = [unit for attempt in both for unit in attempt.begun()]
     assert len(units) == len(set(units)) > 0

@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 import torch
 
+from ta_assets.core.errors import InputError
 from ta_checks import INVARIANTS
 from tests.proof import __main__ as command
 from tests.proof import clean, document, matrix
@@ -21,7 +22,7 @@ from tests.proof.world import World, build
 
 REPRESENTATIVE = (
     "labels are shifted by one sentence",
-    "rows are shuffled across problems",
+    "rows are shuffled in one problem",
     "a NaN in one row",
     "folds train on the problem that they hold out",
     "a cell is copied from another seed and relabelled",
@@ -71,6 +72,21 @@ def test_a_fault_that_breaks_its_own_planting_is_not_caught(healthy: tuple[World
     assert not (tmp_path / "fault").exists()
 
 
+@pytest.mark.parametrize("expected", ["wanted.json", "another.json"])
+def test_a_refusal_must_name_its_place(healthy: tuple[World, set[str]], tmp_path: Path, expected: str) -> None:
+    def read(_: World) -> None:
+        raise InputError("wanted.json", "field", 1, "two")
+
+    fault = Fault("refused", REFUSED, "splits", lambda _: None, judge=read, expected=(expected,))
+    row = matrix.judged(healthy[0], tmp_path / "fault", fault, healthy[1], quiet)
+    assert row["caught"] == row["caught_by_named_check"] == (expected in row["said"])
+    # the same error while planting is none of the product's answer
+    fault = Fault("refused", REFUSED, "splits", read, judge=lambda _: None, expected=("wanted.json",))
+    row = matrix.judged(healthy[0], tmp_path / "fault", fault, healthy[1], quiet)
+    assert not row["caught"]
+    assert "wanted.json" in row["error"]
+
+
 def test_a_child_does_not_wait_for_its_parents_threads(
     healthy: tuple[World, set[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +112,7 @@ def test_the_catalogue_names_every_check_and_each_fault_once() -> None:
     assert len(faults) >= 60
     assert len({fault.name for fault in faults}) == len(faults)
     assert {(one.name, one.asset) for one in INVARIANTS} <= named
+    assert all(bool(fault.expected) == (fault.check == REFUSED) for fault in faults)
     assert {name for name, _ in named} >= {"made", "release", "verdict_unedited", REFUSED}
     warnings = {(one.name, one.asset) for one in INVARIANTS if one.severity == "WARN"}
     assert {(fault.check, fault.asset) for fault in faults if fault.status == "warned"} == warnings
@@ -154,14 +171,15 @@ def test_a_document_says_what_the_file_says_and_no_text_becomes_markup() -> None
     "change",
     [
         {"caught": 63}, {"checks_without_fault": 1}, {"clean_runs": 10}, {"false_alarms": 1}, {"kills_lost": 2},
-        {"code_versions": 2},
+        {"code_versions": 2}, {"disasters": 19}, {"disasters_not_passed": 1},
     ],
 )  # fmt: skip
 def test_a_claim_that_does_not_hold_is_named(change: dict[str, int]) -> None:
     found = {
         "faults": 64, "caught": 64, "caught_by_named_check": 64, "checks_without_fault": 0, "clean_runs": 200,
         "false_alarms": 0, "kills": 200, "kills_lost": 0, "bad_inputs": 120, "bad_inputs_unclear": 0,
-        "determinism_runs": 4, "determinism_differences": 0, "code_versions": 1,
+        "disasters": 20, "disasters_not_passed": 0,
+        "determinism_runs": 6, "determinism_differences": 0, "code_versions": 1,
     }  # fmt: skip
     assert document.unmet(found) == []
     assert document.unmet(found | change) == list(change)

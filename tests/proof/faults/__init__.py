@@ -13,7 +13,7 @@ from typing import Any
 from tests.proof.world import World
 
 REFUSED = "refused"
-"""The product refuses with an InputError that names the place: no check has to look."""
+"""The product refuses with an InputError that names the place (``Fault.expected``): no check has to look."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,15 @@ class Fault:
     """Plants it in a world of its own, in a process of its own."""
     status: str = "failed"
     """What the check must say: failed, warned, errored or skipped."""
-    judge: Callable[[World], dict[str, Any]] = World.release
-    """What comes after planting and ends in a verdict."""
+    judge: Callable[[World], Any] = World.release
+    """What comes after planting and ends in a verdict; for ``REFUSED`` the reading that must be refused."""
+    expected: tuple[str, ...] = ()
+    """Texts that a refusal must hold: the file and the field at least."""
 
 
 def catalogue() -> tuple[Fault, ...]:
     """All faults, in the order of the graph."""
-    from tests.proof.faults import aggregates, cells, comparisons, files, labels, releases, splits, vectors
+    from tests.proof.faults import aggregates, cells, comparisons, files, labels, one_problem, releases, splits, vectors
 
-    modules = (splits, labels, vectors, comparisons, cells, aggregates, files, releases)
+    modules = (splits, labels, vectors, one_problem, comparisons, cells, aggregates, files, releases)
     return tuple(fault for module in modules for fault in module.FAULTS)

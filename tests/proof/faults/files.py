@@ -97,34 +97,33 @@ def _readme(edit: Callable[[str], str]) -> Callable[[World], None]:
     return plant
 
 
-def _read_truncated(world: World) -> None:
-    _truncate_shard(world)
+def _read_shards(world: World) -> None:
     activations = world.store.load("activations", CORPUS)
     for shard in activations.files():
         read_shard(world.store.base, shard)
 
 
-def _read_changed(world: World) -> None:
+def _cut_table(world: World) -> None:
     path = world.store.folder("probe_metrics", CELL) / "predictions.parquet"
     path.write_bytes(path.read_bytes()[:-1])
-    world.store.load("probe_metrics", CELL)
 
 
-def _read_foreign_class(world: World) -> None:
+def _foreign_class(world: World) -> None:
     edit_json(world.store.folder("probe_metrics", CELL) / MANIFEST, lambda value: {**value, "kind": "Exploit"})
-    world.store.load("probe_metrics", CELL)
 
 
-def _read_outside(world: World) -> None:
+def _file_outside(world: World) -> None:
     path = world.store.folder("problem_ids", CORPUS) / MANIFEST
     edit_json(path, lambda value: {**value, "files": {"../../study.yaml": "0" * 64}})
-    world.store.load("problem_ids", CORPUS)
 
 
-def _read_half_manifest(world: World) -> None:
+def _half_manifest(world: World) -> None:
     path = world.store.folder("splits", CORPUS) / MANIFEST
     path.write_text(json.dumps({"kind": "value"})[:8], encoding="utf-8")
-    world.store.load("splits", CORPUS)
+
+
+def _load(asset: str, partition: str) -> Callable[[World], object]:
+    return lambda world: world.store.load(asset, partition)
 
 
 def _two_markers(world: World) -> None:
@@ -150,9 +149,33 @@ FAULTS = (
     ),
     Fault("the README has lost its block", CURRENT, "readme_block", _readme(lambda _: "# Results\n")),
     Fault("the README has its marker twice", CURRENT, "readme_block", _two_markers),
-    Fault("a truncated shard is read", REFUSED, "activations", _read_truncated),
-    Fault("a table that was changed is read", REFUSED, "probe_metrics", _read_changed),
-    Fault("a manifest names a class that is none of ours", REFUSED, "probe_metrics", _read_foreign_class),
-    Fault("a manifest names a file outside its folder", REFUSED, "problem_ids", _read_outside),
-    Fault("half a manifest is read", REFUSED, "splits", _read_half_manifest),
+    Fault(
+        "a truncated shard is read",
+        REFUSED,
+        "activations",
+        _truncate_shard,
+        judge=_read_shards,
+        expected=("/shards/", ".safetensors: sha256: "),
+    ),
+    *(
+        Fault(name, REFUSED, asset, plant, judge=_load(asset, partition), expected=(f"/{asset}/{place}",))
+        for name, asset, partition, plant, place in (
+            (
+                "a table that was changed is read",
+                *("probe_metrics", CELL, _cut_table),
+                f"{CORPUS}/3/predictions.parquet: sha256: ",
+            ),
+            (
+                "a manifest names a class that is none of ours",
+                *("probe_metrics", CELL, _foreign_class),
+                f"{CORPUS}/3/{MANIFEST}: kind: found 'Exploit'",
+            ),
+            (
+                "a manifest names a file outside its folder",
+                *("problem_ids", CORPUS, _file_outside),
+                f"{CORPUS}/{MANIFEST}: files: found ['../../study.yaml']",
+            ),
+            ("half a manifest is read", "splits", CORPUS, _half_manifest, f"{CORPUS}/{MANIFEST}: content: "),
+        )
+    ),
 )

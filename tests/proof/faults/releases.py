@@ -107,19 +107,24 @@ def _edit_verdict_page(world: World) -> None:
     _edit(_not_ok(world).with_name("verdict.md"), "NOT OK", "OK")
 
 
-def _read_edited_verdict(world: World) -> None:
+def _edit_what_passed(world: World) -> None:
     _edit(world.verdict_file, '"passed"', '"warned"')
-    read_release(world.sources.instance, NAME, world.store.base)
 
 
-def _read_edited_table(world: World) -> None:
+def _edit_table(world: World) -> None:
     _edit(world.verdict_file.with_name("verdict.txt"), "PASSED", "FAILED")
-    read_release(world.sources.instance, NAME, world.store.base)
+
+
+def _read_verdict(world: World) -> Any:
+    return read_release(world.sources.instance, NAME, world.store.base)
 
 
 def _pickled_weights(world: World) -> None:
     weights = world.model / "model.safetensors"
     weights.rename(weights.with_name("pytorch_model.bin"))
+
+
+def _open_model(world: World) -> None:
     with world.language_model.open(world.studies.selected.extraction_spec(CORPUS)):
         pass
 
@@ -127,9 +132,12 @@ def _pickled_weights(world: World) -> None:
 def _study(edit: Callable[[str], str]) -> Callable[[World], None]:
     def plant(world: World) -> None:
         world.study_file.write_text(edit(world.study_file.read_text(encoding="utf-8")), encoding="utf-8")
-        load_studies(str(world.study_file))
 
     return plant
+
+
+def _load_study(world: World) -> None:
+    load_studies(str(world.study_file))
 
 
 def _prefix_leads_out(world: World) -> None:
@@ -166,16 +174,52 @@ FAULTS = (
     Fault("NOT OK was edited into OK and sealed again", "verdict_unedited", "release_verdict", _reseal_verdict),
     Fault("a verdict that is NOT OK was deleted", "verdict_unedited", "release_verdict", _delete_verdict),
     Fault("verdict.md was edited into OK", "verdict_unedited", "release_verdict", _edit_verdict_page),
-    Fault("an edited verdict is read", REFUSED, "release_verdict", _read_edited_verdict),
-    Fault("an edited table of a verdict is read", REFUSED, "release_verdict", _read_edited_table),
-    Fault("weights are a pickle", REFUSED, "activations", _pickled_weights),
-    Fault("a study has a key that nobody knows", REFUSED, "study", _study(lambda text: text + "\nlayers: 3\n")),
-    Fault("a study has a key twice", REFUSED, "study", _study(lambda text: text + f"\nname: {NAME}\n")),
     Fault(
-        "a study takes the name of a shipped setting",
+        "an edited verdict is read",
         REFUSED,
-        "study",
-        _study(lambda text: text.replace(f"{NAME}_correct:", "llama_correct:")),
+        "release_verdict",
+        _edit_what_passed,
+        judge=_read_verdict,
+        expected=("/verdict.json: sha256: ",),
     ),
-    Fault("a prefix leads out of the data", REFUSED, "problem_ids", _prefix_leads_out),
+    Fault(
+        "an edited table of a verdict is read",
+        REFUSED,
+        "release_verdict",
+        _edit_table,
+        judge=_read_verdict,
+        expected=("/verdict.txt: sha256: ",),
+    ),
+    Fault(
+        "weights are a pickle",
+        REFUSED,
+        "activations",
+        _pickled_weights,
+        judge=_open_model,
+        expected=("/model: model.safetensors: found ['pytorch_model.bin']",),
+    ),
+    *(
+        Fault(name, REFUSED, "study", _study(edit), judge=_load_study, expected=(f"/study.yaml: {place}",))
+        for name, edit, place in (
+            ("a study has a key that nobody knows", lambda text: text + "\nlayers: 3\n", "layers: "),
+            (
+                "a study has a key twice",
+                lambda text: text + f"\nname: {NAME}\n",
+                "file: found 'key given twice: name",
+            ),
+            (
+                "a study takes the name of a shipped setting",
+                lambda text: text.replace(f"{NAME}_correct:", "llama_correct:"),
+                "settings.llama_correct: ",
+            ),
+        )
+    ),
+    Fault(
+        "a prefix leads out of the data",
+        REFUSED,
+        "problem_ids",
+        lambda _: None,
+        judge=_prefix_leads_out,
+        expected=("dataset: prefix: found '../../data'",),
+    ),
 )

@@ -59,7 +59,7 @@ def _one_cell(value: float) -> Callable[[World], None]:
     return _stored(edit)
 
 
-def _next_problem(one: PooledProblem, pooled: Pooled) -> PooledProblem:
+def next_problem(one: PooledProblem, pooled: Pooled) -> PooledProblem:
     """The rows of another problem, as many as there should be."""
     ordered = sorted(pooled)
     other = pooled[ordered[(ordered.index(one.problem_id) + 1) % len(ordered)]].vectors
@@ -292,7 +292,7 @@ FAULTS = (
             ("rows are in reverse order within a problem", _vectors(lambda v: v[::-1].copy())),
             ("rows are shifted by one sentence", _vectors(lambda v: np.roll(v, 1, axis=0))),
             ("rows are shuffled across problems", _stored(_shuffled_across)),
-            ("rows are those of the next problem", _stored(_next_problem)),
+            ("rows are those of the next problem", _stored(next_problem)),
             ("the position leaks into the vectors", _vectors(_position_inside)),
             ("the labels leak into the vectors", _labels_inside),
             ("vectors are scaled by one percent and a half", _vectors(lambda v: v * np.float32(1.015))),

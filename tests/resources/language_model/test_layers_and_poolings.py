@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.pooling import one_vector_a_sentence
-from ta_assets.core.values import Skip, Wanted
+from ta_assets.core.values import PooledProblem, Skip, Wanted
 from ta_resources.capture import block_list, resolve_blocks
 from ta_resources.language_model import LanguageModelResource
 
@@ -121,6 +122,55 @@ def test_only_the_blocks_that_a_problem_lacks_are_computed(saved_model, trace):
         results: list[Any] = list(extractor.extract([trace(1), trace(2)], log=lambda _: None, wanted=wanted))
     assert [(one.problem_id, one.block) for one in results] == [(1, 1), (1, 0), (2, 3)]
     assert calls == {-1: 2, 0: 2, 1: 2, 2: 1, 3: 1}
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last", "tokens"])
+@pytest.mark.parametrize("family", ["llama", "qwen2", "gpt_neox", "gpt2", "opt"])
+def test_the_first_sentences_alone_have_the_vectors_that_they_have_in_the_whole_text(
+    saved_model, trace, family, pooling
+):
+    problem = trace(n_sentences=7)
+    read: list[int] = []
+    with RESOURCE.open(spec(saved_model(family), layer=[0, 3], pooling=pooling)) as extractor:
+        whole: list[Any] = list(extractor.extract([problem], log=lambda _: None))
+        model: Any = extractor._loaded and extractor._loaded.model
+        model.get_input_embeddings().register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].shape[1]))
+        wanted = {1: Wanted((0, 3), sentences=2)}
+        first: list[Any] = list(extractor.extract([problem], wanted=wanted, log=lambda _: None))
+    for a, b in zip(whole, first, strict=True):
+        assert (a.block, b.n_tokens) == (b.block, a.token_spans[1, 1])
+        np.testing.assert_array_equal(a.token_spans[:2], b.token_spans)
+        for row in range(2):
+            np.testing.assert_allclose(a.of_sentence(row), b.of_sentence(row), rtol=1e-4, atol=1e-5)
+    assert read == [whole[0].token_spans[1, 1]]
+
+
+def test_a_token_over_the_end_of_the_first_sentences_is_that_of_the_whole_text(saved_model):
+    text, sentences = "Step one adds", ["Step o", "ne adds"]
+    with RESOURCE.open(spec(saved_model("llama"), layer=3)) as extractor:
+        assert extractor.tokenizer.encode(text)[0].tolist()[:3] != extractor.tokenizer.encode("Step o")[0].tolist()
+        (whole,) = extractor.extract([(1, text, sentences)], log=lambda _: None)
+        wanted = {1: Wanted((3,), sentences=1)}
+        (first,) = extractor.extract([(1, text, sentences)], wanted=wanted, log=lambda _: None)
+    assert isinstance(whole, PooledProblem)
+    assert isinstance(first, PooledProblem)
+    assert whole.token_spans[0, 1] > whole.token_spans[1, 0], "one token is in both sentences"
+    np.testing.assert_allclose(first.vectors[0], whole.vectors[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_whose_rotations_depend_on_the_length_reads_the_whole_text(copied_model, trace):
+    config = json.loads((copied_model / "config.json").read_text())
+    config["max_position_embeddings"] = 32
+    config["rope_parameters"] = {"rope_type": "dynamic", "factor": 8.0, "rope_theta": 10000.0}
+    (copied_model / "config.json").write_text(json.dumps(config))
+    with RESOURCE.open(spec(copied_model, layer=3)) as extractor:
+        extractor.context_length = 256
+        whole, first = (
+            list(extractor.extract([trace(n_sentences=7)], wanted={1: Wanted((3,), sentences=n)}, log=lambda _: None))
+            for n in (None, 2)
+        )
+    np.testing.assert_array_equal(first[0].vectors, whole[0].vectors[:2])
+    assert first[0].n_tokens == whole[0].n_tokens
 
 
 def test_nan_in_one_block_skips_the_problem_and_names_the_block(saved_model, trace):
