@@ -11,7 +11,7 @@ import numpy as np
 
 from ta_assets.core.options import ExtractionSpec
 from ta_resources.language_model import LanguageModelResource
-from ta_resources.model_folder import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, WEIGHTS_INDEX
+from ta_resources.model_folder import ADAPTER, CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, WEIGHTS_INDEX
 from ta_resources.sentence_similarity import SentenceSimilarity
 from tests.proof.bad_case import BadInput, Bench
 
@@ -53,10 +53,18 @@ def _pickle(suffix: str) -> BadInput:
 
 def _index(name: str, weight_map: object, value: str, expected: str) -> BadInput:
     def act(bench: Bench) -> object:
+        (bench.model_folder() / WEIGHTS).rename(
+            bench.folder / "model/model-1.safetensors"
+        )  # the index is read without it
         (bench.model_folder() / WEIGHTS_INDEX).write_text(json.dumps({"weight_map": weight_map}), encoding="utf-8")
         return _identity(bench)
 
     return BadInput("model folder", name, act, "model", WEIGHTS_INDEX, value, expected)
+
+
+def _adapter(bench: Bench) -> object:
+    (bench.model_folder() / ADAPTER).write_text('{"base_model_name_or_path": "someone/else"}', encoding="utf-8")
+    return _identity(bench)
 
 
 def _weights(edit: Callable[[bytes], bytes]) -> Callable[[Bench], object]:
@@ -111,6 +119,12 @@ FOLDERS = [
     _file("a configuration of open brackets", CONFIG, "[" * 100_000, CONFIG, "recursion", "a JSON object"),
     _file("a configuration with code", CONFIG, {"auto_map": {"AutoModel": "evil.Model"}}, "auto_map", "evil.Model", "no code"),
     _file("a tokenizer with code", TOKENIZER_CONFIG, {"auto_map": {"AutoTokenizer": "evil.T"}}, "auto_map", "evil.T", "no code"),
+    _file("a configuration with code inside", CONFIG, {"text_config": {"auto_map": {"AutoModel": "evil.Model"}}}, "auto_map", "evil.Model", "no code"),
+    _file("a configuration that names a pickle", CONFIG, {"transformers_weights": "adapter_model.bin"}, "transformers_weights", "adapter_model.bin", "no key that names another file"),
+    _file("a configuration that names other weights", CONFIG, {"transformers_weights": "other.safetensors"}, "transformers_weights", "other.safetensors", "no key that names another file"),
+    _file("a configuration that names another one", CONFIG, {"configuration_files": ["config.4.0.0.json"]}, "configuration_files", "config.4.0.0.json", "config.json alone"),
+    _file("attention that is code of the Hub", CONFIG, {"attn_implementation": "someone/kernel"}, "attn_implementation", "someone/kernel", "one of eager, sdpa"),
+    BadInput("model folder", "an adapter beside the weights", _adapter, "model", ADAPTER, "an adapter", "merged into its weights"),
     _file("an architecture of nobody", CONFIG, {"model_type": "oracle"}, CONFIG, "oracle", "this version of transformers", deep=True),
     _file("blocks in words", CONFIG, {"num_hidden_layers": "four"}, CONFIG, "num_hidden_layers", "this version of transformers", deep=True),
     _file("no block", CONFIG, {"num_hidden_layers": 0}, CONFIG, "0", "at least one block", deep=True),
