@@ -12,7 +12,7 @@ import numpy as np
 from ta_assets.core.options import ExtractionSpec
 from ta_resources.language_model import LanguageModelResource
 from ta_resources.model_folder import ADAPTER, CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, WEIGHTS_INDEX
-from ta_resources.sentence_similarity import SentenceSimilarity
+from ta_resources.sentence_similarity import MODULES, SentenceSimilarity
 from tests.proof.bad_case import BadInput, Bench
 
 SENTENCES = ["The sum of two.", "So is five."]
@@ -230,8 +230,15 @@ def _device(device: str) -> Callable[[Bench], object]:
     return act
 
 
-def _no_encoder(bench: Bench) -> object:
-    return SentenceSimilarity(str(bench.model_folder()))
+def _encoder(*modules: object) -> Callable[[Bench], object]:
+    """A model folder with such a list of modules; with none, there is no list."""
+
+    def act(bench: Bench) -> object:
+        if modules:
+            (bench.model_folder() / MODULES).write_text(json.dumps(modules), encoding="utf-8")
+        return SentenceSimilarity(str(bench.model_folder()))
+
+    return act
 
 
 CASES: list[BadInput] = [
@@ -239,7 +246,9 @@ CASES: list[BadInput] = [
     *TOKENIZERS,
     BadInput("environment", "a device of nobody", _device("tpu"), "language model resource", "device", "'tpu'", "auto, cpu"),
     BadInput("environment", "a device that is not there", _device("cuda:99"), "language model resource", "device", "'cuda:99'", "is there"),
-    BadInput("model folder", "a language model in place of a sentence encoder", _no_encoder, "model", "modules.json", "None", "sentence-transformers"),
+    BadInput("model folder", "a language model in place of a sentence encoder", _encoder(), "model", MODULES, "None", "sentence-transformers"),
+    BadInput("model folder", "a sentence encoder with a class of somebody's", _encoder({"type": "evil.Encoder", "path": ""}), "model", MODULES, "evil.Encoder", "Transformer, Pooling and Normalize alone"),
+    BadInput("model folder", "a sentence encoder with a dense module", _encoder({"type": "sentence_transformers.models.Dense", "path": "2_Dense"}), "model", MODULES, "Dense", "Transformer, Pooling and Normalize alone"),
 ]  # fmt: skip
 
 
