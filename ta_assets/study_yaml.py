@@ -37,12 +37,12 @@ def read_yaml(path: Path) -> Any:
     try:
         return _parsed(text, path)
     except yaml.YAMLError as error:
-        raise InputError(path, "file", _in_short(error), "valid YAML") from None
+        raise InputError(path, "file", _problem_and_place(error), "valid YAML") from None
     except RecursionError:
         raise InputError(path, "file", "values that are nested too deep", "valid YAML of a few levels") from None
 
 
-def _in_short(error: yaml.YAMLError) -> str:
+def _problem_and_place(error: yaml.YAMLError) -> str:
     """What is wrong, and where: the first characters of PyYAML's own text say neither."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem is None:
         return str(error)

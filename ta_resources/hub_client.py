@@ -73,13 +73,13 @@ class HubClient:
     """Requests to one endpoint; holds no state but its settings and may be shared by threads."""
 
     def __init__(self, endpoint: str | None, policy: RetryPolicy) -> None:
-        from huggingface_hub import constants
+        """Hold the settings; no request is sent.
 
-        self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
+        Raises:
+            InputError: as ``checked_endpoint``.
+        """
+        self.endpoint = checked_endpoint(endpoint)
         self.policy = policy
-        address = urlsplit(self.endpoint)
-        if address.scheme not in ("http", "https") or not address.hostname:
-            raise InputError("Hub", "endpoint", self.endpoint, "an address that starts with https:// or http://")
 
     def get_json(self, url: str, *, what: str, query: str = "") -> tuple[Any, str | None]:
         """The parsed answer, and the address of its next page.
@@ -165,6 +165,30 @@ class HubClient:
         wish = error.wait_seconds if isinstance(error, _TransientError) else 0.0
         # What the server asks for is a least wait: workers that were told the same second must not return in step.
         return min(max(backoff, wish) + random.uniform(0, backoff), LONGEST_WAIT_SECONDS)
+
+
+def checked_endpoint(endpoint: str | None) -> str:
+    """The address of the Hub without a slash at its end: the given one, else ``HF_ENDPOINT``, else the public one.
+
+    Raises:
+        InputError: no address of http or https, or one with a name or password in it, which would be in every message
+            and every log that names the address; what may be a secret is not shown.
+    """
+    from huggingface_hub import constants
+
+    address = (endpoint or constants.ENDPOINT).rstrip("/")
+    before, _, host = address.rpartition("@")
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        parts = urlsplit("")
+    usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    if before and (not usable or "@" in parts.netloc):
+        expected = "an address without a name or password (HF_ENDPOINT, endpoint); HF_TOKEN is where a token belongs"
+        raise InputError("Hub", "endpoint", f"…@{host}", expected)
+    if not usable:
+        raise InputError("Hub", "endpoint", address, "an address that starts with https:// or http:// (HF_ENDPOINT)")
+    return address
 
 
 def wait_asked_for(headers: Mapping[str, str]) -> float:

@@ -6,14 +6,15 @@ Belongs here: configuration, loading, freeing. Stays out: what happens to a trac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
-from ta_assets.core.errors import InputError
+from ta_assets.core.errors import InputError, in_short
 from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.pooling import POOLINGS
 from ta_resources.attention_rows import require_readable
@@ -21,7 +22,7 @@ from ta_resources.capture import Layer, block_list, resolve_blocks
 from ta_resources.devices import STORAGE_DTYPES, is_out_of_memory, resolve_device, resolve_dtype, torch_dtype
 from ta_resources.extractor import Extractor
 from ta_resources.forward import LoadedModel
-from ta_resources.model_folder import CONFIG, HubAccess, ModelFolder, open_folder, weight_files
+from ta_resources.model_folder import CONFIG, HubAccess, ModelFolder, loadable, open_folder, weight_files
 from ta_resources.tokenizing import TraceTokenizer
 
 if TYPE_CHECKING:
@@ -52,10 +53,13 @@ class LanguageModelResource(dg.ConfigurableResource):
 
         A Hub id gives ``{"kind": "hub", "language_model", "commit"}`` (one small request; the cached commit when the
         Hub cannot be reached). A folder gives ``{"kind": "folder", "sha256"}`` over the content of its config,
-        tokenizer and safetensors files, read once in a process (about 1 s per GB) while size and time stay.
+        tokenizer and safetensors files, read once in a process (about 1 s per GB) while size and time stay. Those are
+        all files that are ever read: a pickle beside safetensors is not, and does no harm.
 
         Raises:
-            InputError: the model cannot be found, or is one that is never loaded (pickles, code of its author).
+            InputError: the model cannot be found, or is one that is never loaded: one that names code of its author or
+                other files, or a folder without safetensors (pickles alone) or with an adapter. Of a model on the Hub,
+                ``open`` says the latter, because only it asks for weights.
         """
         return self._folder(spec).identity()
 
@@ -125,8 +129,8 @@ def load_base_model(
 
     The configuration that is loaded names only so many blocks, so the upper ones are never created: neither the host
     nor the device holds them, and their tensors are not read. A block does not know how many others there are, which
-    the parity tests hold for each supported family. Safetensors only, no code of the model's author, the default
-    attention implementation.
+    the parity tests hold for each supported family. Safetensors only, no code of the model's author, and no file but
+    those of the identity, because transformers sees no other (``loadable``).
 
     Returns:
         The model, the blocks that ``layer`` means (the primary one first), and the number of blocks of the whole model.
@@ -134,38 +138,12 @@ def load_base_model(
     Raises:
         InputError: an unknown architecture, a layer out of range, or weights that do not fill the model.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModel
-
     weights = weight_files(folder)
-    path = weights[0].parent
-    try:
-        config: Any = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
-        n_blocks = int(config.num_hidden_layers)
-    except Exception as error:  # each architecture checks its configuration in its own way
-        raise InputError(folder.source, CONFIG, _in_short(error), _KNOWN_DECODER) from error
-    if n_blocks < 1:
-        raise InputError(folder.source, f"{CONFIG}: num_hidden_layers", n_blocks, "at least one block")
-    blocks = resolve_blocks(layer, n_blocks, folder.source)
-    config.num_hidden_layers = max(blocks) + 1
-    try:
-        with _quiet_transformers():
-            model, report = AutoModel.from_pretrained(
-                path,
-                config=config,
-                dtype=dtype,
-                trust_remote_code=False,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # reported, and refused below with the names of the tensors
-            )
-    except SafetensorError as error:
-        raise InputError(folder.source, weights[-1].name, _in_short(error), "whole safetensors files") from error
-    except Exception as error:  # what a configuration asks for is built by code of each architecture
-        if is_out_of_memory(error):
-            raise
-        raise InputError(folder.source, CONFIG, _in_short(error), _KNOWN_DECODER) from error
+    with loadable(folder, weights) as path:
+        config, n_blocks = _configuration(folder, path)
+        blocks = resolve_blocks(layer, n_blocks, folder.source)
+        config.num_hidden_layers = max(blocks) + 1
+        model, report = _with_weights(folder, path, config, dtype, weights[-1].name)
     absent = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
     if absent:
         raise InputError(folder.source, weights[0].name, absent[:5], "weights for every tensor of the architecture")
@@ -177,9 +155,45 @@ def load_base_model(
     return model, blocks, n_blocks
 
 
-def _in_short(error: Exception) -> str:
-    """An error of a library on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def _configuration(folder: ModelFolder, path: Path) -> tuple[Any, int]:
+    """The configuration at ``path``, and the number of blocks of the whole model."""
+    from transformers import AutoConfig
+
+    try:
+        config: Any = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+        n_blocks = int(config.num_hidden_layers)
+    except Exception as error:  # each architecture checks its configuration in its own way
+        raise InputError(folder.source, CONFIG, in_short(error), _KNOWN_DECODER) from error
+    if n_blocks < 1:
+        raise InputError(folder.source, f"{CONFIG}: num_hidden_layers", n_blocks, "at least one block")
+    return config, n_blocks
+
+
+def _with_weights(
+    folder: ModelFolder, path: Path, config: Any, dtype: torch.dtype, last_file: str
+) -> tuple[Any, Mapping[str, Any]]:
+    """The model that the configuration describes with its weights, and what transformers reports of them."""
+    from safetensors import SafetensorError
+    from transformers import AutoModel
+
+    try:
+        with _quiet_transformers():
+            return AutoModel.from_pretrained(
+                path,
+                config=config,
+                dtype=dtype,
+                trust_remote_code=False,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # reported, and refused by the caller with the names of the tensors
+            )
+    except SafetensorError as error:
+        raise InputError(folder.source, last_file, in_short(error), "whole safetensors files") from error
+    except Exception as error:  # what a configuration asks for is built by code of each architecture
+        if is_out_of_memory(error):
+            raise
+        raise InputError(folder.source, CONFIG, in_short(error), _KNOWN_DECODER) from error
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """The files of a language model: found in a folder or on the Hub, judged before anything is loaded, identified.
 
 Belongs here: which files are read, that none of them can run code, their identity. Stays out: loading them, devices.
-huggingface_hub is imported inside functions, so that the graph loads without it.
+A library that loads a model looks for files in the folder by rules of its own (an adapter, shards of a training run,
+another file that the configuration names), so it is given a folder with the judged files alone: what is loaded is
+what is identified. huggingface_hub is imported inside functions, so that the graph loads without it.
 """
 
 from __future__ import annotations
@@ -9,16 +11,21 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ta_assets.core.errors import InputError
 from ta_resources.atomic import sha256_of
+from ta_resources.hub_client import checked_endpoint
+from ta_resources.refused_keys import refuse_keys
 
 CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenizer_config.json"
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
+ADAPTER = "adapter_config.json"
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -47,7 +54,11 @@ class LocalModelFolder:
         return self._path / name if (self._path / name).is_file() else None
 
     def identity(self) -> dict[str, str]:
-        """``{"kind": "folder", "sha256": ...}``: a hash over every file that is read, wherever the folder lies."""
+        """``{"kind": "folder", "sha256": 64 hex}``: a hash over every file that is read, wherever the folder lies.
+
+        Raises:
+            InputError: as ``all_files``.
+        """
         digest = hashlib.sha256()
         for path in all_files(self):
             status = path.stat()
@@ -56,7 +67,7 @@ class LocalModelFolder:
         return {"kind": "folder", "sha256": digest.hexdigest()}
 
     def pickles(self) -> list[str]:
-        """Names of weight files that could run code when loaded."""
+        """Names of weight files that could run code when loaded; none of them is ever read."""
         return sorted(path.name for path in self._path.iterdir() if path.suffix in PICKLE_SUFFIXES)
 
 
@@ -65,17 +76,28 @@ class HubModelFolder:
 
     The commit is found by fetching ``config.json`` at the wanted revision: one small request, for which
     huggingface_hub records what the revision meant, so that without a network the commit of its cache is taken.
+
+    Raises:
+        InputError: there is no such model or no way to reach it, or the Hub's address is none (``checked_endpoint``).
     """
 
     def __init__(self, repo_id: str, revision: str, access: HubAccess) -> None:
+        from huggingface_hub import constants
+
         self.source, self._access, self._repo_id = repo_id, access, repo_id
+        self._endpoint = checked_endpoint(access.endpoint)
+        self._offline = access.offline or constants.HF_HUB_OFFLINE
         config = self._fetch(CONFIG, revision)
         if config is None:
             raise InputError(repo_id, CONFIG, None, "a model repository with this file")
         self._commit = config.parent.name
 
     def file(self, name: str) -> Path | None:
-        """The file of that name at the commit, fetched when it is not in the cache; None where there is none."""
+        """The file of that name at the commit, fetched when it is not in the cache; None where there is none.
+
+        Raises:
+            InputError: the Hub cannot be reached or refuses.
+        """
         return self._fetch(name, self._commit)
 
     def identity(self) -> dict[str, str]:
@@ -97,18 +119,18 @@ class HubModelFolder:
             RevisionNotFoundError,
         )
 
-        access, where = self._access, f"{self._repo_id}@{revision}"
+        where = f"{self._repo_id}@{revision}"
         try:
             path = hf_hub_download(
                 self._repo_id,
                 name,
                 revision=revision,
-                local_files_only=access.offline,
-                endpoint=access.endpoint,
-                cache_dir=access.cache_dir,
+                local_files_only=self._offline,
+                endpoint=self._endpoint,
+                cache_dir=self._access.cache_dir,
             )
         except LocalEntryNotFoundError as error:
-            if access.offline and name != CONFIG:
+            if self._offline and name != CONFIG:
                 return None
             expected = "in the local cache, or a Hub that can be reached"
             raise InputError(where, name, "neither cached nor reachable", expected) from error
@@ -143,16 +165,27 @@ def read_json(folder: ModelFolder, name: str) -> Mapping[str, Any]:
     Raises:
         InputError: the file is not a JSON object.
     """
-    path = folder.file(name)
-    if path is None:
+    content = read_json_value(folder, name)
+    if content is None:
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(folder.source, name, str(error), "a JSON object") from error
     if not isinstance(content, dict):
         raise InputError(folder.source, name, type(content).__name__, "a JSON object")
     return content
+
+
+def read_json_value(folder: ModelFolder, name: str) -> Any:
+    """A JSON file of the folder, whatever it holds; None where the file is absent.
+
+    Raises:
+        InputError: the file is not JSON.
+    """
+    path = folder.file(name)
+    if path is None:
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(folder.source, name, str(error), "a JSON object") from error
 
 
 def tokenizer_file(folder: ModelFolder) -> Path:
@@ -168,18 +201,22 @@ def tokenizer_file(folder: ModelFolder) -> Path:
 
 
 def weight_files(folder: ModelFolder) -> list[Path]:
-    """The safetensors files, and their index when there is one; on the Hub this fetches them.
+    """The file that transformers takes: ``model.safetensors``, else the index with its shards; on the Hub, fetched.
+
+    Where both are (some exporters write an index beside a single file) the index is not read, by transformers neither.
 
     Raises:
-        InputError: weights are absent, incomplete, or only there as pickles.
+        InputError: weights are absent, incomplete, only there as pickles, or to be changed by an adapter beside them.
     """
+    if folder.file(ADAPTER) is not None:
+        raise InputError(folder.source, ADAPTER, "an adapter", "a model whose adapters are merged into its weights")
+    single = folder.file(WEIGHTS)
+    if single is not None:
+        return [single]
     index = folder.file(WEIGHTS_INDEX)
     if index is None:
-        single = folder.file(WEIGHTS)
-        if single is None:
-            found = folder.pickles() or None
-            raise InputError(folder.source, WEIGHTS, found, "weights as safetensors (pickled weights can run code)")
-        return [single]
+        found = folder.pickles() or None
+        raise InputError(folder.source, WEIGHTS, found, "weights as safetensors (pickled weights can run code)")
     shards = read_json(folder, WEIGHTS_INDEX).get("weight_map")
     found = list(shards.values()) if isinstance(shards, dict) else []
     foreign = [name for name in found if not _is_plain_safetensors(name)]
@@ -200,19 +237,36 @@ def _is_plain_safetensors(name: object) -> bool:
 
 
 def all_files(folder: ModelFolder) -> list[Path]:
-    """Every file that decides the numbers, sorted by name; on the Hub this fetches them all."""
+    """Every file that is read, and no other, sorted by name; on the Hub this fetches them all.
+
+    Raises:
+        InputError: as ``tokenizer_file`` and ``weight_files``.
+    """
     small = [folder.file(CONFIG), folder.file(TOKENIZER_CONFIG), tokenizer_file(folder)]
     return sorted([path for path in small if path is not None] + weight_files(folder), key=lambda path: path.name)
 
 
+@contextmanager
+def loadable(folder: ModelFolder, weights: list[Path]) -> Iterator[Path]:
+    """A folder with the configuration and these weights alone, as links, for a library that loads models.
+
+    Args:
+        folder: the model.
+        weights: as ``weight_files`` gives them.
+    """
+    with tempfile.TemporaryDirectory(prefix="model-") as made:
+        for path in (folder.file(CONFIG), *weights):
+            if path is not None:
+                (Path(made) / path.name).symlink_to(path.resolve())
+        yield Path(made)
+
+
 def _refuse_code(folder: ModelFolder) -> None:
-    """Refuse what would need code of the model's author; loading never asks for it either."""
+    """Refuse what would need code of the model's author, or other files than are known here."""
     if not read_json(folder, CONFIG):
         raise InputError(folder.source, CONFIG, None, "a model folder with this file")
     for name in (CONFIG, TOKENIZER_CONFIG):
-        code = read_json(folder, name).get("auto_map")
-        if code:
-            raise InputError(folder.source, f"{name}: auto_map", code, "a model that needs no code of its author")
+        refuse_keys(folder.source, name, read_json(folder, name))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -28,6 +28,19 @@ KEY_CHARACTERS = 16
 """64 bits of SHA-256: a collision within one store stays out of reach."""
 
 
+def key_of(fingerprint: str, problem_id: int, text: str, sentences: Sequence[str]) -> str:
+    """``{fingerprint}/problem_{id}-{digest}`` of what is stored of one problem.
+
+    Args:
+        fingerprint: hex digest of what it was made with, cut to 16 characters.
+        problem_id: the problem.
+        text: its trace.
+        sentences: its sentences; with the text they are the 16 characters of the digest.
+    """
+    digest = hashlib.sha256(json.dumps([text, list(sentences)]).encode()).hexdigest()
+    return f"{fingerprint[:KEY_CHARACTERS]}/problem_{problem_id}-{digest[:KEY_CHARACTERS]}"
+
+
 @dataclass(frozen=True)
 class Shard:
     """A stored problem: its file relative to the store's base, and the SHA-256 of its bytes."""
@@ -47,8 +60,7 @@ class ShardStore:
 
     def name(self, problem_id: int, text: str, sentences: Sequence[str]) -> str:
         """File of a problem, relative to the base; another text or another cut into sentences is another file."""
-        digest = hashlib.sha256(json.dumps([text, list(sentences)]).encode()).hexdigest()[:KEY_CHARACTERS]
-        return f"{FOLDER}/{self.extraction[:KEY_CHARACTERS]}/problem_{problem_id}-{digest}.safetensors"
+        return f"{FOLDER}/{key_of(self.extraction, problem_id, text, sentences)}.safetensors"
 
     def find(self, name: str) -> tuple[Shard, PooledProblem] | None:
         """The stored problem of that name when its file is whole, and was written under that name."""

@@ -16,9 +16,9 @@ import numpy as np
 
 from ta_assets.core.values import VerticalScores
 from ta_resources.atomic import write_file
+from ta_resources.shards import key_of
 
 FOLDER = "vertical_scores"
-KEY_CHARACTERS = 16
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ class VerticalScoreStore:
 
     def name(self, problem_id: int, text: str, sentences: Sequence[str]) -> str:
         """File of a problem, relative to the base; another text or another cut into sentences is another file."""
-        digest = hashlib.sha256(json.dumps([text, list(sentences)]).encode()).hexdigest()[:KEY_CHARACTERS]
-        return f"{FOLDER}/{self.fingerprint[:KEY_CHARACTERS]}/problem_{problem_id}-{digest}.json"
+        return f"{FOLDER}/{key_of(self.fingerprint, problem_id, text, sentences)}.json"
 
     def find(self, name: str) -> VerticalScores | None:
         """The stored scores when their file is whole, and was written under that name."""

@@ -34,6 +34,11 @@ def shown(value: object) -> str:
     return text if len(text) <= MAX_VALUE_CHARACTERS else text[: MAX_VALUE_CHARACTERS - 1] + "…"
 
 
+def in_short(error: Exception) -> str:
+    """An error of a library on one line: its type, and what it says."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
 class _Bounded(reprlib.Repr):
     """Looks at the first items of a few levels: a value may hold itself, or one thing a billion times."""
 

@@ -278,8 +278,8 @@ def _corrupted(hub: HubStandIn) -> None:
     hub.fail(f"problem_1/{CHUNKS}", "corrupted", times=4)
 
 
-def _endpoint(bench: Bench) -> object:
-    rollouts = RolloutsResource(endpoint="hub.example.org", download_dir=str(bench.folder))
+def _endpoint(bench: Bench, address: str = "hub.example.org") -> object:
+    rollouts = RolloutsResource(endpoint=address, download_dir=str(bench.folder))
     return rollouts.list_problem_ids(CorpusSource(PREFIX, repo_id="someone/rollouts"))
 
 
@@ -313,6 +313,7 @@ LISTINGS = [
     _hub("pages in a circle", _pages_in_a_circle, "listing", "cursor=0", "each page once"),
     _hub("a problem without a file", _without_file, "file", CHUNKS, "can be downloaded", read=True),
     _hub("content that is not what its hash says", _corrupted, "content", "hash", "proxy or mirror", read=True, file=f"problem_1/{CHUNKS}"),
+    BadInput("dataset listing", "an endpoint with a password", lambda bench: _endpoint(bench, "https://me:secret@hub.example.org"), "Hub", "endpoint", "'…@hub.example.org'", "without a name or password (HF_ENDPOINT"),
     BadInput("dataset listing", "an endpoint that is no address", _endpoint, "Hub", "endpoint", "'hub.example.org'", "https://"),
     BadInput("dataset listing", "a repository above its place", _repository("../up"), "dataset", "repo_id", "'../up'", "owner/name"),
     BadInput("dataset listing", "a repository in three parts", _repository("a/b/c"), "dataset", "repo_id", "'a/b/c'", "owner/name"),

@@ -11,8 +11,8 @@ import numpy as np
 
 from ta_assets.core.options import ExtractionSpec
 from ta_resources.language_model import LanguageModelResource
-from ta_resources.model_folder import CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, WEIGHTS_INDEX
-from ta_resources.sentence_similarity import SentenceSimilarity
+from ta_resources.model_folder import ADAPTER, CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, WEIGHTS_INDEX
+from ta_resources.sentence_similarity import MODULES, SentenceSimilarity
 from tests.proof.bad_case import BadInput, Bench
 
 SENTENCES = ["The sum of two.", "So is five."]
@@ -53,10 +53,18 @@ def _pickle(suffix: str) -> BadInput:
 
 def _index(name: str, weight_map: object, value: str, expected: str) -> BadInput:
     def act(bench: Bench) -> object:
+        (bench.model_folder() / WEIGHTS).rename(
+            bench.folder / "model/model-1.safetensors"
+        )  # the index is read without it
         (bench.model_folder() / WEIGHTS_INDEX).write_text(json.dumps({"weight_map": weight_map}), encoding="utf-8")
         return _identity(bench)
 
     return BadInput("model folder", name, act, "model", WEIGHTS_INDEX, value, expected)
+
+
+def _adapter(bench: Bench) -> object:
+    (bench.model_folder() / ADAPTER).write_text('{"base_model_name_or_path": "someone/else"}', encoding="utf-8")
+    return _identity(bench)
 
 
 def _weights(edit: Callable[[bytes], bytes]) -> Callable[[Bench], object]:
@@ -111,6 +119,12 @@ FOLDERS = [
     _file("a configuration of open brackets", CONFIG, "[" * 100_000, CONFIG, "recursion", "a JSON object"),
     _file("a configuration with code", CONFIG, {"auto_map": {"AutoModel": "evil.Model"}}, "auto_map", "evil.Model", "no code"),
     _file("a tokenizer with code", TOKENIZER_CONFIG, {"auto_map": {"AutoTokenizer": "evil.T"}}, "auto_map", "evil.T", "no code"),
+    _file("a configuration with code inside", CONFIG, {"text_config": {"auto_map": {"AutoModel": "evil.Model"}}}, "auto_map", "evil.Model", "no code"),
+    _file("a configuration that names a pickle", CONFIG, {"transformers_weights": "adapter_model.bin"}, "transformers_weights", "adapter_model.bin", "no key that names another file"),
+    _file("a configuration that names other weights", CONFIG, {"transformers_weights": "other.safetensors"}, "transformers_weights", "other.safetensors", "no key that names another file"),
+    _file("a configuration that names another one", CONFIG, {"configuration_files": ["config.4.0.0.json"]}, "configuration_files", "config.4.0.0.json", "config.json alone"),
+    _file("attention that is code of the Hub", CONFIG, {"attn_implementation": "someone/kernel"}, "attn_implementation", "someone/kernel", "one of eager, sdpa"),
+    BadInput("model folder", "an adapter beside the weights", _adapter, "model", ADAPTER, "an adapter", "merged into its weights"),
     _file("an architecture of nobody", CONFIG, {"model_type": "oracle"}, CONFIG, "oracle", "this version of transformers", deep=True),
     _file("blocks in words", CONFIG, {"num_hidden_layers": "four"}, CONFIG, "num_hidden_layers", "this version of transformers", deep=True),
     _file("no block", CONFIG, {"num_hidden_layers": 0}, CONFIG, "0", "at least one block", deep=True),
@@ -216,8 +230,15 @@ def _device(device: str) -> Callable[[Bench], object]:
     return act
 
 
-def _no_encoder(bench: Bench) -> object:
-    return SentenceSimilarity(str(bench.model_folder()))
+def _encoder(*modules: object) -> Callable[[Bench], object]:
+    """A model folder with such a list of modules; with none, there is no list."""
+
+    def act(bench: Bench) -> object:
+        if modules:
+            (bench.model_folder() / MODULES).write_text(json.dumps(modules), encoding="utf-8")
+        return SentenceSimilarity(str(bench.model_folder()))
+
+    return act
 
 
 CASES: list[BadInput] = [
@@ -225,7 +246,9 @@ CASES: list[BadInput] = [
     *TOKENIZERS,
     BadInput("environment", "a device of nobody", _device("tpu"), "language model resource", "device", "'tpu'", "auto, cpu"),
     BadInput("environment", "a device that is not there", _device("cuda:99"), "language model resource", "device", "'cuda:99'", "is there"),
-    BadInput("model folder", "a language model in place of a sentence encoder", _no_encoder, "model", "modules.json", "None", "sentence-transformers"),
+    BadInput("model folder", "a language model in place of a sentence encoder", _encoder(), "model", MODULES, "None", "sentence-transformers"),
+    BadInput("model folder", "a sentence encoder with a class of somebody's", _encoder({"type": "evil.Encoder", "path": ""}), "model", MODULES, "evil.Encoder", "Transformer, Pooling and Normalize alone"),
+    BadInput("model folder", "a sentence encoder with a dense module", _encoder({"type": "sentence_transformers.models.Dense", "path": "2_Dense"}), "model", MODULES, "Dense", "Transformer, Pooling and Normalize alone"),
 ]  # fmt: skip
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from huggingface_hub import constants
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import CorpusSource
-from ta_resources.hub_client import HubFailedError, wait_asked_for
+from ta_resources.hub_client import HubClient, HubFailedError, RetryPolicy, wait_asked_for
 from ta_resources.rollouts import RolloutsResource
 
 if TYPE_CHECKING:
@@ -203,3 +204,37 @@ def test_the_token_is_sent_but_never_told(
     told = caplog.text + "".join(str(error) for error in (caught.value, caught.value.__cause__))
     assert "attempt 1 of 2" in told
     assert "hf_secret" not in told
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://me:s3cret@hub.example.org",
+        "https://s3cret@hub.example.org/mirror",
+        "ftp://me:s3cret@hub.example.org",
+        "me:s3cret@hub.example.org",
+        "http://me:s3c@ret@hub.example.org",
+        "http://[me:s3cret@hub.example.org",
+    ],
+)
+@pytest.mark.parametrize("by_variable", [True, False])
+def test_an_endpoint_with_a_password_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str, *, by_variable: bool
+) -> None:
+    if by_variable:
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    with pytest.raises(InputError, match=r"endpoint: found '…@hub\.example\.org.*HF_ENDPOINT.*HF_TOKEN") as caught:
+        HubClient(None if by_variable else endpoint, RetryPolicy())
+    for secret in ("s3c", "ret@", "me:"):
+        assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("endpoint", ["hub.example.org", "ftp://hub.example.org", "https://", "http://[::1"])
+def test_an_endpoint_that_is_no_address_is_refused(endpoint: str) -> None:
+    with pytest.raises(InputError, match=r"Hub: endpoint: found .*https://"):
+        HubClient(endpoint, RetryPolicy())
+
+
+@pytest.mark.parametrize("endpoint", ["https://hub.example.org/", "http://127.0.0.1:80", "https://a.example/hub/@b"])
+def test_an_address_is_an_endpoint(endpoint: str) -> None:
+    assert HubClient(endpoint, RetryPolicy()).endpoint == endpoint.rstrip("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import PooledProblem
 from ta_resources.shards import Shard, ShardStore, StoredTokens, read_shard
+from ta_resources.vertical_scores import VerticalScoreStore
 
 
 def pooled(vectors: np.ndarray) -> PooledProblem:
@@ -46,6 +48,14 @@ def test_another_text_cut_or_extraction_is_another_file(shards: ShardStore) -> N
         ShardStore(shards.base, "e" * 64).name(7, "a b", ["a", "b"]),
     }
     assert len(names) == 5
+
+
+def test_a_files_name_is_a_fixed_function_of_what_it_holds(shards: ShardStore) -> None:
+    # what was stored yesterday is found by this name: another one would compute everything anew
+    digest = hashlib.sha256(b'["a b", ["a", "b"]]').hexdigest()[:16]
+    assert shards.name(7, "a b", ["a", "b"]) == f"shards/{'f' * 16}/problem_7-{digest}.safetensors"
+    scores = VerticalScoreStore(shards.base, "e" * 64)
+    assert scores.name(7, "a b", ("a", "b")) == f"vertical_scores/{'e' * 16}/problem_7-{digest}.json"
 
 
 def test_a_stored_problem_is_found_again(shards: ShardStore) -> None:

@@ -100,6 +100,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
     "weight_map", [{}, {"a": "../model.safetensors"}, {"a": "pytorch_model.bin"}, {"a": "absent.safetensors"}, {"a": 1}]
 )
 def test_an_index_must_name_safetensors_files_beside_it(copied_model, weight_map):
+    (copied_model / "model.safetensors").rename(copied_model / "model-1.safetensors")
     (copied_model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     refused(copied_model, r"model\.safetensors\.index\.json")
 
@@ -120,6 +121,7 @@ def test_sharded_weights_are_read(copied_model):
 
 class ModelHub(BaseHTTPRequestHandler):
     folder: Path
+    asked: list[str]
 
     def log_message(self, format: str, *args: object) -> None: ...
 
@@ -127,6 +129,7 @@ class ModelHub(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self) -> None:
+        self.asked.append(self.path)
         parts = self.path.split("/")
         path = self.folder / parts[-1]
         known = parts[1:4] == ["someone", "tiny", "resolve"]
@@ -153,7 +156,7 @@ def hub(copied_model, tmp_path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("HF_TOKEN", raising=False)
     huggingface_hub.close_session()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Served", (ModelHub,), {"folder": copied_model}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Served", (ModelHub,), {"folder": copied_model, "asked": []}))
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     endpoint = f"http://127.0.0.1:{server.server_address[1]}"
     yield LanguageModelResource(device="cpu", endpoint=endpoint, cache_dir=str(tmp_path / "cache")), server
@@ -196,6 +199,22 @@ def test_without_a_network_the_downloaded_commit_is_used(hub):
     assert offline(resource).identity(HUB_SPEC)["commit"] == COMMIT
     assert vectors(offline(resource), HUB_SPEC) == online
     assert resource.identity(HUB_SPEC)["commit"] == COMMIT
+
+
+def test_hf_hub_offline_means_the_downloaded_files_alone(hub, monkeypatch):
+    resource, server = hub
+    online = vectors(resource, HUB_SPEC)
+    requests = len(server.RequestHandlerClass.asked)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert vectors(resource, HUB_SPEC) == online
+    assert len(server.RequestHandlerClass.asked) == requests > 0
+
+
+def test_an_address_of_the_hub_with_a_password_is_refused_and_not_shown(hub):
+    resource = hub[0].model_copy(update={"endpoint": hub[0].endpoint.replace("http://", "http://me:s3cret@")})
+    with pytest.raises(InputError, match=r"endpoint: found '…@127\.0\.0\.1:\d+', expected .*HF_ENDPOINT") as caught:
+        resource.identity(HUB_SPEC)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_model_that_was_never_downloaded_needs_the_hub(hub):
