@@ -60,4 +60,4 @@ def test_every_scheme_of_splits_has_its_words() -> None:
 
 
 def test_the_words_between_the_tables_hold_no_number_that_would_need_an_owner() -> None:
-    assert list(numbers_of(f"{CEILINGS}\n{TESTED_ON}", STUDY)) == []
+    assert list(numbers_of(f"{CEILINGS}\n{TESTED_ON}", STUDY, Path("README.md"))) == []
