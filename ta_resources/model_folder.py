@@ -140,7 +140,10 @@ class HubModelFolder:
             expected = "a model on the Hub that may be read (id, revision, and access to it), or a local folder"
             raise InputError(where, "language_model", type(error).__name__, expected) from error
         except HfHubHTTPError as error:
-            raise InputError(where, name, str(error), "an answer of the Hub; try again later") from error
+            expected = "an answer of the Hub; try again later"
+            if error.response.status_code == 401:
+                expected = "leave to read it: HF_TOKEN set to a token that is valid and may read the model"
+            raise InputError(where, name, str(error), expected) from error
         return Path(path)
 
 

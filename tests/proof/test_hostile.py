@@ -1,8 +1,9 @@
-"""What somebody else wrote cannot leave its folder, run, forge a line of a report, or learn a secret.
+"""What somebody else wrote cannot leave its folder, run, or forge a line of a report.
 
 Each guard also has its plain cases elsewhere: ``tests/core/test_markdown.py`` and ``tests/checks/test_report.py`` (any
 text), ``tests/resources/language_model/test_model_folder.py``, ``tests/resources/test_hub_dataset.py``, and
-``tests/resources/test_hub_client.py`` (the token is sent to the Hub alone).
+``tests/resources/test_hub_client.py`` (the token is sent to the Hub alone). That a token is written nowhere:
+``test_token.py``.
 """
 
 from __future__ import annotations
@@ -43,7 +44,6 @@ from tests.proof.bad_inputs import Benches
 
 markdown_it = pytest.importorskip("markdown_it", reason="renders the reports as a reader would see them")
 
-TOKEN = "hf_canaryOfTheHostileTest0123456789"
 EVIL = "evil.example"
 ATTACKS = (
     "Sum | of <script>alert(1)</script> | all |",
@@ -73,7 +73,7 @@ def bench(benches: Benches, tmp_path: Path) -> Bench:
 
 @dataclass(frozen=True)
 class Released:
-    """A release of texts that attack, with a token in the environment."""
+    """A release of texts that attack."""
 
     world: TinyWorld
     output: str
@@ -113,10 +113,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Released:
     skipped = single_split(range(1, N_PROBLEMS + 1), SplitRule()).train[0]
     for problem_id in range(1, N_PROBLEMS + 1):
         poison(world.problem("correct", problem_id), unaligned=problem_id == skipped)
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
-            patch.setenv(name, TOKEN)
-        result = world.release()
+    result = world.release()
     assert world.rows(name="made", asset="probe_metrics", partition="0|tiny_correct")[0]["status"] == "passed"
     return Released(world, result.stdout + result.stderr)
 
@@ -206,20 +203,6 @@ def test_text_of_a_dataset_does_not_drive_the_terminal(released: Released) -> No
     assert "\x07" not in released.output
     # Dagster colours its own lines; the red of the text is not among its escapes
     assert "\x1b[31mred" not in released.output
-
-
-def test_a_token_is_in_no_file_and_no_line_of_a_release(released: Released) -> None:
-    assert TOKEN not in released.output
-    needles = (TOKEN.encode(), TOKEN.encode("utf-16-le"), TOKEN.encode("utf-16-be"))
-    seen = 0
-    for path in released.world.folder.rglob("*"):
-        if path.is_file():
-            seen += 1
-            content = path.read_bytes()
-            assert not any(needle in content for needle in needles), path
-    assert seen > 50
-    assert list(released.world.folder.rglob(".dagster/**/*.db")), "Dagster's storage was looked at"
-    assert (released.results / "tiny/release/environment.json").is_file()
 
 
 @pytest.mark.parametrize(

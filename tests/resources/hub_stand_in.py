@@ -39,12 +39,14 @@ class Request:
 
 @dataclass
 class HubStandIn:
-    """One dataset at one commit; ``with HubStandIn(...) as hub`` serves it on ``hub.endpoint``."""
+    """One dataset and one model, each at one commit; ``with HubStandIn(...) as hub`` serves it on ``hub.endpoint``."""
 
     repo_id: str = "someone/rollouts"
     commit: str = "a" * 40
     revisions: set[str] = field(default_factory=lambda: {"main"})
     files: dict[str, bytes] = field(default_factory=dict)
+    model_id: str = "someone/tiny"
+    model_files: dict[str, bytes] = field(default_factory=dict)
     large: set[str] = field(default_factory=set)
     """Paths that are served as LFS: a redirect to ``storage`` with the SHA-256 in its headers."""
     storage: str | None = None
@@ -154,7 +156,10 @@ class _Handler(BaseHTTPRequestHandler):
         if url.path.startswith(f"{api}tree/{self.hub.commit}/"):
             return self._tree(unquote(url.path.rsplit("/", 1)[1]), parse_qs(url.query))
         if url.path.startswith(f"{data}{self.hub.commit}/"):
-            return self._file(unquote(url.path[len(data) + 41 :]))
+            return self._file(self.hub.files, unquote(url.path[len(data) + 41 :]))
+        revision, _, name = url.path.removeprefix(f"/{self.hub.model_id}/resolve/").partition("/")
+        if revision in {*self.hub.revisions, self.hub.commit} and self.hub.model_files:
+            return self._file(self.hub.model_files, unquote(name))
         if url.path.startswith("/storage/"):
             wanted = url.path.removeprefix("/storage/")
             return self._content(next(c for c in self.hub.files.values() if hashlib.sha256(c).hexdigest() == wanted))
@@ -176,11 +181,10 @@ class _Handler(BaseHTTPRequestHandler):
         link = {"Link": f'<{self.hub.endpoint}{page}?{following}>; rel="next"'} if following else {}
         return self._content(json.dumps(entries[start:end]).encode(), link)
 
-    def _file(self, path: str) -> None:
-        content = self.hub.files.get(path)
+    def _file(self, files: dict[str, bytes], path: str) -> None:
+        content, headers = files.get(path), {"X-Repo-Commit": self.hub.commit}
         if content is None:
-            return self._answer(404, b"{}", {"X-Error-Code": "EntryNotFound"})
-        headers = {"X-Repo-Commit": self.hub.commit}
+            return self._answer(404, b"{}", {"X-Error-Code": "EntryNotFound", **headers})
         if path in self.hub.large:
             sha256 = hashlib.sha256(content).hexdigest()
             headers |= {"X-Linked-ETag": f'"{sha256}"', "X-Linked-Size": str(len(content))}

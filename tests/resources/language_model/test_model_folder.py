@@ -122,6 +122,7 @@ def test_sharded_weights_are_read(copied_model):
 class ModelHub(BaseHTTPRequestHandler):
     folder: Path
     asked: list[str]
+    refusing: int = 0
 
     def log_message(self, format: str, *args: object) -> None: ...
 
@@ -130,6 +131,9 @@ class ModelHub(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
+        if self.refusing:
+            self.send_error(self.refusing)
+            return
         parts = self.path.split("/")
         path = self.folder / parts[-1]
         known = parts[1:4] == ["someone", "tiny", "resolve"]
@@ -226,6 +230,12 @@ def test_a_model_that_was_never_downloaded_needs_the_hub(hub):
 def test_a_repository_or_revision_that_is_not_there_is_named(hub, name, revision):
     with pytest.raises(InputError, match=f"{name}@{revision}"):
         hub[0].identity(ExtractionSpec(name, revision=revision))
+
+
+def test_a_token_that_is_not_valid_is_named(hub):
+    hub[1].RequestHandlerClass.refusing = 401
+    with pytest.raises(InputError, match=r"someone/tiny@main: config\.json: .*HF_TOKEN set to a token that is valid"):
+        hub[0].identity(HUB_SPEC)
 
 
 def test_a_hub_model_without_safetensors_is_refused(hub, copied_model):
