@@ -17,8 +17,6 @@ NUMBER = re.compile(r"(?<![\w.])[+-]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?%?(?!
 """As printed: a sign, thousands with commas, an exponent or a percent sign may belong to it."""
 _ABOUT = re.compile(r"(?:- |Left out: )(\w+): ")
 """How a line below a table begins that is about one setting or corpus."""
-_ROWS_OF = {("setting", "score"): "probe_comparison", ("setting", "model"): "aggregate_metrics"}
-"""First two columns of a table -> the asset whose settings its rows are of."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +97,11 @@ def _of_row(header: list[str], cells: list[str], where: tuple[str, Study, Path])
 def _asset_of(header: list[str], line: str, source: Path) -> str:
     if header[:2] == ["check", "severity"]:
         return "readme_block"
-    asset = _ROWS_OF.get((header[0], header[1])) if len(header) > 1 else None
-    if asset is None:
-        raise InputError(source, "table row", line, "the heading of a table of scores, of models or of checks")
-    return asset
+    if header[:2] == ["setting", "score"]:
+        return "probe_comparison"
+    if header[:1] == ["setting"] and header[2:3] == ["seeds"]:
+        return "aggregate_metrics"
+    raise InputError(source, "table row", line, "the heading of a table of scores, of seeds or of checks")
 
 
 def _cells(line: str, source: Path) -> list[str]:
