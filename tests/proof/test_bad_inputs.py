@@ -102,6 +102,14 @@ def test_what_a_command_says_below_a_traceback_is_unclear(before: str, outcome: 
     assert judged(case, Bench(tmp_path, tmp_path, tmp_path))["outcome"] == outcome
 
 
+def test_an_answer_holds_neither_the_folder_nor_the_port_of_one_run(tmp_path: Path) -> None:
+    def refused(bench: Bench) -> object:
+        return Refused(f"{bench.folder}/x.json on http://127.0.0.1:40123/a: a.b: found 3, expected a text")
+
+    row = judged(BadInput("kind", "name", refused, "x.json", "a.b", "3", "a text"), Bench(tmp_path, tmp_path, tmp_path))
+    assert row["answer"] == "…/x.json on http://127.0.0.1:<port>/a: a.b: found 3, expected a text"
+
+
 def test_an_input_without_an_end_is_unclear(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tests.proof.bad_case.SECONDS", 0.2)
     row = judged(BadInput("kind", "name", hangs, "x", "y", "z", "w"), Bench(tmp_path, tmp_path, tmp_path))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -115,8 +116,9 @@ def test_what_does_not_fit_into_memory_is_named_and_tried_again_by_the_next_rele
     ]
 
 
-def test_a_process_that_its_allocator_ends_costs_no_more_than_a_kill(halfway: Halfway) -> None:
+def test_a_process_that_its_allocator_ends_says_so_and_costs_no_more_than_a_kill(halfway: Halfway) -> None:
     attempt = halfway.killable.starter.start({"TA_PROOF_MEMORY": "fitting:1000000"})
     assert attempt.wait() not in {0, -9}
     assert attempt.phase == "fitting"
+    assert re.search(r"error: .*[Mm]emory", attempt.output.read_text(encoding="utf-8"))
     halfway.killable.finish([halfway.first, attempt])
