@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from ta_checks.fresh_vectors import sample
@@ -15,7 +16,7 @@ def activations(digest: str = "a") -> Activations:
     rows = [(problem_id, index) for problem_id, count in SENTENCES.items() for index in range(count)]
     shards = {str(problem_id): {"0": {"file": f"{problem_id}", "sha256": digest}} for problem_id in SENTENCES}
     tokens = {str(problem_id): 100 + 7 * abs(problem_id - 7) for problem_id in SENTENCES}
-    spans = pd.DataFrame(rows, columns=["problem_id", "chunk_idx"])
+    spans = pd.DataFrame(rows, columns=pd.Index(["problem_id", "chunk_idx"]))
     return Activations(spans, {"block": 0, "shards": shards, "tokens": tokens})
 
 
@@ -41,6 +42,6 @@ def test_other_vectors_give_another_sample_and_the_same_ones_the_same() -> None:
 
 def test_one_problem_of_one_sentence_is_read_whole() -> None:
     one = activations()
-    spans = one.spans[one.spans["problem_id"] == 0]
+    spans = one.spans.take(np.flatnonzero(one.spans["problem_id"] == 0))
     found = sample(Activations(spans, {"block": 0, "shards": {"0": one.record["shards"]["0"]}, "tokens": {"0": 3}}))
     assert (found.whole, found.prefixes) == ({0: (0,)}, {})

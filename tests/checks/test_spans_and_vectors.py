@@ -125,7 +125,7 @@ def test_the_tokens_of_a_sentence_are_compared_in_their_order() -> None:
 def test_another_shape_a_row_that_cannot_be_computed_or_nothing_to_compare_fails() -> None:
     assert compare(vectors(d=32), vectors()).status == "failed"
     assert compare(np.zeros((0, 4)), np.zeros((0, 4))).status == "failed"
-    found = judged(vectors(n=2).astype(np.float16), [vectors(n=2)[0], None])
+    found = judged(list(vectors(n=2).astype(np.float16)), [vectors(n=2)[0], None])
     assert (found.status, found.offenders) == ("failed", ("problem 330, sentence 1: inf",))
 
 

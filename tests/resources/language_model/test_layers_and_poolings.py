@@ -169,6 +169,8 @@ def test_a_model_whose_rotations_depend_on_the_length_reads_the_whole_text(copie
             list(extractor.extract([trace(n_sentences=7)], wanted={1: Wanted((3,), sentences=n)}, log=lambda _: None))
             for n in (None, 2)
         )
+    assert isinstance(first[0], PooledProblem)
+    assert isinstance(whole[0], PooledProblem)
     np.testing.assert_array_equal(first[0].vectors, whole[0].vectors[:2])
     assert first[0].n_tokens == whole[0].n_tokens
 
