@@ -7,30 +7,28 @@ the document from the file alone. Ends with 1 when a claim does not hold, or a p
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import multiprocessing
 import os
-import shutil
+import subprocess
 import sys
 import tempfile
-import time
-import traceback
+import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ta_assets.provenance import code_sha256
 from ta_resources.atomic import write_file
 from tests.proof import document
 
+ROOT = Path(__file__).resolve().parents[2]
 FILE = Path("artifacts/proof/matrix.json")
 PARTS = ("matrix", "clean", "kills", "bad_inputs", "determinism", "disasters")
 """Modules of this package with ``run(folder) -> dict``: counts, and ``rows`` whose ``part`` is the module's name."""
 LONGEST_FIRST = ("clean", "kills", "matrix", "disasters", "determinism", "bad_inputs")
 AT_ONCE = 2
 """Parts that run at once, each in a process of its own; more of them get into each other's way on two cores."""
+_RECORDING = threading.Lock()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,35 +47,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(parts: Sequence[str]) -> list[str]:
-    """Run and record parts; one that fails leaves the others and what is known of itself alone.
+    """Run and record parts; one that fails, or dies, leaves the others and what is known of itself alone.
 
     Returns:
-        The parts that failed; their tracebacks are printed.
+        The parts that failed; what they said is on stderr.
     """
-    failed = []
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(AT_ONCE, mp_context=spawn, max_tasks_per_child=1) as processes:
-        part_of = {processes.submit(measured, part): part for part in parts}
-        for done in as_completed(part_of):
-            try:
-                record(part_of[done], done.result())
-            except Exception:
-                failed.append(part_of[done])
-                print(f"part {part_of[done]} failed:\n{traceback.format_exc()}", file=sys.stderr)
-    return failed
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(AT_ONCE) as threads:
+        file_of = {part: Path(folder) / f"{part}.json" for part in parts}
+        return [part for part in threads.map(lambda part: _recorded(part, file_of[part]), parts) if part]
 
 
-def measured(part: str) -> dict[str, Any]:
-    """Run one part in a folder of its own; adds the hash of the product's code and how long it took."""
-    # in memory where there is such a folder: worlds are copied for every fault, and each file of them is flushed
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix=f"proof-{part}-", dir=memory))
-    started = time.monotonic()
-    try:
-        result = importlib.import_module(f"tests.proof.{part}").run(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return {**result, "run": {"code_sha256": code_sha256(), "seconds": round(time.monotonic() - started)}}
+def _recorded(part: str, file: Path) -> str:
+    """Empty, or the part's name when it failed."""
+    if subprocess.run([sys.executable, "-m", "tests.proof.part", part, str(file)], cwd=ROOT).returncode:
+        return part
+    with _RECORDING:
+        record(part, json.loads(file.read_text(encoding="utf-8")))
+    return ""
 
 
 def record(part: str, result: Mapping[str, Any]) -> None:
