@@ -17,6 +17,7 @@ PART = "disasters"
 TESTS = (
     "tests/proof/test_disasters.py",
     "tests/proof/test_hostile.py",
+    "tests/proof/test_token.py",
     "tests/proof/test_kills.py::test_two_releases_at_once_create_one_instance_and_make_every_cell_once",
 )
 REPEATS = 10

@@ -195,7 +195,7 @@ def _holds(found: Mapping[str, Any], key: str, comparison: str, bound: int | str
 
 
 def _expected(comparison: str, bound: int | str) -> str:
-    return f"{_WORDS[comparison]} {bound}".strip()
+    return f"{_WORDS[comparison]} {bound if isinstance(bound, int) else f'as many as {bound}'}".strip()
 
 
 def _shown(value: object) -> str:
