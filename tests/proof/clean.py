@@ -22,7 +22,7 @@ SMALLEST, LARGEST = 14, 22
 """Of one release: at least two problems to choose on and three to test on."""
 
 
-def run(folder: Path, n_runs: int = 200, log: Callable[[str], None] = say) -> dict[str, Any]:
+def run(folder: Path, n_runs: int = 200, log: Callable[[str], None] = say, n_pool: int = N_POOL) -> dict[str, Any]:
     """Make clean releases.
 
     Each is of one corpus, with problems drawn without replacement (those with rollouts always among them) and with
@@ -32,7 +32,7 @@ def run(folder: Path, n_runs: int = 200, log: Callable[[str], None] = say) -> di
         clean_runs, false_alarms, and rows: part, name, problems, alarms (ERROR checks that fired), warnings, error.
     """
     with dg.DagsterInstance.ephemeral() as instance:
-        world = build(folder / "pool", instance, N_POOL)
+        world = build(folder / "pool", instance, n_pool)
         before = Path.cwd()
         os.chdir(world.folder)
         try:

@@ -43,7 +43,7 @@ def run(folder: Path, tests: Sequence[str] = TESTS) -> dict[str, Any]:
     report = folder / "report.xml"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", *tests, "-p", "no:cacheprovider", "-n", "0"),
+            *(sys.executable, "-m", "pytest", *tests, "-p", "no:cacheprovider", "-n", "0", "-m", ""),
             *(f"--junit-xml={report}", f"--basetemp={folder / 'tests'}"),
         ],
         env={**os.environ, "TA_PROOF_REPEATS": str(REPEATS)},

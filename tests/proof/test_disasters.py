@@ -73,7 +73,11 @@ def fails(killable: Killable, *words: str, **environment: str) -> Attempt:
 
 
 @pytest.mark.parametrize(
-    ("name", "full"), [("artifacts", ("No space left on device", "free some")), (".dagster", ("full", "that has room"))]
+    ("name", "full"),
+    [
+        ("artifacts", ("No space left on device", "free some")),
+        pytest.param(".dagster", ("full", "that has room"), marks=pytest.mark.prove),
+    ],
 )
 def test_a_disk_that_is_full_or_read_only_is_named_and_the_release_goes_on_when_it_can_write(
     halfway: Halfway, name: str, full: tuple[str, str]
@@ -91,6 +95,7 @@ def test_a_disk_that_is_full_or_read_only_is_named_and_the_release_goes_on_when_
         killable.finish([halfway.first])
 
 
+@pytest.mark.prove
 def test_a_clock_that_jumps_back_and_forth_decides_nothing(halfway: Halfway) -> None:
     world, starter = halfway.killable.world, halfway.killable.starter
     back = starter.start({"TA_PROOF_CLOCK": str(-TEN_YEARS), "TA_PROOF_KILL": "aggregation:rename:2"})
@@ -106,6 +111,7 @@ def test_a_clock_that_jumps_back_and_forth_decides_nothing(halfway: Halfway) -> 
     halfway.killable.finish([halfway.first, back, ahead])
 
 
+@pytest.mark.prove
 def test_what_does_not_fit_into_memory_is_named_and_tried_again_by_the_next_release(killable: Killable) -> None:
     releases.empty(killable.world)
     fails(killable, "InputError", "memory", "can't allocate", "start the command again", TA_PROOF_ALLOCATION="load")
@@ -116,6 +122,7 @@ def test_what_does_not_fit_into_memory_is_named_and_tried_again_by_the_next_rele
     ]
 
 
+@pytest.mark.prove
 def test_a_process_that_its_allocator_ends_says_so_and_costs_no_more_than_a_kill(halfway: Halfway) -> None:
     attempt = halfway.killable.starter.start({"TA_PROOF_MEMORY": "fitting:1000000"})
     assert attempt.wait() not in {0, -9}

@@ -32,10 +32,8 @@ TARGETS = (
     at("start", "before commit", 8),
     at("extraction", "half written", 3),  # holds the slot of the pool
     at("start", "between slot and run"),  # the slot of the one before is free, its run still open
-    at("fitting", "rename", 2),
     at("fitting", "before commit", 300),
     Target("aggregation", 0.3, warm=False),
-    at("aggregation", "after fsync", 2),
     at("verdict", "half written", 2),
 )
 EXTRACTION = 4

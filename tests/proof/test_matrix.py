@@ -25,13 +25,10 @@ REPRESENTATIVE = (
     "rows are shuffled in one problem",
     "a NaN in one row",
     "folds train on the problem that they hold out",
-    "a cell is copied from another seed and relabelled",
     "the README has lost its block",
     "rollouts are filed under the next sentence",
     "a truncated shard is read",
     "NOT OK was edited into OK and sealed again",
-    "a verdict that is NOT OK was deleted",
-    "verdict.md was edited into OK",
 )
 N_PROBLEMS, N_CLEAN = 14, 1
 
@@ -101,7 +98,7 @@ def test_a_child_does_not_wait_for_its_parents_threads(
 
 
 def test_clean_releases_raise_no_alarm(tmp_path: Path) -> None:
-    found = clean.run(tmp_path, N_CLEAN, quiet)
+    found = clean.run(tmp_path, N_CLEAN, quiet, clean.LARGEST)
     assert [row["alarms"] for row in found["rows"]] == [[]] * N_CLEAN
     assert (found["clean_runs"], found["false_alarms"]) == (N_CLEAN, 0)
 
