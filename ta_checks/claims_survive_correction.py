@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ta_assets.core.claims import BEYOND
 from ta_assets.core.intervals import ALPHA, one_sided_p
 from ta_checks.enough_problems import CLAIMS
 from ta_checks.verdict import Verdict
@@ -20,7 +21,7 @@ def claims_survive_correction(
     Such a probe is what gets published when only the best of many is reported.
 
     Args:
-        rows: of a comparison; ``name``, ``kind``, ``p``, ``increment_p``, ``stratified_p`` and ``verdict`` are read.
+        rows: of a comparison; ``name``, ``kind``, ``p``, those of ``claims.BEYOND`` and ``verdict`` are read.
         leads: probe -> [n_problems] its lead over its hardest rival, recomputed from the scores.
         inflation: factor on the leads' standard errors (``intervals.nadeau_bengio``).
     """
@@ -29,7 +30,7 @@ def claims_survive_correction(
     for row in probes:
         alone = 2 * min(one_sided_p(leads[row["name"]], inflation=inflation), 0.5)
         single += alone <= ALPHA
-        tests = [row[key] for key in ("p", "increment_p", "stratified_p") if row[key] is not None]
+        tests = [row[key] for key in ("p", *BEYOND) if row[key] is not None]
         corrected = max(tests, default=1.0)
         if row["verdict"] in CLAIMS[:1] and corrected > ALPHA:
             offenders.append(f"{row['name']}: called better with corrected p {corrected:.3g}")

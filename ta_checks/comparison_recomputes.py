@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ta_assets.core.claims import BEYOND
 from ta_assets.core.intervals import ALPHA
 from ta_checks.enough_problems import CLAIMS
 from ta_checks.verdict import Verdict
@@ -54,7 +55,7 @@ def _faults(row: Mapping[str, Any], precision: Mapping[str, np.ndarray], ceiling
     low, high = row["low"], row["high"]
     if row["verdict"] == "better" and (low is None or low <= 0):
         faults.append(f"is called better, but its interval starts at {low}")
-    tests = ("p", "chance_p", "increment_p", "stratified_p") if row["verdict"] == "better" else ("p",)
+    tests = ("p", *BEYOND) if row["verdict"] == "better" else ("p",)
     if row["verdict"] in CLAIMS:
         faults += [
             f"is called {row['verdict']}, but {test} is {row[test]:.3g}"

@@ -32,6 +32,7 @@ def row(**fields: Any) -> dict[str, Any]:
         "high": 0.15,
         "deviation": 0.1,
         "p": 0.001,
+        "chance_p": 0.001,
         "increment_p": 0.001,
         "stratified_p": None,
     }
@@ -120,8 +121,9 @@ def test_a_single_test_of_drawn_folds_carries_their_factor() -> None:
     assert claims_survive_correction(undecided, {"ridge": leads(0.07)}, 3.0).passed
 
 
-def test_better_with_a_corrected_p_above_the_level_is_found() -> None:
-    assert claims_survive_correction([row(increment_p=0.4)], {"ridge": leads(0.0)}, 1.0).status == "failed"
+@pytest.mark.parametrize("test", ["p", "chance_p", "increment_p", "stratified_p"])
+def test_better_with_a_corrected_p_above_the_level_is_found(test: str) -> None:
+    assert claims_survive_correction([row(**{test: 0.4})], {"ridge": leads(0.0)}, 1.0).status == "failed"
 
 
 def test_surviving_claims_and_no_claims_are_fine() -> None:
