@@ -94,9 +94,8 @@ INVARIANTS: tuple[Invariant, ...] = (
         evaluations.activations_match_text,
         "Vectors computed afresh differ from the stored ones: rows shuffled, another problem, another block or another "
         "model. Materialize activations with reuse turned off. Compared are the first sentences of every problem (two "
-        "to a fourth of them) and three problems to their end; the stored vectors decide which. CPU time, one thread, "
-        "on the embedded study: 0.7 to 0.8 of its extraction (0.3 and 0.6 s; texts of 14 sentences, 28 % prompt); of "
-        "traces with hundreds of sentences about an eighth of the tokens is read.",
+        "to a fourth of them) and three problems to their end; the stored vectors decide which. Where texts are short, "
+        "that takes nearly as long as the extraction itself.",
         blocking=True,
         uses_model=True,
     ),

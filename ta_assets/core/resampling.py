@@ -45,7 +45,8 @@ class DeltaInterval:
     n_problems: int
     """Problems in which the metric of both scores is defined."""
     macro_delta: float
-    """Mean over those problems of the difference within each: of average precision, or of the rank correlation."""
+    """Mean over those problems of the difference within each: of average precision with ties broken at random
+    (``ranking.problem_average_precision``), or of the rank correlation."""
     t_low: float
     """Lower end of the 95 % t interval of ``macro_delta``; NaN below ``intervals.MIN_PROBLEMS`` problems, and where
     all of them have the same difference."""
