@@ -11,26 +11,16 @@ from types import TracebackType
 
 import dagster as dg
 
-from ta_assets import (
-    activations,
-    comparison,
-    deferrals,
-    probes,
-    problems,
-    readme,
-    release,
-    summaries,
-    sweep_job,
-    sweeps,
-    verdicts,
-)
+from ta_assets.assets import activations, comparison, deferrals, probes, problems, readme, summaries, sweeps, verdicts
 from ta_assets.core.errors import InputError
-from ta_assets.partitions import Partitions
-from ta_assets.studies import Studies, load_studies
-from ta_checks import factory
-from ta_resources.language_model import LanguageModelResource
-from ta_resources.rollouts import RolloutsResource
-from ta_resources.storage import ArtifactIOManager, ArtifactStore
+from ta_assets.jobs import release
+from ta_assets.jobs import sweep as sweep_job
+from ta_assets.ledger.partitions import Partitions
+from ta_assets.studies.loading import Studies, load_studies
+from ta_checks import checks as factory
+from ta_resources.language_model.resource import LanguageModelResource
+from ta_resources.rollouts.resource import RolloutsResource
+from ta_resources.storage.artifacts import ArtifactIOManager, ArtifactStore
 
 
 def build_definitions(

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.core.cells import SCORED_PARTS, jsonable
 from ta_assets.core.errors import InputError
-from ta_assets.core.features import POSITION_FEATURES, add_split
-from ta_assets.core.metrics import evaluate
 from ta_assets.core.options import VERTICAL_MODELS, ProbeOptions
-from ta_assets.core.probes import NEEDS_ACTIVATIONS, SEED_FREE, ProbeData, fit_scores
+from ta_assets.core.probes.features import POSITION_FEATURES, add_split
+from ta_assets.core.probes.models import NEEDS_ACTIVATIONS, SEED_FREE, ProbeData, fit_scores
+from ta_assets.core.results.cells import SCORED_PARTS, jsonable
+from ta_assets.core.statistics.metrics import evaluate
 from ta_assets.core.values import Split
-from ta_resources.problem_files import read_json
+from ta_resources.rollouts.problem_files import read_json
 
 EXIT_BAD_INPUT = 2
 REFITTED = tuple(model for model in SEED_FREE if model not in (*NEEDS_ACTIVATIONS, *VERTICAL_MODELS))

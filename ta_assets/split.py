@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.splitter import split_trace
+from ta_assets.core.traces.splitter import split_trace
 
 
 def main(arguments: list[str] | None = None) -> int:

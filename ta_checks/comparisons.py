@@ -14,21 +14,21 @@ from ta_checks.verdict import Verdict
 
 def enough_problems(evidence: Evidence) -> Verdict:
     """The verdicts of the rows against the problems that hold both classes."""
-    from ta_checks.enough_problems import enough_problems
+    from ta_checks.rules.claims.enough_problems import enough_problems
 
     return enough_problems(evidence.value["rows"], _mixed(evidence))
 
 
 def interval_not_degenerate(evidence: Evidence) -> Verdict:
     """Every interval of the rows."""
-    from ta_checks.interval_not_degenerate import interval_not_degenerate
+    from ta_checks.rules.claims.interval_not_degenerate import interval_not_degenerate
 
     return interval_not_degenerate(evidence.value["rows"], _mixed(evidence))
 
 
 def label_support(evidence: Evidence) -> Verdict:
     """The rollouts behind the anchors of the setting."""
-    from ta_checks.label_support import label_support
+    from ta_checks.rules.data.label_support import label_support
 
     rows = _sentences(evidence)
     return label_support(*(rows[name].to_numpy() for name in ("n_different", "anchor", "problem_id")))
@@ -36,14 +36,14 @@ def label_support(evidence: Evidence) -> Verdict:
 
 def beats_order_baseline(evidence: Evidence) -> Verdict:
     """Every probe's lead over the untrained order, from the out-of-fold scores."""
-    from ta_checks.beats_order_baseline import beats_order_baseline
+    from ta_checks.rules.claims.beats_order_baseline import beats_order_baseline
 
     return beats_order_baseline(_leads(evidence, dict.fromkeys(_probes(evidence), "order")), _inflation(evidence))
 
 
 def claims_survive_correction(evidence: Evidence) -> Verdict:
     """Every probe's lead over its hardest rival, from the out-of-fold scores, and what the comparison says."""
-    from ta_checks.claims_survive_correction import claims_survive_correction
+    from ta_checks.rules.claims.claims_survive_correction import claims_survive_correction
 
     rows = evidence.value["rows"]
     rivals = {row["name"]: row["against"] for row in rows if row["kind"] == "probe"}
@@ -63,7 +63,7 @@ def _sentences(evidence: Evidence) -> pd.DataFrame:
 
 
 def _mixed(evidence: Evidence) -> int:
-    from ta_assets.core.ranking import mixed_problems
+    from ta_assets.core.statistics.ranking import mixed_problems
 
     scores = evidence.sources.store.load("cv_scores", evidence.partition).scores
     rows = _sentences(evidence).merge(scores[["problem_id", "chunk_idx"]], on=["problem_id", "chunk_idx"])
@@ -106,7 +106,7 @@ def _precision(labels: list[int], scores: list[float]) -> float:
 
 def _inflation(evidence: Evidence) -> float:
     """Factor on the standard errors of leads: folds that are drawn again and again share their training problems."""
-    from ta_assets.core.intervals import nadeau_bengio
+    from ta_assets.core.statistics.intervals import nadeau_bengio
 
     record = evidence.sources.store.load("cv_scores", evidence.partition).record
     return nadeau_bengio(_mixed(evidence), record["fewest_train"]) if len(record["repeats"]) > 1 else 1.0

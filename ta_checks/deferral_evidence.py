@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from ta_assets.partitions import Cell
+from ta_assets.ledger.partitions import Cell
 from ta_checks.evidence import Evidence
 from ta_checks.verdict import Verdict
 
 
 def deferral_recomputes(evidence: Evidence) -> Verdict:
     """Every plan of every seed and group against the predictions of its cell."""
-    from ta_assets.core.deferral_cells import groups_of
-    from ta_assets.deferrals import grouped_predictions
-    from ta_checks.deferral_recomputes import PlannedRows, deferral_recomputes
+    from ta_assets.assets.deferrals import grouped_predictions
+    from ta_assets.core.results.deferral_cells import groups_of
+    from ta_checks.rules.claims.deferral_recomputes import PlannedRows, deferral_recomputes
 
     value, store = evidence.value, evidence.sources.store
     seeds = sorted({plan["seed"] for plan in value["plans"]})
@@ -41,7 +41,7 @@ def deferral_recomputes(evidence: Evidence) -> Verdict:
 
 def deferral_objective_met(evidence: Evidence) -> Verdict:
     """The plan's objective on val, and its mean rate on test."""
-    from ta_checks.deferral_objective_met import deferral_objective_met
+    from ta_checks.rules.claims.deferral_objective_met import deferral_objective_met
 
     value = evidence.value
     rate = {"budget": "deferral_rate", "error": "accepted_error"}[value["objective"]]

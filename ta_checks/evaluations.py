@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ta_assets.core.values import Skip
-from ta_assets.probe_data import folds_of, split_of
-from ta_assets.study_sections import SEEDS
+from ta_assets.studies.sections import SEEDS
+from ta_assets.vectors.probe_data import folds_of, split_of
 from ta_checks.evidence import Evidence
-from ta_checks.folds import own_folds, worst
+from ta_checks.rules.shuffles.folds import own_folds, worst
 from ta_checks.verdict import Verdict
-from ta_resources.shards import read_shard
-from ta_resources.storage import Activations
+from ta_resources.storage.artifacts import Activations
+from ta_resources.storage.shards import read_shard
 
 if TYPE_CHECKING:
-    from ta_assets.core.probes import ProbeData
-    from ta_assets.core.targets import Target
-    from ta_checks.labelled_vectors import LabelledVectors
+    from ta_assets.core.probes.models import ProbeData
+    from ta_assets.core.probes.targets import Target
+    from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
 
 SPAN_COLUMNS = ["token_start", "token_end"]
 
 
 def artifacts_intact(evidence: Evidence) -> Verdict:
     """Every recorded file against the one on disk."""
-    from ta_checks.artifacts_intact import artifacts_intact
+    from ta_checks.rules.files.artifacts_intact import artifacts_intact
 
     latest = evidence.sources.instance.materialization(evidence.asset, evidence.partition)
     recorded = latest.metadata.get("files") if latest else None
@@ -39,7 +39,7 @@ def artifacts_intact(evidence: Evidence) -> Verdict:
 
 def split_is_disjoint(evidence: Evidence) -> Verdict:
     """The stored split, or every fold, against the setting's problems."""
-    from ta_checks.split_is_disjoint import folds_are_disjoint, split_is_disjoint
+    from ta_checks.rules.data.split_is_disjoint import folds_are_disjoint, split_is_disjoint
 
     problem_ids = evidence.sources.store.load("problem_ids", evidence.partition)
     folds = folds_of(evidence.value)
@@ -50,7 +50,7 @@ def split_is_disjoint(evidence: Evidence) -> Verdict:
 
 def zero_skipped_problems(evidence: Evidence) -> Verdict:
     """The skips that the extraction recorded, and problems that it lost without a word."""
-    from ta_checks.skipped_problems import zero_skipped_problems
+    from ta_checks.rules.vectors.zero_skipped_problems import zero_skipped_problems
 
     activations: Activations = evidence.value
     skipped = [Skip(**skip) for skip in activations.record["skipped"]]
@@ -68,8 +68,8 @@ def zero_skipped_problems(evidence: Evidence) -> Verdict:
 
 def activations_match_text(evidence: Evidence) -> Verdict:
     """Stored vectors against fresh ones at every block: the beginning of every problem, and some problems whole."""
-    from ta_checks.activations_match_text import activations_match_text
-    from ta_checks.fresh_vectors import compared, sample
+    from ta_checks.rules.vectors.activations_match_text import activations_match_text
+    from ta_checks.rules.vectors.fresh_vectors import compared, sample
 
     activations: Activations = evidence.value
     if not activations.shards:
@@ -84,7 +84,7 @@ def activations_match_text(evidence: Evidence) -> Verdict:
 
 def span_integrity(evidence: Evidence) -> Verdict:
     """Every sentence against the text that its stored token span decodes to."""
-    from ta_checks.span_integrity import span_integrity
+    from ta_checks.rules.vectors.span_integrity import span_integrity
 
     activations: Activations = evidence.value
     base, study = evidence.sources.store.base, evidence.study
@@ -104,7 +104,7 @@ def span_integrity(evidence: Evidence) -> Verdict:
 
 def random_label(evidence: Evidence) -> Verdict:
     """The cell's own vectors, labels and split, or its share of the setting's folds; its seed shuffles."""
-    from ta_checks.random_label import random_label
+    from ta_checks.rules.shuffles.random_label import random_label
 
     permutations = evidence.study.statistics.permutations
     data, seed = _labelled(evidence), evidence.cell.seed
@@ -114,7 +114,7 @@ def random_label(evidence: Evidence) -> Verdict:
 
 def overfit_memorization(evidence: Evidence) -> Verdict:
     """The cell's own vectors and labels; every problem that some fold trains on."""
-    from ta_checks.overfit_memorization import overfit_memorization
+    from ta_checks.rules.shuffles.overfit_memorization import overfit_memorization
 
     folds = list(_labelled(evidence).values())
     trained = np.logical_or.reduce([fold.train for fold in folds])
@@ -123,8 +123,8 @@ def overfit_memorization(evidence: Evidence) -> Verdict:
 
 def beats_shuffled_labels(evidence: Evidence) -> Verdict:
     """The cell's stored test scores against probes fitted on shuffled labels."""
-    from ta_assets.core.lopo import FOLD
-    from ta_checks.beats_shuffled_labels import ScoredVectors, beats_shuffled_labels
+    from ta_assets.core.results.lopo import FOLD
+    from ta_checks.rules.shuffles.beats_shuffled_labels import ScoredVectors, beats_shuffled_labels
 
     table = evidence.value.predictions
     folds = []
@@ -141,9 +141,9 @@ def beats_shuffled_labels(evidence: Evidence) -> Verdict:
 
 def finite_probe_metrics(evidence: Evidence) -> Verdict:
     """Every metric that the study's target has, of every probe, on val and test and in every fold; absent is None."""
-    from ta_assets.core.residuals import residual_metric_names
-    from ta_assets.core.targets import TARGETS
-    from ta_checks.finite_metrics import finite_metrics
+    from ta_assets.core.probes.residuals import residual_metric_names
+    from ta_assets.core.probes.targets import TARGETS
+    from ta_checks.rules.cells.finite_metrics import finite_metrics
 
     options = evidence.study.probe_options
     names = TARGETS[options.target].metric_names(options.k_values)
@@ -167,7 +167,7 @@ def finite_probe_metrics(evidence: Evidence) -> Verdict:
 
 def finite_aggregate_metrics(evidence: Evidence) -> Verdict:
     """Every mean and standard deviation of every probe, over seeds and over folds."""
-    from ta_checks.finite_metrics import finite_metrics
+    from ta_checks.rules.cells.finite_metrics import finite_metrics
 
     value = evidence.value
     return finite_metrics(
@@ -196,8 +196,8 @@ def all_seeds_aggregated(evidence: Evidence) -> Verdict:
 
 def readme_is_current(evidence: Evidence) -> Verdict:
     """The block as it would be written now against the one in the file."""
-    from ta_assets.readme import current_block, stored_block
-    from ta_checks.readme_is_current import readme_is_current
+    from ta_assets.assets.readme import current_block, stored_block
+    from ta_checks.rules.files.readme_is_current import readme_is_current
 
     sources = evidence.sources
     expected = current_block(sources, evidence.partition)
@@ -206,14 +206,14 @@ def readme_is_current(evidence: Evidence) -> Verdict:
 
 def _labelled(evidence: Evidence) -> dict[int | None, LabelledVectors]:
     """What the rules on probes look at, one entry a fold; a single split is the one entry under None."""
-    from ta_assets.core.targets import TARGETS
+    from ta_assets.core.probes.targets import TARGETS
 
     target = TARGETS[evidence.study.labels.target]
     return {fold: _vectors(data, target) for fold, data in evidence.probe_data.items()}
 
 
 def _vectors(data: ProbeData, target: Target) -> LabelledVectors:
-    from ta_checks.labelled_vectors import LabelledVectors
+    from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
 
     if data.vectors is None:
         raise ValueError("the setting has no activations")

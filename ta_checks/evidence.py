@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ta_assets.partitions import Cell
-from ta_assets.probe_data import fold_data, folds_of, probe_data, split_of
-from ta_assets.staleness import Instance
-from ta_assets.studies import Studies
-from ta_assets.study import Study
-from ta_resources.language_model import LanguageModelResource
-from ta_resources.rollouts import RolloutsResource
-from ta_resources.storage import Activations, ArtifactStore
+from ta_assets.ledger.ledger import Instance
+from ta_assets.ledger.partitions import Cell
+from ta_assets.studies.loading import Studies
+from ta_assets.studies.study import Study
+from ta_assets.vectors.probe_data import fold_data, folds_of, probe_data, split_of
+from ta_resources.language_model.resource import LanguageModelResource
+from ta_resources.rollouts.resource import RolloutsResource
+from ta_resources.storage.artifacts import Activations, ArtifactStore
 
 if TYPE_CHECKING:
-    from ta_assets.core.probes import ProbeData
+    from ta_assets.core.probes.models import ProbeData
 
 
 @dataclass(frozen=True)

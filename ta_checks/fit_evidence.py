@@ -13,8 +13,8 @@ from ta_checks.verdict import Verdict
 
 def fits_at_optimum(evidence: Evidence) -> Verdict:
     """The certificates of every trained score in every fold."""
-    from ta_assets.core.crossfit import UNTRAINED
-    from ta_checks.fits_at_optimum import fits_at_optimum
+    from ta_assets.core.crossfit.fit import UNTRAINED
+    from ta_checks.rules.claims.fits_at_optimum import fits_at_optimum
 
     value = evidence.value
     names = dict.fromkeys(column.rpartition("/")[0] for column in value.scores.columns if "/" in column)
@@ -24,7 +24,7 @@ def fits_at_optimum(evidence: Evidence) -> Verdict:
 
 def fits_converged(evidence: Evidence) -> Verdict:
     """How every model of the cell was fitted, also on residuals, in every fold."""
-    from ta_checks.fits_converged import fits_converged
+    from ta_checks.rules.cells.fits_converged import fits_converged
 
     metrics = evidence.value.metrics
     cells = {f"fold {fold}: ": one for fold, one in metrics["folds"].items()} if "folds" in metrics else {"": metrics}

@@ -5,8 +5,8 @@ Dagster's own blocking holds inside one run only; a release is many runs.
 
 from __future__ import annotations
 
-from ta_assets.staleness import Instance
-from ta_checks import invariants_of
+from ta_assets.ledger.ledger import Instance
+from ta_checks.table import invariants_of
 
 
 def closed(instance: Instance, asset: str, partition: str) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from ta_assets.study import Study
+from ta_assets.studies.study import Study
 from ta_checks.evidence import Evidence
 from ta_checks.verdict import Verdict
 

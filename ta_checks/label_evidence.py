@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.label_recomputation import (
+from ta_assets.core.traces.label_recomputation import (
     DIFFERENT,
     RECOMPUTABLE,
     Rollout,
     different_text,
     recompute_labels,
 )
-from ta_assets.study_sections import Verification
+from ta_assets.studies.sections import Verification
 from ta_checks.evidence import Evidence
 from ta_checks.verdict import Verdict
 
@@ -28,7 +28,7 @@ TRAINED_ON = "sentences.counterfactual_raw"
 
 def labels_recomputable(evidence: Evidence) -> Verdict:
     """What the dataset and the table ``sentences`` hold for one problem against its rollouts."""
-    from ta_checks.labels_recomputable import StoredLabels, labels_recomputable
+    from ta_checks.rules.data.labels_recomputable import StoredLabels, labels_recomputable
 
     study, table = evidence.study, evidence.value
     rollouts, source = evidence.sources.rollouts, study.source(evidence.partition)
@@ -89,7 +89,7 @@ def differing(
     """
     if options.similarity == "text":
         return [different_text(group) for group in groups], {}
-    from ta_resources.sentence_similarity import SentenceSimilarity
+    from ta_resources.language_model.sentence_similarity import SentenceSimilarity
 
     cosines = SentenceSimilarity(embedding_model).cosines(
         [(one.removed, one.resampled) for group in groups for one in group]

@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 
 from ta_assets.core.values import PooledProblem
-from ta_assets.partitions import Cell
-from ta_assets.probe_data import joined
-from ta_assets.provenance import shared_corpora
+from ta_assets.ledger.made_from import shared_corpora
+from ta_assets.ledger.partitions import Cell
+from ta_assets.vectors.probe_data import joined
 from ta_checks.comparisons import precision_of
 from ta_checks.evidence import Evidence
 from ta_checks.verdict import Verdict
-from ta_resources.shards import read_shard
-from ta_resources.storage import Activations
+from ta_resources.storage.artifacts import Activations
+from ta_resources.storage.shards import read_shard
 
 KEYS = ["problem_id", "chunk_idx"]
 SAMPLE_SEED = 0
@@ -28,7 +28,7 @@ SAMPLE_SEED = 0
 
 def problems_as_asked(evidence: Evidence) -> Verdict:
     """The stored ids against what the data lists now."""
-    from ta_checks.problems_as_asked import problems_as_asked
+    from ta_checks.rules.data.problems_as_asked import problems_as_asked
 
     study, rollouts = evidence.study, evidence.sources.rollouts
     setting = study.settings[evidence.partition]
@@ -39,7 +39,7 @@ def problems_as_asked(evidence: Evidence) -> Verdict:
 
 def labels_follow_rule(evidence: Evidence) -> Verdict:
     """The labelled sentences of every problem of the corpus' settings against the dataset."""
-    from ta_checks.labels_follow_rule import SourceProblem, labels_follow_rule
+    from ta_checks.rules.data.labels_follow_rule import SourceProblem, labels_follow_rule
 
     study, store = evidence.study, evidence.sources.store
     rule = study.label_rule
@@ -56,7 +56,7 @@ def labels_follow_rule(evidence: Evidence) -> Verdict:
 
 def vectors_are_sound(evidence: Evidence) -> Verdict:
     """Every shard of every block."""
-    from ta_checks.vectors_are_sound import Expected, vectors_are_sound
+    from ta_checks.rules.vectors.vectors_are_sound import Expected, vectors_are_sound
 
     activations: Activations = evidence.value
     base = evidence.sources.store.base
@@ -71,9 +71,9 @@ def vectors_are_sound(evidence: Evidence) -> Verdict:
 
 def scores_out_of_fold(evidence: Evidence) -> Verdict:
     """The stored scores and permutations against the labelled sentences that were extracted, and their vectors."""
-    from ta_assets.core.crossfit import probe_name
-    from ta_assets.core.spectrum import prepare
-    from ta_checks.scores_out_of_fold import BY_HAND, scores_out_of_fold
+    from ta_assets.core.crossfit.fit import probe_name
+    from ta_assets.core.crossfit.spectrum import prepare
+    from ta_checks.rules.claims.scores_out_of_fold import BY_HAND, scores_out_of_fold
 
     value, store = evidence.value, evidence.sources.store
     corpus = evidence.study.settings[evidence.partition].corpus
@@ -89,7 +89,7 @@ def scores_out_of_fold(evidence: Evidence) -> Verdict:
 
 def comparison_recomputes(evidence: Evidence) -> Verdict:
     """The rows of the comparison against the out-of-fold scores."""
-    from ta_checks.comparison_recomputes import comparison_recomputes
+    from ta_checks.rules.claims.comparison_recomputes import comparison_recomputes
 
     scores: pd.DataFrame = evidence.sources.store.load("cv_scores", evidence.partition).scores
     names = dict.fromkeys(column.rpartition("/")[0] for column in scores.columns if "/" in column)
@@ -100,10 +100,10 @@ def comparison_recomputes(evidence: Evidence) -> Verdict:
 
 def scores_refit(evidence: Evidence) -> Verdict:
     """The stored scores of the linear models against the setting's split, or one of its folds."""
-    from ta_assets.core.features import POSITION_FEATURES
-    from ta_assets.core.lopo import scores_of
-    from ta_assets.core.targets import TARGETS
-    from ta_checks.scores_refit import StoredFit, scores_refit
+    from ta_assets.core.probes.features import POSITION_FEATURES
+    from ta_assets.core.probes.targets import TARGETS
+    from ta_assets.core.results.lopo import scores_of
+    from ta_checks.rules.cells.scores_refit import StoredFit, scores_refit
 
     options = evidence.study.probe_options
     target = TARGETS[options.target]
@@ -134,9 +134,9 @@ def scores_refit(evidence: Evidence) -> Verdict:
 
 def predictions_recompute(evidence: Evidence) -> Verdict:
     """The stored predictions and metrics against the sentences of the cell's split, or of its folds."""
-    from ta_assets.core.lopo import FOLD
-    from ta_assets.core.targets import TARGETS
-    from ta_checks.predictions_recompute import PredictedPart, predictions_recompute
+    from ta_assets.core.probes.targets import TARGETS
+    from ta_assets.core.results.lopo import FOLD
+    from ta_checks.rules.cells.predictions_recompute import PredictedPart, predictions_recompute
 
     value = evidence.value
     parts = []
@@ -153,8 +153,8 @@ def predictions_recompute(evidence: Evidence) -> Verdict:
 
 def scores_vary(evidence: Evidence) -> Verdict:
     """The scores of every model of the cell."""
-    from ta_assets.core.lopo import FOLD
-    from ta_checks.scores_vary import scores_vary
+    from ta_assets.core.results.lopo import FOLD
+    from ta_checks.rules.cells.scores_vary import scores_vary
 
     table = evidence.value.predictions
     return scores_vary(table, [name for name in (FOLD, "problem_id") if name in table])
@@ -162,8 +162,8 @@ def scores_vary(evidence: Evidence) -> Verdict:
 
 def seeds_differ(evidence: Evidence) -> Verdict:
     """The predictions of the aggregated seeds against each other."""
-    from ta_assets.core.probes import SEED_FREE
-    from ta_checks.seeds_differ import seeds_differ
+    from ta_assets.core.probes.models import SEED_FREE
+    from ta_checks.rules.cells.seeds_differ import seeds_differ
 
     cells = _cells(evidence)
     models = {model for cell in cells.values() for model in cell.metrics["models"]}
@@ -172,7 +172,7 @@ def seeds_differ(evidence: Evidence) -> Verdict:
 
 def aggregate_recomputes(evidence: Evidence) -> Verdict:
     """The summary of the aggregate against the metrics of its seeds' cells."""
-    from ta_checks.aggregate_recomputes import aggregate_recomputes
+    from ta_checks.rules.cells.aggregate_recomputes import aggregate_recomputes
 
     cells = {seed: cell.metrics for seed, cell in _cells(evidence).items()}
     return aggregate_recomputes(evidence.value["summary_by_model"], cells)

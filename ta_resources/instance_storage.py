@@ -31,8 +31,8 @@ from dagster._utils.concurrency import ConcurrencyClaimStatus
 from sqlalchemy.exc import OperationalError
 
 from ta_assets.core.errors import InputError
-from ta_resources.atomic import UNFINISHED, cannot_write
 from ta_resources.processes import host, is_dead, own_process
+from ta_resources.storage.atomic import UNFINISHED, cannot_write
 
 HOST_TAG, PROCESS_TAG = "thought_anchors/host", "thought_anchors/process"
 LOCK = ".created.lock"

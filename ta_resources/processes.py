@@ -1,7 +1,7 @@
 """Which process does something, in words that outlast it: a pid alone may be in use again.
 
 Belongs here: naming processes of this machine and asking whether they live. Stays out: what is done about dead ones
-(``ta_assets.runs`` closes their runs, ``atomic`` removes their unfinished files).
+(``ta_assets.jobs.runs`` closes their runs, ``atomic`` removes their unfinished files).
 """
 
 from __future__ import annotations

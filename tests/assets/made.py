@@ -11,18 +11,18 @@ from typing import Any
 
 import dagster as dg
 
-from ta_assets import runs
 from ta_assets.definitions import build_definitions
-from ta_assets.partitions import partitions_of
-from ta_assets.staleness import Instance
-from ta_assets.studies import load_studies
-from ta_checks import ASSETS, INVARIANTS
+from ta_assets.jobs import runs
+from ta_assets.ledger.ledger import Instance
+from ta_assets.ledger.partitions import partitions_of
+from ta_assets.studies.loading import load_studies
+from ta_checks.checks import judge
 from ta_checks.evidence import Evidence, Sources
-from ta_checks.factory import judge
+from ta_checks.table import ASSETS, INVARIANTS
 from ta_checks.verdict import Verdict
-from ta_resources.language_model import LanguageModelResource
-from ta_resources.rollouts import RolloutsResource
-from ta_resources.storage import ArtifactStore
+from ta_resources.language_model.resource import LanguageModelResource
+from ta_resources.rollouts.resource import RolloutsResource
+from ta_resources.storage.artifacts import ArtifactStore
 
 Order = Callable[[list[str]], list[str]]
 

@@ -9,8 +9,8 @@ from typing import Any
 from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.values import CorpusSource, Problem
 from ta_assets.definitions import build_definitions
-from ta_resources.language_model import LanguageModelResource
-from ta_resources.rollouts import RolloutsResource
+from ta_resources.language_model.resource import LanguageModelResource
+from ta_resources.rollouts.resource import RolloutsResource
 
 FAULTS = os.environ.get("TA_PLANTED_FAULT", "").split(",")
 

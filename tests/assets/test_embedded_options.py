@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 import yaml
 
-from ta_assets import runs
 from ta_assets.core.options import VERTICAL_MODELS
-from ta_assets.core.probes import ProbeData
+from ta_assets.core.probes.models import ProbeData
 from ta_assets.core.values import CellResult
 from ta_assets.definitions import build_definitions
-from ta_assets.staleness import Instance
-from ta_assets.studies import SHIPPED, load_studies
-from ta_checks import INVARIANTS
+from ta_assets.jobs import runs
+from ta_assets.ledger.ledger import Instance
+from ta_assets.studies.loading import SHIPPED, load_studies
+from ta_checks.checks import judge
 from ta_checks.evidence import Evidence, Sources
-from ta_checks.factory import judge
+from ta_checks.table import INVARIANTS
 from ta_checks.verdict import Verdict
-from ta_resources.language_model import LanguageModelResource
-from ta_resources.rollouts import RolloutsResource
-from ta_resources.storage import ArtifactStore
+from ta_resources.language_model.resource import LanguageModelResource
+from ta_resources.rollouts.resource import RolloutsResource
+from ta_resources.storage.artifacts import ArtifactStore
 
 CORPUS, SETTING, CELL = "option_correct", "option_small", "1|option_small"
 MADE = (

@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ta_assets.assets.deferrals import deferral_made_from
+from ta_assets.assets.summaries import aggregate_made_from, left_out_cells
+from ta_assets.assets.verdicts import VerdictConfig, make_report
 from ta_assets.core.values import PooledProblem
-from ta_assets.deferrals import deferral_made_from
-from ta_assets.partitions import partitions_of
-from ta_assets.summaries import aggregate_made_from, left_out_cells
-from ta_assets.verdicts import VerdictConfig, make_report
-from ta_checks import ASSETS, INVARIANTS, gate
+from ta_assets.ledger.partitions import partitions_of
+from ta_checks import gate
+from ta_checks.checks import evaluate, judge
 from ta_checks.evidence import Evidence, Sources
-from ta_checks.factory import evaluate, judge
 from ta_checks.invariant import Invariant
+from ta_checks.table import ASSETS, INVARIANTS
 from ta_checks.verdict import Verdict
-from ta_resources.shards import ShardStore, read_shard
+from ta_resources.storage.shards import ShardStore, read_shard
 from tests.assets.made import change, copy_of, materialized, verdict
 
 CORPUS, CELL = "tiny_correct", "3|tiny_correct"

@@ -13,16 +13,16 @@ import pytest
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec, VerticalAttention
-from ta_assets.core.storage_estimate import in_words
+from ta_assets.core.traces.storage_estimate import in_words
 from ta_assets.core.values import CorpusSource
-from ta_assets.extraction import CorpusExtraction, free_bytes
-from ta_assets.extraction_index import MissingNames
-from ta_resources.extractor import Extractor
-from ta_resources.language_model import LanguageModelResource
-from ta_resources.rollouts import RolloutsResource
-from ta_resources.shards import ShardStore, read_shard
-from ta_resources.storage import Activations
-from ta_resources.vertical_scores import VerticalScoreStore
+from ta_assets.vectors.corpus_index import MissingNames
+from ta_assets.vectors.corpus_pass import CorpusExtraction, free_bytes
+from ta_resources.language_model.extractor import Extractor
+from ta_resources.language_model.resource import LanguageModelResource
+from ta_resources.rollouts.resource import RolloutsResource
+from ta_resources.storage.artifacts import Activations
+from ta_resources.storage.shards import ShardStore, read_shard
+from ta_resources.storage.vertical_scores import VerticalScoreStore
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "ta_resources/embedded"
 SOURCE = CorpusSource(

@@ -11,22 +11,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ta_assets.core import cells
+from ta_assets.assets.fold_runs import FoldRuns
+from ta_assets.assets.verdicts import VerdictConfig, make_report
 from ta_assets.core.options import ProbeOptions
-from ta_assets.core.probes import ProbeData
+from ta_assets.core.probes.models import ProbeData
+from ta_assets.core.results import cells
 from ta_assets.core.values import Split
-from ta_assets.fold_runs import FoldRuns
-from ta_assets.probe_data import folds_of, stored_folds
-from ta_assets.provenance import study_options
-from ta_assets.studies import read_study
-from ta_assets.verdicts import VerdictConfig, make_report
-from ta_checks import invariants_of
-from ta_checks import random_label as rule
+from ta_assets.ledger.made_from import study_options
+from ta_assets.studies.loading import read_study
+from ta_assets.vectors.probe_data import folds_of, stored_folds
+from ta_checks.checks import judge
 from ta_checks.evidence import Evidence, Sources
-from ta_checks.factory import judge
-from ta_checks.labelled_vectors import LabelledVectors
+from ta_checks.rules.shuffles import random_label as rule
+from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
+from ta_checks.table import invariants_of
 from ta_checks.verdict import Verdict
-from ta_resources.storage import ArtifactStore
+from ta_resources.storage.artifacts import ArtifactStore
 from tests.assets.made import change, copy_of, materialized, verdict
 
 pytestmark = pytest.mark.slow

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ta_assets.assets.readme import CEILINGS, TESTED_ON, stored_block, with_block
 from ta_assets.core.errors import InputError
-from ta_assets.readme import CEILINGS, TESTED_ON, stored_block, with_block
-from ta_assets.report_numbers import numbers_of
-from ta_assets.studies import load_studies
-from ta_assets.study_sections import Splits
+from ta_assets.pages.block_numbers import numbers_of
+from ta_assets.studies.loading import load_studies
+from ta_assets.studies.sections import Splits
 
 STUDY = load_studies("embedded").by_name["embedded"]
 START, END = "<!-- TA_RESULTS_START embedded -->", "<!-- TA_RESULTS_END embedded -->"

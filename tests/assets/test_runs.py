@@ -9,7 +9,7 @@ import sys
 import dagster as dg
 import pytest
 
-from ta_assets import runs
+from ta_assets.jobs import runs
 from ta_resources.instance_storage import HOST_TAG, PROCESS_TAG, owner_tags
 
 

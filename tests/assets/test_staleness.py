@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from ta_assets.core.errors import InputError
-from ta_assets.staleness import Instance
+from ta_assets.ledger.ledger import Instance
 
 KEYS = dg.StaticPartitionsDefinition(["a", "b"])
 GROUPS = dg.StaticPartitionsDefinition(["ab"])

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import VerticalAttention
-from ta_assets.provenance import extraction_options, study_options
-from ta_assets.studies import Studies, load_studies, read_study
+from ta_assets.ledger.made_from import extraction_options, study_options
+from ta_assets.studies.loading import Studies, load_studies, read_study
 
 HEALTHY: dict[str, Any] = {
     "name": "mine",

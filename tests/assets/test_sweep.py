@@ -8,19 +8,19 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ta_assets import runs
-from ta_assets.core import sweep
+from ta_assets.assets.sweeps import CELLS, SweepSource, cell_of
 from ta_assets.core.errors import InputError
+from ta_assets.core.results import sweep
 from ta_assets.definitions import build_definitions
-from ta_assets.provenance import World
-from ta_assets.studies import Studies, load_studies
-from ta_assets.study import Study
-from ta_assets.sweep_plan import combination_id, combinations, resolve, sweep_cells
-from ta_assets.sweeps import CELLS, SweepSource, cell_of
-from ta_resources.extractor import Extractor
-from ta_resources.language_model import LanguageModelResource
-from ta_resources.rollouts import RolloutsResource
-from ta_resources.storage import ArtifactStore
+from ta_assets.jobs import runs
+from ta_assets.ledger.made_from import World
+from ta_assets.studies.loading import Studies, load_studies
+from ta_assets.studies.study import Study
+from ta_assets.studies.sweep import combination_id, combinations, resolve, sweep_cells
+from ta_resources.language_model.extractor import Extractor
+from ta_resources.language_model.resource import LanguageModelResource
+from ta_resources.rollouts.resource import RolloutsResource
+from ta_resources.storage.artifacts import ArtifactStore
 
 PREDECESSORS_PLAN = {
     "layer": ["mid", 0.25, 0.5, 0.75],

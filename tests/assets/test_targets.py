@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ta_assets.core.residuals import AGAINST
-from ta_assets.core.targets import TARGETS
-from ta_assets.partitions import partitions_of
-from ta_assets.provenance import World
-from ta_assets.study_sections import Labels, Probes
-from ta_checks import INVARIANTS
+from ta_assets.core.probes.residuals import AGAINST
+from ta_assets.core.probes.targets import TARGETS
+from ta_assets.ledger.made_from import World
+from ta_assets.ledger.partitions import partitions_of
+from ta_assets.studies.sections import Labels, Probes
+from ta_checks.checks import judge
 from ta_checks.evidence import Evidence, Sources
-from ta_checks.factory import judge
+from ta_checks.table import INVARIANTS
 from tests.assets.made import change, copy_of, materialized, verdict
 
 CELL = "3|tiny_correct"

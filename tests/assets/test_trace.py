@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ta_assets import trace
+from ta_assets.assets.readme import stored_block
 from ta_assets.core.errors import InputError
-from ta_assets.readme import stored_block
-from ta_assets.report_numbers import NUMBER, numbers_of
-from ta_assets.studies import load_studies
+from ta_assets.pages.block_numbers import NUMBER, numbers_of
+from ta_assets.studies.loading import load_studies
+from ta_assets.trace import walk as trace
 
 ROOT, README = Path(__file__).resolve().parents[2], Path("README.md")
 STUDY = load_studies("embedded").selected

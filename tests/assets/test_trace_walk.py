@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from ta_assets import runs, trace
+from ta_assets.assets.readme import readme_path
 from ta_assets.core.errors import InputError
-from ta_assets.readme import readme_path
-from ta_assets.report_numbers import NUMBER
-from ta_assets.staleness import Instance
-from ta_assets.sweep_plan import sweep_cells
-from ta_assets.trace_targets import TRACED, partitions_recorded, resolve
+from ta_assets.jobs import runs
+from ta_assets.ledger.ledger import Instance
+from ta_assets.pages.block_numbers import NUMBER
+from ta_assets.studies.sweep import sweep_cells
+from ta_assets.trace import walk as trace
+from ta_assets.trace.targets import TRACED, partitions_recorded, resolve
 from ta_checks.evidence import Sources
-from ta_resources.atomic import REPLACED, beside
-from ta_resources.storage import Activations, ArtifactStore
+from ta_resources.storage.artifacts import Activations, ArtifactStore
+from ta_resources.storage.atomic import REPLACED, beside
 from tests.assets.made import copy_of, materialized
 
 pytestmark = pytest.mark.slow

@@ -14,14 +14,15 @@ import dagster as dg
 import pytest
 import yaml
 
-from ta_assets import release, runs, verdicts
+from ta_assets.assets import verdicts
+from ta_assets.assets.verdicts import FILES, UNEDITED, VERDICT_ASSET, read_release, release_folder
 from ta_assets.core.errors import InputError
 from ta_assets.definitions import build_definitions
-from ta_assets.staleness import Instance
-from ta_assets.studies import load_studies
-from ta_assets.verdicts import FILES, UNEDITED, VERDICT_ASSET, read_release, release_folder
-from ta_resources.atomic import write_file
-from ta_resources.storage import ArtifactStore
+from ta_assets.jobs import release, runs
+from ta_assets.ledger.ledger import Instance
+from ta_assets.studies.loading import load_studies
+from ta_resources.storage.artifacts import ArtifactStore
+from ta_resources.storage.atomic import write_file
 
 NAMES = ("verdict.json", "verdict.md", "verdict.txt", "junit.xml", "environment.json")
 

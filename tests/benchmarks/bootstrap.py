@@ -1,6 +1,6 @@
 """The grouped bootstrap against the concatenate-and-resort way: how much faster, and how far apart.
 
-Belongs here: measurement. Stays out: correctness beyond the largest difference (``tests/core/test_resampling.py``).
+Belongs here: measurement. Stays out: correctness beyond the largest difference (its tests).
 
 Both ways run interleaved, in CPU time, with one BLAS thread, on the same draws of synthetic sentences without ties.
 """
@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.metrics import auc, precision_recall_curve
 from threadpoolctl import threadpool_limits
 
-from ta_assets.core.resampling import delta_draws
+from ta_assets.core.statistics.resampling import delta_draws
 
 DRAWS = 2000
 ROUNDS = 4

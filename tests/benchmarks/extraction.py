@@ -2,7 +2,7 @@
 
     TA_SMOLLM2=FOLDER python -m tests.benchmarks.extraction
 
-Belongs here: measurements of ``ta_resources.language_model``. Stays out: correctness (tests/resources), other claims.
+Belongs here: measurements of the language model. Stays out: correctness (tests/resources), other claims.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 
 from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.values import PooledProblem
-from ta_resources.language_model import LanguageModelResource
+from ta_resources.language_model.resource import LanguageModelResource
 from tests.benchmarks.traces import Trace, made_trace, random_llama
 
 SPEED_BAR, MEMORY_BAR, ALL_LAYERS_BAR = 2.2, 1.1, 1.10

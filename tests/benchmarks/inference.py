@@ -20,20 +20,24 @@ import pandas as pd
 from scipy.stats import beta
 from sklearn.linear_model import LinearRegression
 
-from ta_assets.core import intervals, power
-from ta_assets.core.compare import compare
-from ta_assets.core.cross_fitted import cross_fitted
-from ta_assets.core.feature_sets import position_splines
-from ta_assets.core.increment import partial_products
-from ta_assets.core.label_noise import noise_ceiling, support
-from ta_assets.core.labels import anchors
-from ta_assets.core.metrics import average_precision
+from ta_assets.core.crossfit.cross_fitted import cross_fitted
+from ta_assets.core.crossfit.increment import partial_products
+from ta_assets.core.crossfit.spectrum import within_problems
 from ta_assets.core.options import InferenceOptions
-from ta_assets.core.precision_table import CHANCE, PrecisionTable
-from ta_assets.core.ranking import average_precision_by_problem, problem_average_precision, random_average_precision
-from ta_assets.core.rollout_counts import rollout_counts
-from ta_assets.core.spectrum import within_problems
-from tests.core.traces import campaign
+from ta_assets.core.probes.feature_sets import position_splines
+from ta_assets.core.results.compare import compare
+from ta_assets.core.results.precision_table import CHANCE, PrecisionTable
+from ta_assets.core.statistics import intervals, power
+from ta_assets.core.statistics.label_noise import noise_ceiling, support
+from ta_assets.core.statistics.metrics import average_precision
+from ta_assets.core.statistics.ranking import (
+    average_precision_by_problem,
+    problem_average_precision,
+    random_average_precision,
+)
+from ta_assets.core.traces.labels import anchors
+from ta_assets.core.traces.rollout_counts import rollout_counts
+from tests.core.made_traces import campaign
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 REFERENCE, TRACES = SHARED / "reference/labels", SHARED / "data/math-rollouts"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from ta_checks.labelled_vectors import LabelledVectors
+from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
 
 N_PROBLEMS, N_TEST, N_VAL = 20, 3, 3
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ta_checks.beats_shuffled_labels import ScoredVectors, beats_shuffled_labels
-from ta_checks.labelled_vectors import LabelledVectors
-from ta_checks.overfit_memorization import overfit_memorization
-from ta_checks.random_label import random_label
-from ta_checks.shuffled_labels import agreement_by_problem, agreement_z, permute_within_problems
+from ta_checks.rules.shuffles.beats_shuffled_labels import ScoredVectors, beats_shuffled_labels
+from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
+from ta_checks.rules.shuffles.overfit_memorization import overfit_memorization
+from ta_checks.rules.shuffles.random_label import random_label
+from ta_checks.rules.shuffles.shuffled_labels import agreement_by_problem, agreement_z, permute_within_problems
 
 KINDS = {"signed": lambda values: values, "absolute": np.abs, "many zeros": lambda values: np.maximum(values - 0.3, 0)}
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ta_assets.core.deferral import Objective, Rows, apply, choose
-from ta_checks.deferral_objective_met import deferral_objective_met
-from ta_checks.deferral_recomputes import PlannedRows, deferral_recomputes
+from ta_assets.core.results.deferral import Objective, Rows, apply, choose
+from ta_checks.rules.claims.deferral_objective_met import deferral_objective_met
+from ta_checks.rules.claims.deferral_recomputes import PlannedRows, deferral_recomputes
 
 
 @pytest.fixture

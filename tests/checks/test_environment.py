@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ta_checks import environment
-from ta_checks.environment import git_state, snapshot
+from ta_checks.report import environment
+from ta_checks.report.environment import git_state, snapshot
 
 
 def git(folder: Path, *command: str) -> str:

@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ta_assets.core import logistic
-from ta_assets.core.crossfit import UNTRAINED, Sentences, cross_fit
-from ta_assets.core.folds import evaluation_folds
+from ta_assets.core.crossfit.fit import UNTRAINED, Sentences, cross_fit, logistic
+from ta_assets.core.crossfit.folds import evaluation_folds
 from ta_assets.core.options import ProbeOptions
-from ta_assets.core.probes import ProbeData, fit_scores
-from ta_checks.fits_at_optimum import MAXIMUM_RELATIVE_GRADIENT, fits_at_optimum
-from ta_checks.fits_converged import fits_converged
+from ta_assets.core.probes.models import ProbeData, fit_scores
+from ta_checks.rules.cells.fits_converged import fits_converged
+from ta_checks.rules.claims.fits_at_optimum import MAXIMUM_RELATIVE_GRADIENT, fits_at_optimum
 from ta_checks.verdict import Verdict
-from tests.core.traces import made_rows, made_vectors
+from tests.core.made_traces import made_rows, made_vectors
 
 N_PROBLEMS = 6
 Choices = dict[str, list[dict[str, Any]]]

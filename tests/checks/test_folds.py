@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ta_assets.core.lopo import lopo_splits
+from ta_assets.core.results.lopo import lopo_splits
 from ta_assets.core.values import Split
-from ta_checks.beats_shuffled_labels import ScoredVectors, beats_shuffled_labels
-from ta_checks.folds import own_folds, worst
-from ta_checks.labelled_vectors import LabelledVectors
-from ta_checks.split_is_disjoint import folds_are_disjoint
+from ta_checks.rules.data.split_is_disjoint import folds_are_disjoint
+from ta_checks.rules.shuffles.beats_shuffled_labels import ScoredVectors, beats_shuffled_labels
+from ta_checks.rules.shuffles.folds import own_folds, worst
+from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
 from ta_checks.verdict import Verdict
 
 PASSED, FAILED = Verdict.judge(1, "==", 1), Verdict.judge(2, "==", 1, message="too many")

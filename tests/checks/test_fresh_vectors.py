@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ta_checks.fresh_vectors import sample
-from ta_resources.storage import Activations
+from ta_checks.rules.vectors.fresh_vectors import sample
+from ta_resources.storage.artifacts import Activations
 
 SENTENCES = {problem_id: 1 + 3 * problem_id for problem_id in range(20)}
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from ta_assets.staleness import CheckState, Materialization
-from ta_checks import gate, invariants_of
+from ta_assets.ledger.ledger import CheckState, Materialization
+from ta_checks import gate
+from ta_checks.table import invariants_of
 
 ASSET, CELL = "splits", "llama_correct"
 

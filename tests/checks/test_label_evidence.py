@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 import yaml
 
-from ta_assets.core.labels import label_problems
 from ta_assets.core.options import LabelRule
+from ta_assets.core.traces.labels import label_problems
 from ta_assets.core.values import CorpusSource
-from ta_assets.studies import Studies, load_studies, read_study
-from ta_checks import INVARIANTS, invariants_of
+from ta_assets.studies.loading import Studies, load_studies, read_study
+from ta_checks.checks import evaluate, judge
 from ta_checks.evidence import Evidence, Sources
-from ta_checks.factory import evaluate, judge
 from ta_checks.invariant import Invariant
 from ta_checks.label_evidence import chosen_problem
+from ta_checks.table import INVARIANTS, invariants_of
 from ta_checks.verdict import Verdict
-from ta_resources.rollouts import RolloutsResource
-from ta_resources.storage import ArtifactStore
+from ta_resources.rollouts.resource import RolloutsResource
+from ta_resources.storage.artifacts import ArtifactStore
 
 (INVARIANT,) = (row for row in INVARIANTS if row.name == "labels_recomputable")
 SHIPPED = Path(__file__).parents[2] / "ta_resources/embedded/math-rollouts/embedded-clock-qwen2"

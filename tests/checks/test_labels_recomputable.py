@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from ta_assets.core.label_recomputation import COUNTERFACTUAL, Rollout, different_text, recompute_labels
-from ta_checks.labels_recomputable import StoredLabels, labels_recomputable
+from ta_assets.core.traces.label_recomputation import COUNTERFACTUAL, Rollout, different_text, recompute_labels
+from ta_checks.rules.data.labels_recomputable import StoredLabels, labels_recomputable
 
 N_SENTENCES, N_ROLLOUTS = 30, 100
 PREDECESSORS_BOUND = 0.025

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ta_checks.labelled_vectors import LabelledVectors
-from ta_checks.overfit_memorization import overfit_memorization
+from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
+from ta_checks.rules.shuffles.overfit_memorization import overfit_memorization
 
 Draw = Callable[..., LabelledVectors]
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from ta_assets.core.values import Skip, Split
-from ta_checks.artifacts_intact import artifacts_intact
-from ta_checks.finite_metrics import finite_metrics
-from ta_checks.readme_is_current import readme_is_current
-from ta_checks.skipped_problems import zero_skipped_problems
-from ta_checks.split_is_disjoint import split_is_disjoint
+from ta_checks.rules.cells.finite_metrics import finite_metrics
+from ta_checks.rules.data.split_is_disjoint import split_is_disjoint
+from ta_checks.rules.files.artifacts_intact import artifacts_intact
+from ta_checks.rules.files.readme_is_current import readme_is_current
+from ta_checks.rules.vectors.zero_skipped_problems import zero_skipped_problems
 
 HASH, OTHER = "ab" * 32, "cd" * 32
 

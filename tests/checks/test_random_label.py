@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ta_checks import random_label as module
-from ta_checks.labelled_vectors import LabelledVectors
-from ta_checks.random_label import SPREADS, random_label
-from ta_checks.shuffled_labels import permute_within_problems, ridge_fit_and_score
+from ta_checks.rules.shuffles import random_label as module
+from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
+from ta_checks.rules.shuffles.random_label import SPREADS, random_label
+from ta_checks.rules.shuffles.shuffled_labels import permute_within_problems, ridge_fit_and_score
 
 Draw = Callable[..., LabelledVectors]
 HEALTHY_SEEDS, SEEDS_OF_OTHER_KINDS = 200, 60

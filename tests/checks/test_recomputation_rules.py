@@ -10,28 +10,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ta_assets.core import crossfit, nulls
-from ta_assets.core.aggregate import aggregate
-from ta_assets.core.crossfit import Sentences, cross_fit
-from ta_assets.core.folds import evaluation_folds
-from ta_assets.core.labels import label_problem
-from ta_assets.core.nulls import permuted_labels, refit_null
+from ta_assets.core.crossfit import fit as crossfit
+from ta_assets.core.crossfit import nulls
+from ta_assets.core.crossfit.fit import Sentences, cross_fit
+from ta_assets.core.crossfit.folds import evaluation_folds
+from ta_assets.core.crossfit.nulls import permuted_labels, refit_null
+from ta_assets.core.crossfit.spectrum import prepare
 from ta_assets.core.options import LabelRule, ProbeOptions
-from ta_assets.core.probes import ProbeData, fit_scores
-from ta_assets.core.spectrum import prepare
-from ta_assets.core.targets import TARGETS
+from ta_assets.core.probes.models import ProbeData, fit_scores
+from ta_assets.core.probes.targets import TARGETS
+from ta_assets.core.results.aggregate import aggregate
+from ta_assets.core.traces.labels import label_problem
 from ta_assets.core.values import PooledProblem, Problem
-from ta_checks.aggregate_recomputes import aggregate_recomputes
-from ta_checks.comparison_recomputes import comparison_recomputes
-from ta_checks.labels_follow_rule import SourceProblem, labels_follow_rule
-from ta_checks.predictions_recompute import PredictedPart, predictions_recompute
-from ta_checks.problems_as_asked import problems_as_asked
-from ta_checks.scores_out_of_fold import scores_out_of_fold
-from ta_checks.scores_refit import StoredFit, scores_refit
-from ta_checks.scores_vary import scores_vary
-from ta_checks.seeds_differ import seeds_differ
-from ta_checks.vectors_are_sound import Expected, vectors_are_sound
-from ta_checks.verdict_unedited import verdict_unedited
+from ta_checks.rules.cells.aggregate_recomputes import aggregate_recomputes
+from ta_checks.rules.cells.predictions_recompute import PredictedPart, predictions_recompute
+from ta_checks.rules.cells.scores_refit import StoredFit, scores_refit
+from ta_checks.rules.cells.scores_vary import scores_vary
+from ta_checks.rules.cells.seeds_differ import seeds_differ
+from ta_checks.rules.claims.comparison_recomputes import comparison_recomputes
+from ta_checks.rules.claims.scores_out_of_fold import scores_out_of_fold
+from ta_checks.rules.data.labels_follow_rule import SourceProblem, labels_follow_rule
+from ta_checks.rules.data.problems_as_asked import problems_as_asked
+from ta_checks.rules.files.verdict_unedited import verdict_unedited
+from ta_checks.rules.vectors.vectors_are_sound import Expected, vectors_are_sound
 
 N_PROBLEMS, N_SENTENCES, D_MODEL = 6, 11, 24
 KEYS = ["problem_id", "chunk_idx"]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ta_checks.report import CheckRow, ReleaseReport
+from ta_checks.report.report import CheckRow, ReleaseReport
 from ta_checks.verdict import Verdict
 
 GREEN = Verdict.judge(0, "<=", 0, unit="problems", n=20, message="0 of 20 problems were skipped")

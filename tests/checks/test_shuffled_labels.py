@@ -10,9 +10,9 @@ from scipy.stats import hypergeom
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from ta_checks.beats_shuffled_labels import ScoredVectors, beats_shuffled_labels
-from ta_checks.labelled_vectors import LabelledVectors
-from ta_checks.shuffled_labels import PENALTY, agreement_z, permute_within_problems, ridge_fit_and_score
+from ta_checks.rules.shuffles.beats_shuffled_labels import ScoredVectors, beats_shuffled_labels
+from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
+from ta_checks.rules.shuffles.shuffled_labels import PENALTY, agreement_z, permute_within_problems, ridge_fit_and_score
 
 Draw = Callable[..., LabelledVectors]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from ta_checks.activations_match_text import Compared, activations_match_text
-from ta_checks.span_integrity import span_integrity
+from ta_checks.rules.vectors.activations_match_text import Compared, activations_match_text
+from ta_checks.rules.vectors.span_integrity import span_integrity
 from ta_checks.verdict import Verdict
 
 SENTENCES = ["So the answer is 4.", "Wait,\n let me check.", "x = 1"]

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ta_assets.core.aggregate import aggregate
 from ta_assets.core.markdown import escape, results_table, table
+from ta_assets.core.results.aggregate import aggregate
 
 markdown_it = pytest.importorskip("markdown_it", reason="renders the tables as a reader would see them")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ta_resources.atomic import write_file
+from ta_resources.storage.atomic import write_file
 from tests.docs import checks, study_keys
 
 DOCUMENTS = {Path("docs/study.md"): study_keys.render, Path("docs/checks.md"): checks.render}

@@ -10,10 +10,10 @@ import inspect
 import textwrap
 from collections.abc import Iterable
 
+from ta_assets.assets.verdicts import RELEASE, UNEDITED
 from ta_assets.core.markdown import table
-from ta_assets.verdicts import RELEASE, UNEDITED
-from ta_checks import ASSETS, INVARIANTS, Invariant
-from ta_checks.collect import MADE
+from ta_checks.report.rows import MADE
+from ta_checks.table import ASSETS, INVARIANTS, Invariant
 
 TITLE = """# Checks
 

@@ -18,10 +18,10 @@ from pydantic import BaseModel
 
 from ta_assets.core import options
 from ta_assets.core.markdown import table
-from ta_assets.extraction_section import LAYER_WORDS, Extraction, Vertical
-from ta_assets.probe_models import KNOWN_MODELS, TokenProbes
-from ta_assets.study import Study
-from ta_assets.study_sections import Inference, Labels, Probes, Splits
+from ta_assets.studies.extraction import LAYER_WORDS, Extraction, Vertical
+from ta_assets.studies.probes import KNOWN_MODELS, TokenProbes
+from ta_assets.studies.sections import Inference, Labels, Probes, Splits
+from ta_assets.studies.study import Study
 
 TITLE = """# Keys of a study file
 

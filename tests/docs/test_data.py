@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.labels import label_problem
-from ta_assets.studies import read_study
-from ta_assets.study import Study
-from ta_resources.rollouts import RolloutsResource
+from ta_assets.core.traces.labels import label_problem
+from ta_assets.studies.loading import read_study
+from ta_assets.studies.study import Study
+from ta_resources.rollouts.resource import RolloutsResource
 
 TEXT = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`(\S+\.json)`\n\n```json\n(.*?)```", TEXT, flags=re.DOTALL | re.MULTILINE))

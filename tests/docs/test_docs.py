@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ta_assets.studies import load_studies
-from ta_assets.study import Study
-from ta_assets.verdicts import rolled_up
+from ta_assets.assets.verdicts import rolled_up
+from ta_assets.studies.loading import load_studies
+from ta_assets.studies.study import Study
 from tests.benchmarks import __main__ as benchmarks
 from tests.docs import checks, study_keys
 from tests.docs.__main__ import DOCUMENTS

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ta_resources.atomic import write_file
+from ta_resources.storage.atomic import write_file
 from tests.proof import document
 
 ROOT = Path(__file__).resolve().parents[2]

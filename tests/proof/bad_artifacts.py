@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.core.cells import PREDICTION_COLUMNS
+from ta_assets.assets.readme import read_readme, readme_path, with_block
 from ta_assets.core.options import LabelRule
+from ta_assets.core.results.cells import PREDICTION_COLUMNS
 from ta_assets.core.values import CellResult, Markdown, PooledProblem
-from ta_assets.readme import read_readme, readme_path, with_block
-from ta_assets.studies import read_study
-from ta_resources.shards import Shard, ShardStore, read_shard
-from ta_resources.storage import MANIFEST, Activations
+from ta_assets.studies.loading import read_study
+from ta_resources.storage.artifacts import MANIFEST, Activations
+from ta_resources.storage.shards import Shard, ShardStore, read_shard
 from tests.proof.bad_case import BadInput, Bench
 from tests.proof.bad_data import labelled
 

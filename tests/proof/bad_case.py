@@ -28,11 +28,11 @@ import yaml
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.values import CorpusSource, PooledProblem, Skip
-from ta_checks.skipped_problems import zero_skipped_problems
+from ta_checks.rules.vectors.zero_skipped_problems import zero_skipped_problems
 from ta_resources.hub_client import HubFailedError
-from ta_resources.language_model import LanguageModelResource
-from ta_resources.rollouts import RolloutsResource
-from ta_resources.storage import ArtifactStore
+from ta_resources.language_model.resource import LanguageModelResource
+from ta_resources.rollouts.resource import RolloutsResource
+from ta_resources.storage.artifacts import ArtifactStore
 from tests.assets.conftest import ROOT, write_problem
 
 PREFIX = "tiny/temperature_0.6_top_p_0.95/correct_base_solution"

@@ -8,12 +8,12 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
-from ta_assets.core.labels import label_problems
+from ta_assets.assets.problems import chosen_ids
 from ta_assets.core.options import LabelRule
+from ta_assets.core.traces.labels import label_problems
 from ta_assets.core.values import CorpusSource
-from ta_assets.problems import chosen_ids
-from ta_assets.studies import Studies, read_study
-from ta_resources.rollouts import RolloutsResource
+from ta_assets.studies.loading import Studies, read_study
+from ta_resources.rollouts.resource import RolloutsResource
 from tests.proof.bad_case import N_PROBLEMS, PREFIX, BadInput, Bench
 from tests.resources.hub_stand_in import HubStandIn
 

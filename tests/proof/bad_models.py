@@ -10,9 +10,16 @@ from typing import Any
 import numpy as np
 
 from ta_assets.core.options import ExtractionSpec
-from ta_resources.language_model import LanguageModelResource
-from ta_resources.model_folder import ADAPTER, CONFIG, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS, WEIGHTS_INDEX
-from ta_resources.sentence_similarity import MODULES, SentenceSimilarity
+from ta_resources.language_model.model_folder import (
+    ADAPTER,
+    CONFIG,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    WEIGHTS,
+    WEIGHTS_INDEX,
+)
+from ta_resources.language_model.resource import LanguageModelResource
+from ta_resources.language_model.sentence_similarity import MODULES, SentenceSimilarity
 from tests.proof.bad_case import BadInput, Bench
 
 SENTENCES = ["The sum of two.", "So is five."]

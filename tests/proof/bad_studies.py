@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ta_assets.studies import STUDY_VARIABLE, load_studies, read_study
+from ta_assets.studies.loading import STUDY_VARIABLE, load_studies, read_study
 from tests.proof.bad_case import OMIT, STUDY, BadInput, Bench
 
 HEALTHY = yaml.safe_dump(dict(STUDY))

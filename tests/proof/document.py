@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ta_assets.core.markdown import table
-from ta_resources.atomic import write_file
+from ta_resources.storage.atomic import write_file
 
 PATH = Path("docs/proof.md")
 CLAIMS: tuple[tuple[str, str, str, int | str], ...] = (

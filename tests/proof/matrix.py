@@ -13,10 +13,10 @@ from typing import Any
 
 import dagster as dg
 
+from ta_assets.assets.verdicts import RELEASE, UNEDITED
 from ta_assets.core.errors import InputError
-from ta_assets.verdicts import RELEASE, UNEDITED
-from ta_checks import INVARIANTS
-from ta_checks.collect import MADE
+from ta_checks.report.rows import MADE
+from ta_checks.table import INVARIANTS
 from tests.proof.faults import REFUSED, Fault, catalogue
 from tests.proof.world import World, build, in_child, say
 

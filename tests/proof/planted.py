@@ -33,10 +33,11 @@ import sqlalchemy.event
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
 
-from ta_assets import runs
 from ta_assets.definitions import defs
-from ta_assets.extraction import MissingTexts
-from ta_resources import extractor, language_model
+from ta_assets.jobs import runs
+from ta_assets.vectors.corpus_pass import MissingTexts
+from ta_resources.language_model import extractor
+from ta_resources.language_model import resource as language_model
 
 __all__ = ["defs"]
 

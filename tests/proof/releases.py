@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from ta_resources.atomic import UNFINISHED
+from ta_resources.storage.atomic import UNFINISHED
 from tests.assets.conftest import ROOT, TinyWorld, build_world, write_model
 
 POLL_SECONDS = 0.005

@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.label_recomputation import Rollout
-from ta_assets.studies import read_study
-from ta_assets.study import Study
-from ta_resources.rollout_files import parse_rollouts
-from ta_resources.shards import Shard, ShardStore, read_shard
-from ta_resources.storage import MANIFEST, ArtifactStore
+from ta_assets.core.traces.label_recomputation import Rollout
+from ta_assets.studies.loading import read_study
+from ta_assets.studies.study import Study
+from ta_resources.rollouts.rollout_files import parse_rollouts
+from ta_resources.storage.artifacts import MANIFEST, ArtifactStore
+from ta_resources.storage.shards import Shard, ShardStore, read_shard
 from tests.proof.bad_artifacts import NAME, SPLIT, pooled
 from tests.proof.bad_case import STUDY, BadInput, Bench, Refused, judged
 from tests.proof.bad_data import ROLLOUT

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ta_resources.atomic import UNFINISHED
+from ta_resources.storage.atomic import UNFINISHED
 from tests.proof import releases
 from tests.proof.conftest import Halfway, Killable
 from tests.proof.releases import Attempt

@@ -1,7 +1,7 @@
 """What somebody else wrote cannot leave its folder, run, or forge a line of a report.
 
 Each guard also has its plain cases elsewhere: ``tests/core/test_markdown.py`` and ``tests/checks/test_report.py`` (any
-text), ``tests/resources/language_model/test_model_folder.py``, ``tests/resources/test_hub_dataset.py``, and
+text), ``tests/resources/language_model/test_model_folder.py``, ``tests/resources/rollouts/test_hub_dataset.py``, and
 ``tests/resources/test_hub_client.py`` (the token is sent to the Hub alone). That a token is written nowhere:
 ``test_token.py``.
 """
@@ -28,15 +28,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ta_assets.assets.readme import readme_path
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec, SplitRule
-from ta_assets.core.splits import single_split
+from ta_assets.core.traces.splits import single_split
 from ta_assets.core.values import CorpusSource
-from ta_assets.partitions import partitions_of
-from ta_assets.readme import readme_path
-from ta_assets.studies import load_studies, read_study
-from ta_checks import ASSETS
-from ta_resources.language_model import LanguageModelResource
+from ta_assets.ledger.partitions import partitions_of
+from ta_assets.studies.loading import load_studies, read_study
+from ta_checks.table import ASSETS
+from ta_resources.language_model.resource import LanguageModelResource
 from tests.assets.conftest import N_PROBLEMS, ROOT, TinyWorld, build_world, write_model
 from tests.proof.bad_case import PREFIX, Bench
 from tests.proof.bad_data import LISTINGS, labelled

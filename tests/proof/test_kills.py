@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ta_resources import atomic
+from ta_resources.storage import atomic
 from tests.proof import kills, releases
 from tests.proof.conftest import Killable
 from tests.proof.kills import Target

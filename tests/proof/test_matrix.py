@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ta_assets.core.errors import InputError
-from ta_checks import INVARIANTS
+from ta_checks.table import INVARIANTS
 from tests.proof import __main__ as command
 from tests.proof import clean, document, matrix
 from tests.proof import world as proof_world

@@ -25,16 +25,16 @@ import torch
 import yaml
 from threadpoolctl import threadpool_limits
 
-from ta_assets import runs
+from ta_assets.assets.verdicts import release_folder
 from ta_assets.definitions import build_definitions
-from ta_assets.release import VERDICT_ASSET
-from ta_assets.staleness import Instance
-from ta_assets.studies import SHIPPED, Studies, load_studies
-from ta_assets.verdicts import release_folder
+from ta_assets.jobs import runs
+from ta_assets.jobs.release import VERDICT_ASSET
+from ta_assets.ledger.ledger import Instance
+from ta_assets.studies.loading import SHIPPED, Studies, load_studies
 from ta_checks.evidence import Sources
-from ta_resources.language_model import LanguageModelResource
-from ta_resources.rollouts import RolloutsResource
-from ta_resources.storage import ArtifactStore
+from ta_resources.language_model.resource import LanguageModelResource
+from ta_resources.rollouts.resource import RolloutsResource
+from ta_resources.storage.artifacts import ArtifactStore
 
 NAME = "proof"
 CORPUS, OTHER = f"{NAME}_correct", f"{NAME}_incorrect"

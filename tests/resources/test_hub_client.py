@@ -15,7 +15,7 @@ from huggingface_hub import constants
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import CorpusSource
 from ta_resources.hub_client import HubClient, HubFailedError, RetryPolicy, wait_asked_for
-from ta_resources.rollouts import RolloutsResource
+from ta_resources.rollouts.resource import RolloutsResource
 
 if TYPE_CHECKING:
     from tests.resources.hub_stand_in import HubStandIn

@@ -18,7 +18,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 
-from ta_assets.runs import close_dead
+from ta_assets.jobs.runs import close_dead
 from ta_resources.instance_storage import HOST_TAG, PROCESS_TAG, EventLogStorage, owner_tags, why_waiting
 from ta_resources.processes import host, own_process
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ta_assets.core import aggregate
+from ta_assets.core.results import aggregate
 from tests.proof.faults import Fault
 from tests.proof.faults.planting import make_wrong, replace
 from tests.proof.world import CORPUS, World

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from sklearn.neural_network import MLPClassifier
 
-from ta_assets.core import cells, probes
+from ta_assets.core.probes import models as probes
+from ta_assets.core.results import cells
 from ta_assets.core.values import CellResult
 from tests.proof.faults import Fault
 from tests.proof.faults.planting import make_wrong, replace

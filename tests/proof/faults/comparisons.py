@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.core import claims, crossfit, intervals, logistic, nulls
+from ta_assets.core.crossfit import fit as crossfit
+from ta_assets.core.crossfit import logistic, nulls
+from ta_assets.core.results import claims
+from ta_assets.core.statistics import intervals
 from ta_assets.core.values import CrossFitted
 from tests.proof.faults import Fault
 from tests.proof.faults.planting import make_wrong, replace

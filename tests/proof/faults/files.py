@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ta_assets.partitions import partitions_of
-from ta_checks import ASSETS
-from ta_resources.shards import read_shard
-from ta_resources.storage import MANIFEST
+from ta_assets.ledger.partitions import partitions_of
+from ta_checks.table import ASSETS
+from ta_resources.storage.artifacts import MANIFEST
+from ta_resources.storage.shards import read_shard
 from tests.proof.faults import REFUSED, Fault
 from tests.proof.faults.planting import edit_json
 from tests.proof.world import CORPUS, NAME, World

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.core import labels
-from ta_assets.core.label_recomputation import ACCURACY, COUNTERFACTUAL, DIFFERENT, RESAMPLING
 from ta_assets.core.options import LabelRule
+from ta_assets.core.traces import labels
+from ta_assets.core.traces.label_recomputation import ACCURACY, COUNTERFACTUAL, DIFFERENT, RESAMPLING
 from tests.proof.faults import Fault
 from tests.proof.faults.planting import edit_json, make_wrong, replace
 from tests.proof.world import CORPUS, World

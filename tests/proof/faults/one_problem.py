@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 from ta_assets.core.values import PooledProblem
-from ta_checks.fresh_vectors import sample
-from ta_resources.shards import ShardStore, read_shard
+from ta_checks.rules.vectors.fresh_vectors import sample
+from ta_resources.storage.shards import ShardStore, read_shard
 from tests.proof.faults import Fault
 from tests.proof.faults.planting import make_wrong
 from tests.proof.faults.vectors import MATCH, Pooled, next_problem

@@ -13,17 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ta_assets import (
-    activations,
-    comparison,
-    deferrals,
-    extraction,
-    probes,
-    problems,
-    provenance,
-    readme,
-    summaries,
-)
+from ta_assets.assets import activations, comparison, deferrals, probes, problems, readme, summaries
+from ta_assets.ledger import made_from as provenance
+from ta_assets.vectors import corpus_pass as extraction
 from tests.proof.world import CORPUS, World
 
 BODIES = (activations, comparison, deferrals, probes, problems, readme, summaries)

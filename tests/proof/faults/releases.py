@@ -9,13 +9,13 @@ from typing import Any
 
 import dagster as dg
 
-from ta_assets.core import deferral_cells
+from ta_assets.assets.verdicts import VERDICT_ASSET, read_release
+from ta_assets.core.results import deferral_cells
 from ta_assets.core.values import CorpusSource
-from ta_assets.provenance import World as Origins
-from ta_assets.provenance import fingerprint
-from ta_assets.studies import load_studies
-from ta_assets.verdicts import VERDICT_ASSET, read_release
-from ta_checks import split_is_disjoint
+from ta_assets.ledger.made_from import World as Origins
+from ta_assets.ledger.made_from import fingerprint
+from ta_assets.studies.loading import load_studies
+from ta_checks.rules.data import split_is_disjoint
 from tests.proof.faults import REFUSED, Fault
 from tests.proof.faults.planting import edit_json, replace
 from tests.proof.world import CORPUS, NAME, World

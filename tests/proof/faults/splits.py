@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.core import features, probes
+from ta_assets.core.probes import features
+from ta_assets.core.probes import models as probes
 from ta_assets.core.values import Split
-from ta_checks import random_label
+from ta_checks.rules.shuffles import random_label
 from tests.proof.faults import Fault
 from tests.proof.faults.planting import make_wrong, replace
 from tests.proof.world import CORPUS, World

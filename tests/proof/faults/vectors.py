@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ta_assets import extraction
-from ta_assets.core import pooling, spans
+from ta_assets.core.traces import pooling, spans
 from ta_assets.core.values import PooledProblem
-from ta_resources import extractor, forward
-from ta_resources.shards import ShardStore, read_shard
-from ta_resources.storage import Activations
+from ta_assets.vectors import corpus_pass as extraction
+from ta_resources.language_model import extractor, forward
+from ta_resources.storage.artifacts import Activations
+from ta_resources.storage.shards import ShardStore, read_shard
 from tests.proof.faults import Fault
 from tests.proof.faults.planting import edit_json, extract_wrong, make_wrong, replace
 from tests.proof.world import CORPUS, World

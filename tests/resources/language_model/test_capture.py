@@ -7,7 +7,7 @@ import torch
 import transformers
 
 from ta_assets.core.errors import InputError
-from ta_resources.capture import block_list, capture_blocks, resolve_block
+from ta_resources.language_model.capture import block_list, capture_blocks, resolve_block
 
 FAMILIES = ["llama", "qwen2", "gpt_neox", "gpt2", "opt"]
 TOKENS = torch.arange(3, 40)[None]

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from ta_assets.core.errors import InputError
-from ta_resources.devices import COMPUTE_DTYPES, STORAGE_DTYPES, resolve_device, resolve_dtype, torch_dtype
+from ta_resources.language_model.devices import (
+    COMPUTE_DTYPES,
+    STORAGE_DTYPES,
+    resolve_device,
+    resolve_dtype,
+    torch_dtype,
+)
 
 
 @pytest.fixture

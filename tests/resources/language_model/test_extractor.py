@@ -12,7 +12,7 @@ import torch
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.values import PooledProblem, Skip
-from ta_resources.language_model import LanguageModelResource
+from ta_resources.language_model.resource import LanguageModelResource
 
 
 @pytest.fixture

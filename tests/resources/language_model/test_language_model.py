@@ -20,7 +20,7 @@ from transformers.utils import logging
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.values import PooledProblem
-from ta_resources.language_model import LanguageModelResource
+from ta_resources.language_model.resource import LanguageModelResource
 
 RESOURCE = LanguageModelResource(device="cpu")
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -144,7 +144,7 @@ def test_no_global_switch_is_left_changed(saved_model, trace):
 def test_the_tokenizer_alone_needs_neither_torch_nor_transformers(saved_model):
     code = (
         "import sys; from ta_assets.core.options import ExtractionSpec as Spec\n"
-        "from ta_resources.language_model import LanguageModelResource as Resource\n"
+        "from ta_resources.language_model.resource import LanguageModelResource as Resource\n"
         f"spec = Spec({str(saved_model('llama'))!r}); tokenizer = Resource().tokenizer(spec)\n"
         "spans = tokenizer.token_spans('One adds. Two adds.', ['One adds.', 'Two adds.'])\n"
         "print(tokenizer.decode_spans('One adds. Two adds.', spans), Resource().identity(spec)['kind'])\n"

@@ -10,10 +10,10 @@ import pytest
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
-from ta_assets.core.pooling import one_vector_a_sentence
+from ta_assets.core.traces.pooling import one_vector_a_sentence
 from ta_assets.core.values import PooledProblem, Skip, Wanted
-from ta_resources.capture import block_list, resolve_blocks
-from ta_resources.language_model import LanguageModelResource
+from ta_resources.language_model.capture import block_list, resolve_blocks
+from ta_resources.language_model.resource import LanguageModelResource
 
 RESOURCE = LanguageModelResource(device="cpu")
 

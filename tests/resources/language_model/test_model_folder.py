@@ -16,7 +16,7 @@ from huggingface_hub import constants
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.values import PooledProblem
-from ta_resources.language_model import LanguageModelResource
+from ta_resources.language_model.resource import LanguageModelResource
 
 COMMIT = "c" * 40
 

@@ -12,11 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec, VerticalAttention
+from ta_assets.core.traces.vertical_attention import full_scores, light_scores, masses
 from ta_assets.core.values import PooledProblem, VerticalScores, Wanted
-from ta_assets.core.vertical_attention import full_scores, light_scores, masses
-from ta_resources.attention_rows import AttentionRows, require_readable
-from ta_resources.capture import block_list
-from ta_resources.language_model import LanguageModelResource
+from ta_resources.language_model.attention_rows import AttentionRows, require_readable
+from ta_resources.language_model.capture import block_list
+from ta_resources.language_model.resource import LanguageModelResource
 
 BLOCK = 2
 

@@ -1,0 +1,108 @@
+"""The probes of a setting: those that no seed changes once, the others and all metrics once a seed."""
+
+from dataclasses import replace
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from ta_assets.assets.fold_runs import FoldRuns
+from ta_assets.core.values import CellResult, SeedFreeScores
+from ta_assets.ledger.made_from import output, study_options
+from ta_assets.ledger.partitions import Cell, Partitions
+from ta_assets.pages import plots
+from ta_assets.vectors.probe_data import fold_data, folds_of, probe_data, split_of
+from ta_resources.storage.artifacts import Activations, ArtifactStore
+
+
+def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
+    """The assets ``seed_free_scores`` and ``probe_metrics``."""
+    studies = partitions.studies
+
+    @dg.asset(
+        partitions_def=partitions.setting,
+        ins=partitions.corpus_ins("sentences", "activations"),
+        code_version="1",
+        group_name="probes",
+    )
+    def seed_free_scores(
+        context: dg.AssetExecutionContext,
+        sentences: pd.DataFrame,
+        activations: Activations,
+        splits: dict[str, Any],
+        store: ArtifactStore,
+    ) -> dg.Output[SeedFreeScores]:
+        """Scores of the baselines and probes that do not depend on the seed, fitted once per setting (and fold)."""
+        from ta_assets.core.results.cells import seed_free_scores
+
+        study = studies.by_setting[context.partition_key]
+        options, folds = study.probe_options, folds_of(splits)
+        if folds is None:
+            value = seed_free_scores(probe_data(sentences, activations, split_of(splits), store.base), options)
+        else:
+            data = fold_data(sentences, activations, folds, store.base)
+            value = FoldRuns(data, options, store, context.log.info).seed_free()
+        made_from = study_options(study, "seed_free_scores")
+        return output(value, made_from, {"rows": len(value.scores), "fits": dg.MetadataValue.json(value.fits)})
+
+    @dg.asset(
+        partitions_def=partitions.cell,
+        code_version="2",
+        group_name="probes",
+    )
+    def probe_metrics(
+        context: dg.AssetExecutionContext,
+        splits: dict[str, Any],
+        seed_free_scores: SeedFreeScores,
+        store: ArtifactStore,
+    ) -> dg.Output[CellResult]:
+        """Metrics of every probe on val and test, position bins, bootstrap intervals, predictions, and a report.
+
+        Reads its corpus through the store: Dagster cannot validate a mapping from a corpus straight to cells. What
+        changes there reaches a cell through the seed-free scores, which carry a hash of all data they were fitted on.
+        """
+        from ta_assets.core.results.cells import evaluate_cell
+        from ta_assets.core.results.report import cell_report
+
+        cell = Cell.from_key(context.partition_key)
+        study = studies.by_setting[cell.setting]
+        corpus = study.settings[cell.setting].corpus
+        sentences, activations = store.load("sentences", corpus), store.load("activations", corpus)
+        folds = folds_of(splits)
+        if folds is None:
+            data = probe_data(sentences, activations, split_of(splits), store.base)
+            value = evaluate_cell(data, study.probe_options, cell.seed, seed_free_scores)
+        else:
+            data = fold_data(sentences, activations, folds, store.base)
+            value = FoldRuns(data, study.probe_options, store, context.log.info).cell(cell.seed, seed_free_scores)
+        value = replace(value, report=cell_report(value, sentences, f"{cell.setting}, seed {cell.seed}"))
+        return output(value, study_options(study, "probe_metrics"), _facts(value))
+
+    return [seed_free_scores, probe_metrics]
+
+
+def _facts(value: CellResult) -> dict[str, Any]:
+    from ta_assets.core.probes.targets import TARGETS
+
+    target = TARGETS[value.metrics["target"]]
+    short = {"average_precision": "ap", "spearman_mean": "spearman"}[target.primary_metric]
+    rows = [
+        {"probe": model, "part": part, **parts[part]}
+        for model, parts in value.metrics["models"].items()
+        for part in ("val", "test")
+    ]
+    test = {f"test_{short}_{row['probe']}": row[target.primary_metric] for row in rows if row["part"] == "test"}
+    curve = (
+        {"scores_over_target": plots.scores_over_target(value.predictions, target.column)}
+        if target.continuous
+        else {"precision_recall": plots.precision_recall(value.predictions)}
+    )
+    return {
+        "seed": value.metrics["seed"],
+        "rows": dg.MetadataValue.json(value.metrics["rows"]),
+        "metrics": dg.MetadataValue.md(plots.markdown_table(pd.DataFrame(rows))),
+        "intervals": dg.MetadataValue.json(value.metrics["confidence_intervals"]),
+        **curve,
+        "report": dg.MetadataValue.md(value.report),
+        **{name: number for name, number in test.items() if number is not None},
+    }

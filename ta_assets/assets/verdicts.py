@@ -1,0 +1,203 @@
+"""The asset ``release_verdict``: what every check of every cell says, and the files that a release leaves behind."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from ta_assets.core.errors import InputError
+from ta_assets.ledger.ledger import Instance
+from ta_assets.ledger.made_from import output
+from ta_assets.ledger.partitions import Partitions, partitions_of
+from ta_checks.evidence import Sources
+from ta_checks.report.environment import snapshot
+from ta_checks.report.report import CheckRow, ReleaseReport
+from ta_checks.report.rows import MADE, collect_rows
+from ta_checks.rules.files.verdict_unedited import verdict_unedited
+from ta_checks.table import ASSETS
+from ta_checks.verdict import Verdict
+from ta_resources.language_model.resource import LanguageModelResource
+from ta_resources.rollouts.resource import RolloutsResource
+from ta_resources.storage.artifacts import ArtifactStore
+from ta_resources.storage.atomic import sha256_of, write_file
+
+RELEASE = "release"
+"""Folder of a study's verdict, and name of the check that a release itself ran to its end."""
+RELEASE_DESCRIPTION = (
+    "A step of the release itself failed, outside any check, so cells may be missing or out of date. The message says "
+    "which and why; mend that and release again."
+)
+UNEDITED = "verdict_unedited"
+"""Name of the check that the files of the release before are what that release wrote."""
+UNEDITED_DESCRIPTION = (
+    "A file of the verdict before this one is gone or is not the one that was recorded when it was written: whoever "
+    "read it may have read something else. Find out who changed it; this release has written it anew."
+)
+VERDICT_ASSET = "release_verdict"
+VERDICT_FILE, TABLE_FILE = "verdict.json", "verdict.txt"
+FILES = "release_files"
+"""Metadata of a materialized verdict: name of each file that it leaves behind -> SHA-256 in hex."""
+
+
+class VerdictConfig(dg.Config):
+    """What happened while the release ran; empty when the verdict is materialized by hand."""
+
+    incidents: list[str] = Field(default=[], description="What went wrong outside any check; makes it NOT OK.")
+    cells: dict[str, str] = Field(default={}, description="What the release did with each cell.")
+
+
+def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> list[dg.AssetsDefinition]:
+    """The asset ``release_verdict`` with one rolled-up check for every invariant."""
+    studies = partitions.studies
+
+    @dg.asset(
+        partitions_def=partitions.study,
+        deps=["readme_block"],
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=VERDICT_ASSET, description=f"{name}, rolled up over all cells.")
+            for name in rolled_up()
+        ],
+        code_version="1",
+        group_name="results",
+    )
+    def release_verdict(
+        context: dg.AssetExecutionContext,
+        config: VerdictConfig,
+        store: ArtifactStore,
+        rollouts: RolloutsResource,
+        language_model: LanguageModelResource,
+    ) -> Iterator[Any]:
+        """OK only when every ERROR check passed in every cell of the study."""
+        instance = Instance(context.instance, definitions)
+        sources = Sources(studies, store, rollouts, language_model, instance)
+        try:
+            report = make_report(sources, context.partition_key, config)
+        except Exception as error:  # there must be a verdict, whatever fails
+            context.log.exception("the checks could not be collected")
+            report = broken_report(context.partition_key, config, error)
+        files = release_files(report)
+        counts = defaultdict(int)
+        for row in report.rows:
+            counts[row.verdict.status] += 1
+        facts = {
+            "verdict": report.verdict,
+            **counts,
+            "table": dg.MetadataValue.md(report.to_markdown()),
+            FILES: {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        }
+        yield output(report.to_json(), {}, facts)
+        # recorded by now; the other way round, a release that is killed in between would leave files like edited ones
+        for name, content in files.items():
+            write_file(release_folder(report.study, store.base) / name, content)
+        yield from _rolled_up_results(report)
+
+    return [release_verdict]
+
+
+def rolled_up() -> tuple[str, ...]:
+    """Names of the rolled-up checks."""
+    from ta_checks.table import INVARIANTS
+
+    return tuple(dict.fromkeys([MADE, RELEASE, UNEDITED, *(invariant.name for invariant in INVARIANTS)]))
+
+
+def make_report(sources: Sources, study_name: str, config: VerdictConfig) -> ReleaseReport:
+    """Every check of every cell, and one row for each incident."""
+    study = sources.studies.by_name[study_name]
+    rows = collect_rows(sources, study, ASSETS, config.cells)
+    incidents = config.incidents
+    verdict = Verdict.judge(
+        len(incidents), "==", 0, unit="incidents", n=1, offenders=incidents, message="; ".join(incidents)
+    )
+    rows.append(CheckRow(RELEASE, VERDICT_ASSET, study_name, "ERROR", verdict, RELEASE_DESCRIPTION))
+    earlier = verdict_unedited(*_recorded_and_found(sources.instance, study_name, sources.store.base))
+    rows.append(CheckRow(UNEDITED, VERDICT_ASSET, study_name, "ERROR", earlier, UNEDITED_DESCRIPTION))
+    cells = {
+        f"{asset}[{partition}]": config.cells.get(f"{asset}[{partition}]", "not part of a release")
+        for asset in ASSETS
+        for partition in partitions_of(asset, study)
+    }
+    return ReleaseReport(study=study_name, rows=tuple(rows), cells=cells, environment=snapshot())
+
+
+def broken_report(study_name: str, config: VerdictConfig, error: Exception) -> ReleaseReport:
+    """What is left to say when not even the checks could be collected: NOT OK, and why."""
+    row = CheckRow(RELEASE, VERDICT_ASSET, study_name, "ERROR", Verdict.errored(error), RELEASE_DESCRIPTION)
+    return ReleaseReport(study=study_name, rows=(row,), cells=config.cells, environment=snapshot())
+
+
+def release_folder(study: str, base: Path) -> Path:
+    """Where a release leaves its files."""
+    return base / study / RELEASE
+
+
+def release_files(report: ReleaseReport) -> dict[str, bytes]:
+    """The files that a release leaves behind, by name."""
+    texts = {
+        VERDICT_FILE: json.dumps(report.to_json(), indent=1, allow_nan=False),
+        "verdict.md": report.to_markdown(),
+        TABLE_FILE: report.to_text(),
+        "junit.xml": report.to_junit_xml(),
+        "environment.json": json.dumps(report.environment, indent=1, allow_nan=False),
+    }
+    return {name: text.encode() for name, text in texts.items()}
+
+
+def read_release(instance: Instance, study: str, base: Path) -> tuple[str, str]:
+    """The decision (OK or NOT OK) and the printed table of the last release of a study.
+
+    Raises:
+        InputError: there is none, or a file of it is gone or not what the release recorded.
+    """
+    folder, latest = release_folder(study, base), instance.materialization(VERDICT_ASSET, study)
+    recorded = latest.metadata.get(FILES) if latest else None
+    if not recorded:
+        raise InputError(folder, "record", None, f"a release of study {study}; run it first")
+    contents = {name: (folder / name).read_bytes() for name in recorded if (folder / name).is_file()}
+    for name, expected in recorded.items():
+        found = hashlib.sha256(contents[name]).hexdigest() if name in contents else None
+        if found != expected:
+            raise InputError(folder / name, "sha256", found, f"{expected}, as its release recorded it; release again")
+    return json.loads(contents[VERDICT_FILE])["verdict"], contents[TABLE_FILE].decode()
+
+
+def _recorded_and_found(
+    instance: Instance, study: str, base: Path
+) -> tuple[list[Mapping[str, str]], dict[str, str | None]]:
+    """What may lie in the folder of a release by Dagster's record, newest first, and what does; name -> SHA-256.
+
+    A release that died between its record and its last file leaves files of the release before, or none.
+    """
+    recorded: list[Mapping[str, str]] = []
+    for made in instance.history(VERDICT_ASSET, study):
+        recorded.append(made.metadata.get(FILES) or {})
+        if instance.succeeded(made.run_id):
+            break
+    else:
+        recorded.append({})
+    paths = {name: release_folder(study, base) / name for name in recorded[0]}
+    return recorded, {name: sha256_of(path) if path.is_file() else None for name, path in paths.items()}
+
+
+def _rolled_up_results(report: ReleaseReport) -> Iterator[dg.AssetCheckResult]:
+    by_name: dict[str, list[CheckRow]] = {name: [] for name in rolled_up()}
+    for row in report.rows:
+        by_name[row.name].append(row)
+    for name, rows in by_name.items():
+        red = [row for row in rows if row.verdict.status != "passed"]
+        warn_only = all(row.severity == "WARN" for row in rows)
+        yield dg.AssetCheckResult(
+            check_name=name,
+            passed=bool(rows) and not red,
+            severity=dg.AssetCheckSeverity.WARN if warn_only else dg.AssetCheckSeverity.ERROR,
+            metadata={
+                "observed": len(rows) - len(red),
+                "threshold": len(rows),
+                "offending_cells": dg.MetadataValue.json([f"{row.asset}[{row.partition}]" for row in red]),
+            },
+        )

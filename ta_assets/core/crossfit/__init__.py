@@ -1,0 +1,1 @@
+"""Out-of-fold scores: folds, fits, permutations."""

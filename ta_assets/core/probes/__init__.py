@@ -1,0 +1,1 @@
+"""Features and the models that are fitted on them."""

@@ -1,0 +1,243 @@
+"""From the cells of one setting to what the setting as a whole says.
+
+Belongs here: statistics over seeds. Stays out: fitting, intervals of one cell, rendering (``markdown``), files.
+
+Seeds vary the start of the one seeded model, not the problems: a std over seeds is no error bar of a comparison, and
+the models of ``probes.SEED_FREE`` have none. Rankings by test means describe; they select nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ta_assets.core.probes.models import SEED_FREE
+from ta_assets.core.results.cells import PRIMARY_METRIC, SCORED_PARTS, jsonable
+
+
+def aggregate(
+    cells: Mapping[int, Mapping[str, Any]], *, primary_metric: str = PRIMARY_METRIC, best_of_k: int = 1
+) -> dict[str, Any]:
+    """Summarize the metrics of a setting's cells.
+
+    Means and population standard deviations (ddof 0) are of test values. One undefined value (None) makes its mean
+    undefined: nothing is averaged away. Undefined values sort last; ties go by model name.
+
+    Args:
+        cells: seed -> ``CellResult.metrics``.
+        primary_metric: what models and seeds are ranked by.
+        best_of_k: how many seeds to keep per model, the best by val.
+
+    Returns:
+        JSON-able: primary_metric, seeds, metrics (names); summary_by_model (sorted by the primary test mean: model,
+        depends_on_seed, <metric>_mean, <metric>_std); best_model (its first row); best_seed {model, seed, val, test}
+        (highest val value, ties to the smaller seed); best_of_k and best_of_k_by_model (k, selected_seeds); ci_records
+        (one row per seed and comparison: the interval of the cell, percentile_excludes_zero, and t_excludes_zero, which
+        is None without a t interval) and ci_summary (comparison, depends_on_seed, <delta>_mean and _std over seeds,
+        percentile_excludes_zero_count and t_excludes_zero_count of seed_count: one where neither model depends on the
+        seed, since other seeds would count the same number again, SCIENCE.md, W9); seed_records (one row per seed, part
+        and model); residual_by_model (model, depends_on_seed, <residual metric>_mean and _std, best residual_spearman
+        first) where the cells have residuals.
+
+    Raises:
+        ValueError: no cells, cells that hold different models or metrics, no such metric, best_of_k below 1.
+    """
+    records = _seed_records(cells)
+    metrics = [key for key in records[0] if key not in ("seed", "split", "model")]
+    if primary_metric not in metrics:
+        raise ValueError(f"the cells have no metric {primary_metric!r}, only {', '.join(metrics)}")
+    if best_of_k < 1:
+        raise ValueError(f"best_of_k is {best_of_k}, expected at least 1")
+    by_model = {
+        model: [record for record in records if record["model"] == model]
+        for model in dict.fromkeys(record["model"] for record in records)
+    }
+    summary = [
+        {"model": model, "depends_on_seed": model not in SEED_FREE} | _spread(_part(own, "test"), metrics)
+        for model, own in by_model.items()
+    ]
+    best_of = [
+        {"model": model} | _best_seeds(own, primary_metric, best_of_k, metrics) for model, own in by_model.items()
+    ]
+    summary, best_of = (_ranked(rows, f"{primary_metric}_mean") for rows in (summary, best_of))
+    intervals = _interval_records(cells)
+    return jsonable(
+        {
+            "primary_metric": primary_metric,
+            "seeds": sorted(cells),
+            "metrics": metrics,
+            "summary_by_model": summary,
+            "best_model": summary[0]["model"] if _defined(summary[0][f"{primary_metric}_mean"]) else None,
+            "best_seed": _best_seed(records, primary_metric),
+            "best_of_k": best_of_k,
+            "best_of_k_by_model": best_of,
+            "ci_summary": _interval_summary(intervals),
+            "ci_records": intervals,
+            "seed_records": records,
+        }
+        | _residual_summary(cells)
+    )
+
+
+def summary_table(aggregated: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per model: model, depends_on_seed, and mean and std of every metric (float64, NaN where undefined)."""
+    return _floats(pd.DataFrame(aggregated["summary_by_model"]), ("model", "depends_on_seed"))
+
+
+def seed_table(aggregated: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per seed, part and model, with every metric (float64, NaN where undefined)."""
+    return _floats(pd.DataFrame(aggregated["seed_records"]), ("seed", "split", "model"))
+
+
+def interval_table(aggregated: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per seed and comparison; without rows when the cells hold no comparison."""
+    return pd.DataFrame(aggregated["ci_records"])
+
+
+def _seed_records(cells: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One flat row per seed, part and model, in that order."""
+    if not cells:
+        raise ValueError("no cells to aggregate")
+    shapes = {seed: _shape(cell) for seed, cell in cells.items()}
+    reference_seed = min(shapes)
+    odd = [str(seed) for seed in sorted(shapes) if shapes[seed] != shapes[reference_seed]]
+    if odd:
+        raise ValueError(
+            f"cells of one setting differ in models or metrics: seeds {', '.join(odd)} vs {reference_seed}"
+        )
+    if not shapes[reference_seed]:
+        raise ValueError("the cells hold no models")
+    return [
+        {"seed": seed, "split": part, "model": model} | {name: _number(value) for name, value in parts[part].items()}
+        for seed, cell in sorted(cells.items())
+        for part in SCORED_PARTS
+        for model, parts in cell["models"].items()
+    ]
+
+
+def _residual_summary(cells: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over seeds of what probes refitted on residuals reach on test; nothing where nothing was residualized."""
+    residual = {seed: cell["residual"] for seed, cell in cells.items() if "residual" in cell}
+    if not residual:
+        return {}
+    if len(residual) < len(cells) or len({one["against"] for one in residual.values()}) > 1:
+        raise ValueError("cells of one setting differ in what they residualize against")
+    records = _part(_seed_records(residual), "test")
+    metrics = [key for key in records[0] if key not in ("seed", "split", "model")]
+    rows = [
+        {"model": model, "depends_on_seed": model not in SEED_FREE}
+        | _spread([record for record in records if record["model"] == model], metrics)
+        for model in dict.fromkeys(record["model"] for record in records)
+    ]
+    return {"residual_by_model": _ranked(rows, "residual_spearman_mean")}
+
+
+def _shape(cell: Mapping[str, Any]) -> dict[str, set[str]]:
+    return {f"{model} {part}": set(parts[part]) for model, parts in cell["models"].items() for part in SCORED_PARTS}
+
+
+def _part(records: Iterable[Mapping[str, Any]], part: str) -> list[Mapping[str, Any]]:
+    return [record for record in records if record["split"] == part]
+
+
+def _spread(records: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> dict[str, float]:
+    spread = {}
+    for name in metrics:
+        values = np.array([record[name] for record in records])
+        spread[f"{name}_mean"] = float(np.mean(values))
+        spread[f"{name}_std"] = float(np.std(values))
+    return spread
+
+
+def _best_seeds(
+    records: Sequence[Mapping[str, Any]], primary_metric: str, k: int, metrics: Sequence[str]
+) -> dict[str, Any]:
+    ranked = sorted(_part(records, "val"), key=lambda record: (_descending(record[primary_metric]), record["seed"]))
+    seeds = [record["seed"] for record in ranked[:k]]
+    chosen = [record for record in _part(records, "test") if record["seed"] in seeds]
+    return {"k": len(seeds), "selected_seeds": seeds} | _spread(chosen, metrics)
+
+
+def _best_seed(records: Sequence[Mapping[str, Any]], primary_metric: str) -> dict[str, Any]:
+    def rank(record: Mapping[str, Any]) -> tuple[float, int, str]:
+        return _descending(record[primary_metric]), record["seed"], record["model"]
+
+    best = min(_part(records, "val"), key=rank)
+    test = next(
+        record
+        for record in _part(records, "test")
+        if (record["seed"], record["model"]) == (best["seed"], best["model"])
+    )
+    return {
+        "model": best["model"],
+        "seed": best["seed"],
+        "val": best[primary_metric],
+        "test": test[primary_metric],
+    }
+
+
+def _ranked(rows: Iterable[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: (_descending(row[key]), row["model"]))
+
+
+def _interval_records(cells: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"seed": seed, "comparison": comparison}
+        | dict(interval)
+        | {
+            "percentile_excludes_zero": bool(_excludes_zero(interval, "percentile")),
+            "t_excludes_zero": _excludes_zero(interval, "t"),
+        }
+        for seed, cell in sorted(cells.items())
+        for comparison, interval in cell.get("confidence_intervals", {}).items()
+    ]
+
+
+def _excludes_zero(interval: Mapping[str, Any], kind: str) -> bool | None:
+    low, high = _number(interval[f"{kind}_low"]), _number(interval[f"{kind}_high"])
+    return low > 0 or high < 0 if _defined(low) and _defined(high) else None
+
+
+def _interval_summary(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    rows = []
+    for comparison in dict.fromkeys(record["comparison"] for record in records):
+        own = [record for record in records if record["comparison"] == comparison]
+        seeded = any(model not in SEED_FREE for model in comparison.split(" - "))
+        counted = own if seeded else own[:1]
+        by_t = [record["t_excludes_zero"] for record in counted if record["t_excludes_zero"] is not None]
+        points, means = ([_number(record[key]) for record in own] for key in ("point_delta", "delta_mean"))
+        rows.append(
+            {
+                "comparison": comparison,
+                "depends_on_seed": seeded,
+                "point_delta_mean": float(np.mean(points)),
+                "point_delta_std": float(np.std(points)),
+                "delta_mean_mean": float(np.mean(means)),
+                "delta_mean_std": float(np.std(means)),
+                "percentile_excludes_zero_count": sum(record["percentile_excludes_zero"] for record in counted),
+                "t_excludes_zero_count": sum(by_t) if by_t else None,
+                "seed_count": len(counted),
+            }
+        )
+    return rows
+
+
+def _floats(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    return table.astype({name: "float64" for name in table.columns if name not in keys})
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _defined(value: float) -> bool:
+    return math.isfinite(value)
+
+
+def _descending(value: float) -> float:
+    """Sort key: high values first, undefined ones last."""
+    return -value if _defined(value) else math.inf

@@ -1,0 +1,205 @@
+"""Is a probe better than the obvious baseline, by how much, and if one cannot tell, how many problems would it take?
+
+Belongs here: the comparison table of a setting. Stays out: fitting (``crossfit``), the rule of verdicts (``claims``),
+the statistics themselves (``intervals``, ``increment``, ``nulls``, ``power``, ``label_noise``), rendering.
+
+The unit is the problem: average precision within each problem that holds both classes, averaged over repeats. A probe
+must beat every baseline (intersection-union test, Berger 1982), so the one with the least lead decides; all probes and
+blocks that were looked at are corrected together. A lead that a smooth function of position explains is none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ta_assets.core.crossfit.increment import partial_products
+from ta_assets.core.crossfit.nulls import RefitNull, adjusted_by_probe
+from ta_assets.core.options import InferenceOptions
+from ta_assets.core.probes.feature_sets import position_splines
+from ta_assets.core.results.cells import jsonable
+from ta_assets.core.results.claims import Tested, verdict_of
+from ta_assets.core.results.precision_table import CHANCE, Family, PrecisionTable, is_probe
+from ta_assets.core.statistics import intervals, label_noise, power
+from ta_assets.core.statistics.intervals import ALPHA
+from ta_assets.core.statistics.metrics import spearman_mean
+from ta_assets.core.statistics.ranking import expected_top_k_recall
+from ta_assets.core.values import CrossFitted
+
+TOP_K = 5
+
+
+def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) -> dict[str, Any]:
+    """The comparison of a setting; JSON-able.
+
+    Args:
+        rows: the sentences of ``fitted.scores``: label columns, count columns where known.
+        fitted: out-of-fold scores and nulls.
+        options: margin, deltas, draws, seed.
+
+    Returns:
+        n_problems, scheme, family (probes corrected together), rows (one a score,
+        probes first, best first; see ``_row``), support and ceiling (None without rollout counts), chance.
+
+    Raises:
+        ValueError: rows and scores are of other sentences.
+    """
+    rows = rows.sort_values(["problem_id", "chunk_idx"], ignore_index=True)
+    if not np.array_equal(rows[["problem_id", "chunk_idx"]], fitted.scores[["problem_id", "chunk_idx"]]):
+        raise ValueError("the out-of-fold scores are of other sentences than the rows")
+    table = PrecisionTable.of(fitted)
+    probes = [name for name in table.names if is_probe(name)]
+    family = Family.of(table, probes, options)
+    baselines = Family.of(table, [name for name in table.names if name not in probes], options)
+    beyond = _beyond_position(rows, fitted, table)
+    chance = _beyond_chance(fitted, table)
+    support = label_noise.support(rows)
+    ceiling = label_noise.noise_ceiling(rows, draws=options.ceiling_draws, seed=options.seed)
+    facts = _Facts(table, (family, baselines), beyond, chance, ceiling.oracle if ceiling else None, options)
+    made = [_row(facts, name) | _ranks(rows, fitted, name) for name in table.names]
+    made.sort(key=lambda row: (row["kind"] != "probe", -row["average_precision"], row["name"]))
+    return jsonable(
+        {
+            "n_problems": len(table.chance),
+            "scheme": fitted.record["scheme"],
+            "family": len(probes),
+            "chance": float(table.chance.mean()),
+            "rows": made,
+            "support": None if support is None else dataclasses.asdict(support),
+            "ceiling": None if ceiling is None else dataclasses.asdict(ceiling),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class _Facts:
+    table: PrecisionTable
+    families: tuple[Family, Family]
+    """Of probes, of baselines."""
+    beyond: Mapping[str, Mapping[str, float]]
+    chance: Mapping[str, float]
+    ceiling: float | None
+    options: InferenceOptions
+
+    def family(self, name: str) -> Family:
+        """The one that a row belongs to."""
+        return self.families[0 if is_probe(name) else 1]
+
+
+def _beyond_position(rows: pd.DataFrame, fitted: CrossFitted, table: PrecisionTable) -> dict[str, dict[str, float]]:
+    """Probe -> ``increment_p`` (partialling-out, Holm over probes), ``stratified_p`` (refitted, where it is linear)."""
+    probes = [name for name in table.names if is_probe(name)]
+    if not probes:
+        return {}
+    scores = fitted.scores[[column for name in probes for column in _columns(fitted, name)]].to_numpy(np.float64)
+    problems = rows["problem_id"].to_numpy()
+    products = partial_products(rows["anchor"].to_numpy(), scores, problems, position_splines(rows))
+    # repeats of a score are averaged, as its precisions are
+    products = products.reshape(len(products), len(probes), -1).mean(axis=2)
+    p_values = [intervals.one_sided_p(column, inflation=table.trained) for column in products.T]
+    adjusted = intervals.holm(np.array(p_values))
+    refitted = _refitted(fitted, "stratified")
+    return {
+        name: {"increment_p": float(p_value)} | ({"stratified_p": refitted[name]} if name in refitted else {})
+        for name, p_value in zip(probes, adjusted, strict=True)
+    }
+
+
+def _beyond_chance(fitted: CrossFitted, table: PrecisionTable) -> dict[str, float]:
+    """Score -> corrected p-value against shuffled labels: refitted where the probe is linear, else over problems."""
+    refitted = _refitted(fitted, "shuffled")
+    others = [name for name in table.names if name not in refitted]
+    p_values = [
+        intervals.one_sided_p(table.difference((name, CHANCE)), inflation=table.factor((name, CHANCE)))
+        for name in others
+    ]
+    return refitted | dict(zip(others, map(float, intervals.holm(np.array(p_values))), strict=True))
+
+
+def _refitted(fitted: CrossFitted, scheme: str) -> dict[str, float]:
+    columns = [name for name in fitted.nulls.columns if name.startswith(f"{scheme}/")]
+    if not columns:
+        return {}
+    names = tuple(name.removeprefix(f"{scheme}/") for name in columns)
+    return dict(adjusted_by_probe(RefitNull(names, fitted.nulls[columns].to_numpy())))
+
+
+def _row(facts: _Facts, name: str) -> dict[str, Any]:
+    """One score as JSON.
+
+    Keys: name, kind, average_precision with interval; against (the rival with the least lead), difference,
+    low, high, deviation, p; increment_p, stratified_p, chance_p; share_of_ceiling with interval; verdict, reason,
+    level (of one test in its family), needed (problems for 80 % power at the observed difference), needed_for
+    {delta: problems}.
+    """
+    table, options = facts.table, facts.options
+    rivals = table.rivals(name)
+    against = min(rivals, key=lambda rival: (table.difference((name, rival)).mean(), rival))
+    difference = table.difference((name, against))
+    family, lead = facts.family(name), float(difference.mean())
+    # to lead, a score must lead every rival; to be behind, it is enough to be behind one
+    inflation = table.factor((name, against)) if lead > 0 else table.shared((name, against))
+    p_value = max(family.adjusted[name, rival] for rival in rivals) if lead > 0 else family.behind[name, against]
+    alone = intervals.interval(table.score(name), inflation=table.shared((name, CHANCE)), seed=options.seed)
+    interval = intervals.interval(difference, inflation=inflation, seed=options.seed)
+    tested = {"p": p_value, "chance_p": facts.chance[name], **facts.beyond.get(name, {})}
+    n, deviation = len(difference), float(difference.std(ddof=1)) if len(difference) > 1 else 0.0
+    level = min(power.level_of(family.critical[against], n) or ALPHA, ALPHA)
+
+    def needed(delta: float) -> int | None:
+        return power.problems_needed(delta, deviation, alpha=level, inflation=inflation)
+
+    row = {
+        "name": name,
+        "kind": "probe" if is_probe(name) else "baseline",
+        "average_precision": float(table.score(name).mean()),
+        "ap_low": alone.low if alone else None,
+        "ap_high": alone.high if alone else None,
+        "against": against,
+        "difference": lead,
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+        "deviation": deviation,
+        **{key: tested.get(key) for key in ("p", "increment_p", "stratified_p", "chance_p")},
+        **_share(facts, name),
+        "level": level,
+        "needed": needed(max(abs(lead), options.margin)),
+        "needed_for": {f"{delta:g}": needed(delta) for delta in options.deltas},
+    }
+    narrow = intervals.interval(difference, level=1 - 2 * ALPHA, inflation=inflation, seed=options.seed)
+    return row | verdict_of(Tested(n, lead, interval, narrow, row, options))
+
+
+def _share(facts: _Facts, name: str) -> dict[str, float | None]:
+    """(AP - chance) / (ceiling - chance), and the interval of the numerator in the same units."""
+    table, pair = facts.table, (name, CHANCE)
+    room = 0.0 if facts.ceiling is None else facts.ceiling - float(table.chance.mean())
+    if room <= 0:
+        return {"share_of_ceiling": None, "share_low": None, "share_high": None}
+    over = table.difference(pair)
+    found = intervals.interval(over, inflation=table.factor(pair), seed=facts.options.seed)
+    return {
+        "share_of_ceiling": float(over.mean()) / room,
+        "share_low": found.low / room if found else None,
+        "share_high": found.high / room if found else None,
+    }
+
+
+def _ranks(rows: pd.DataFrame, fitted: CrossFitted, name: str) -> dict[str, float]:
+    """Means over problems and repeats."""
+    importance, problems = rows["importance_score"].to_numpy(), rows["problem_id"].to_numpy()
+    members = [problems == one for one in np.unique(problems)]
+    repeats = [fitted.scores[column].to_numpy() for column in _columns(fitted, name)]
+    recalls = [expected_top_k_recall(one[inside], importance[inside], TOP_K) for one in repeats for inside in members]
+    spearman = np.mean([spearman_mean(one, importance, problems) for one in repeats])
+    return {"spearman": float(spearman), f"top_{TOP_K}_recall": float(np.mean(recalls))}
+
+
+def _columns(fitted: CrossFitted, name: str) -> list[str]:
+    """The columns of a score, one a repeat."""
+    return [column for column in fitted.scores.columns if column.rpartition("/")[0] == name]

@@ -1,0 +1,261 @@
+"""Two thresholds that decide the clear sentences and leave the rest to a person.
+
+A score at or below the negative threshold means "no anchor", at or above the positive one "anchor" (which wins where
+both hold), anything between is deferred. Thresholds are chosen on validation rows and reported on others.
+
+Belongs here: candidates, both objectives, outcomes, groups. Stays out: which probe and which cells, files, plots.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ta_assets.core.statistics.metrics import finite_scores
+
+MARGIN = 1e-6
+"""How far the outermost candidates lie beyond the scores, so that one side may take nothing."""
+TOLERANCE = 1e-12
+"""A rate that equals its limit but for rounding keeps it."""
+OBJECTIVES = ("budget", "error")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the thresholds must keep, and so what is left to minimize."""
+
+    kind: str
+    """``budget``: fewest errors with at most ``limit`` deferred; ``error``: fewest deferred with at most ``limit``
+    errors among the decided."""
+    limit: float
+    """A rate in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in OBJECTIVES or not 0 <= self.limit <= 1:
+            raise ValueError(f"objective {self.kind!r} with limit {self.limit}, expected budget or error in [0, 1]")
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """``negative`` <= ``positive``."""
+
+    negative: float
+    positive: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What thresholds do to some rows."""
+
+    n: int
+    n_negative: int
+    """Decided as no anchor."""
+    n_positive: int
+    """Decided as anchor."""
+    n_errors: int
+    """Decided wrongly."""
+
+    @property
+    def n_deferred(self) -> int:
+        """Left undecided."""
+        return self.n - self.n_negative - self.n_positive
+
+    @property
+    def deferral_rate(self) -> float:
+        """Share of the rows left undecided; NaN without rows."""
+        return self.n_deferred / self.n if self.n else math.nan
+
+    @property
+    def accepted_coverage(self) -> float:
+        """Share of the rows decided."""
+        return (self.n_negative + self.n_positive) / self.n if self.n else math.nan
+
+    @property
+    def accepted_error(self) -> float:
+        """Share of the decided rows that are decided wrongly; NaN when none is decided."""
+        decided = self.n_negative + self.n_positive
+        return self.n_errors / decided if decided else math.nan
+
+    def __add__(self, other: Outcome) -> Outcome:
+        """Counts of both: rates of the sum are those of the parts, weighted by their counts."""
+        return Outcome(
+            self.n + other.n,
+            self.n_negative + other.n_negative,
+            self.n_positive + other.n_positive,
+            self.n_errors + other.n_errors,
+        )
+
+    def to_json(self) -> dict[str, float]:
+        """Counts and rates by name; rates may be NaN."""
+        return {
+            "n": self.n,
+            "n_negative": self.n_negative,
+            "n_positive": self.n_positive,
+            "n_deferred": self.n_deferred,
+            "n_errors": self.n_errors,
+            "deferral_rate": self.deferral_rate,
+            "accepted_coverage": self.accepted_coverage,
+            "accepted_error": self.accepted_error,
+            "accepted_accuracy": 1 - self.accepted_error,
+        }
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Scored rows with their labels."""
+
+    scores: np.ndarray
+    """[n_rows] float; finite."""
+    labels: np.ndarray
+    """[n_rows] of 0 and 1."""
+
+    def __post_init__(self) -> None:
+        finite_scores(self.scores)
+        if self.scores.ndim != 1 or self.labels.shape != self.scores.shape:
+            raise ValueError(f"scores {self.scores.shape} and labels {self.labels.shape} must be one a row")
+
+    def at(self, inside: np.ndarray) -> Rows:
+        """Some of the rows."""
+        return Rows(self.scores[inside], self.labels[inside])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Thresholds and what they do where they were chosen."""
+
+    thresholds: Thresholds
+    meets_objective: bool
+    """On the rows that they were chosen on; False: no pair does, and these make the fewest errors."""
+    chosen_on: Outcome
+
+
+def candidates(scores: np.ndarray, quantiles: int) -> np.ndarray:
+    """Thresholds worth trying: evenly spaced quantiles of the scores and one beyond either end, sorted, each once.
+
+    Args:
+        scores: [n_rows] float.
+        quantiles: how many, both ends included; at least 2.
+
+    Returns:
+        [at most quantiles + 2] float64.
+
+    Raises:
+        ValueError: fewer than two quantiles, or no scores.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    if quantiles < 2 or not len(scores):
+        raise ValueError(f"candidates need at least 2 quantiles and 1 score, got {quantiles} and {len(scores)}")
+    inner = np.quantile(scores, np.linspace(0, 1, quantiles))
+    return np.unique(np.concatenate(([scores.min() - MARGIN], inner, [scores.max() + MARGIN])))
+
+
+def choose(rows: Rows, objective: Objective, quantiles: int = 101) -> Plan:
+    """The best pair of candidates on these rows.
+
+    For a budget the smallest (error, deferral, negative, positive), compared in this order, of all pairs that defer at
+    most the limit; for an error the smallest (deferral, error, negative, positive) of all that err at most the limit.
+    Where no pair keeps the limit, the smallest (error, deferral, negative, positive) of all. A pair that decides
+    nothing has no error, so it is the worst in error and meets none.
+
+    Raises:
+        ValueError: no rows, a score is not finite, or fewer than two quantiles.
+    """
+    return Pairs.of(rows, quantiles).best(objective)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Every pair of candidates with its counts, as arrays [n_pairs]."""
+
+    negative: np.ndarray
+    positive: np.ndarray
+    decided_negative: np.ndarray
+    decided_positive: np.ndarray
+    errors: np.ndarray
+    n: int
+
+    @classmethod
+    def of(cls, rows: Rows, quantiles: int) -> Pairs:
+        """Count once a candidate, then add up for the pairs."""
+        scores, anchors = np.asarray(rows.scores, dtype=np.float64), rows.labels == 1
+        tried = candidates(scores, quantiles)
+        order = np.argsort(scores, kind="stable")
+        ordered = scores[order]
+        anchors_up_to = np.concatenate(([0], np.cumsum(anchors[order])))
+        up_to = np.searchsorted(ordered, tried, side="right")
+        below = np.searchsorted(ordered, tried, side="left")
+        low, high = np.triu_indices(len(tried))
+        # rows at a threshold that is both count as positive
+        negative_end = np.where(low == high, below[low], up_to[low])
+        decided_positive = len(scores) - below[high]
+        anchors_above = anchors_up_to[-1] - anchors_up_to[below[high]]
+        return cls(
+            negative=tried[low],
+            positive=tried[high],
+            decided_negative=negative_end,
+            decided_positive=decided_positive,
+            errors=anchors_up_to[negative_end] + decided_positive - anchors_above,
+            n=len(scores),
+        )
+
+    def best(self, objective: Objective) -> Plan:
+        """The pair that ``choose`` describes."""
+        decided = self.decided_negative + self.decided_positive
+        deferral = (self.n - decided) / self.n
+        error = np.divide(self.errors, decided, out=np.full(len(decided), np.inf), where=decided > 0)
+        kept = (deferral if objective.kind == "budget" else error) <= objective.limit + TOLERANCE
+        allowed = np.flatnonzero(kept) if kept.any() else np.arange(len(decided))
+        first, second = (deferral, error) if objective.kind == "error" and kept.any() else (error, deferral)
+        keys = (self.positive[allowed], self.negative[allowed], second[allowed], first[allowed])
+        at = allowed[np.lexsort(keys)[0]]
+        outcome = Outcome(self.n, int(self.decided_negative[at]), int(self.decided_positive[at]), int(self.errors[at]))
+        return Plan(Thresholds(float(self.negative[at]), float(self.positive[at])), bool(kept.any()), outcome)
+
+
+def apply(rows: Rows, thresholds: Thresholds) -> Outcome:
+    """What thresholds do to rows."""
+    scores, anchors = np.asarray(rows.scores, dtype=np.float64), rows.labels == 1
+    positive = scores >= thresholds.positive
+    negative = (scores <= thresholds.negative) & ~positive
+    errors = (positive & ~anchors) | (negative & anchors)
+    return Outcome(len(scores), int(negative.sum()), int(positive.sum()), int(errors.sum()))
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """The plan of one group of rows, and what it does to the rows that it was not chosen on."""
+
+    group: str
+    plan: Plan
+    test: Outcome
+
+
+def plan_groups(
+    val: Rows, test: Rows, groups: tuple[Sequence[str], Sequence[str]], objective: Objective, quantiles: int
+) -> list[GroupPlan]:
+    """One plan for each group that both sets of rows have, by name; rows of other groups get no decision at all.
+
+    Args:
+        val: rows to choose on.
+        test: rows to report on.
+        groups: the group of each row of ``val``, and of ``test``.
+        objective: kept within each group.
+        quantiles: of the scores of a group.
+
+    Raises:
+        ValueError: as ``choose``; the sets have no group in common, or groups are not one a row.
+    """
+    of_val, of_test = (np.asarray(one, dtype=str) for one in groups)
+    if (len(of_val), len(of_test)) != (len(val.scores), len(test.scores)):
+        raise ValueError("groups must be one a row")
+    common = sorted(set(of_val) & set(of_test))
+    if not common:
+        raise ValueError("validation and test rows have no group in common")
+    found = []
+    for group in common:
+        plan = choose(val.at(of_val == group), objective, quantiles)
+        found.append(GroupPlan(str(group), plan, apply(test.at(of_test == group), plan.thresholds)))
+    return found

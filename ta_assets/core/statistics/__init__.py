@@ -1,0 +1,1 @@
+"""Metrics, resampling, intervals, power and label noise."""

@@ -1,0 +1,55 @@
+"""How many problems a difference needs, from the observed variance between problems.
+
+Belongs here: power of Student's test of a mean over problems. Stays out: the test itself (``intervals``).
+"""
+
+from __future__ import annotations
+
+import math
+
+from scipy import stats
+
+from ta_assets.core.statistics.intervals import ALPHA, MIN_PROBLEMS
+
+TARGET = 0.8
+MAX_PROBLEMS = 100_000
+
+
+def power(delta: float, deviation: float, n: int, *, alpha: float = ALPHA, inflation: float = 1.0) -> float:
+    """Chance that the two-sided test over n problems finds a true mean difference, on its own side.
+
+    The noncentral t distribution with noncentrality delta · sqrt(n) / deviation (Cohen 1988, 2.3).
+
+    Args:
+        delta: true mean difference, positive.
+        deviation: standard deviation over problems.
+        n: problems, at least 2.
+        alpha: two-sided level of one test; a family's is smaller.
+        inflation: factor on the standard error that the test uses.
+    """
+    threshold = inflation * float(stats.t.isf(alpha / 2, n - 1))
+    return float(stats.nct.sf(threshold, n - 1, delta * math.sqrt(n) / deviation))
+
+
+def problems_needed(
+    delta: float, deviation: float, *, alpha: float = ALPHA, target: float = TARGET, inflation: float = 1.0
+) -> int | None:
+    """The least number of problems with the wanted power, at least ``MIN_PROBLEMS``; None above ``MAX_PROBLEMS``."""
+    delta = abs(delta)
+    if deviation <= 0:
+        return MIN_PROBLEMS
+    low, high = MIN_PROBLEMS - 1, 2 * MIN_PROBLEMS
+    while delta == 0 or power(delta, deviation, high, alpha=alpha, inflation=inflation) < target:
+        if delta == 0 or high > MAX_PROBLEMS:
+            return None
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        enough = power(delta, deviation, middle, alpha=alpha, inflation=inflation) >= target
+        low, high = (low, middle) if enough else (middle, high)
+    return high if high <= MAX_PROBLEMS else None
+
+
+def level_of(critical: float, n: int) -> float:
+    """The two-sided level of one test whose threshold is ``critical`` in units of the standard error."""
+    return float(min(2 * stats.t.sf(critical, n - 1), 1.0)) if math.isfinite(critical) else 0.0

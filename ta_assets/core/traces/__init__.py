@@ -1,0 +1,1 @@
+"""Traces: sentences, labels, token spans, splits."""

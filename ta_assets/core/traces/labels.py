@@ -1,0 +1,160 @@
+"""From the importances that the dataset holds to labelled sentences.
+
+Belongs here: the label rule. Stays out: token spans and splits (``features``), how importances were estimated, files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeGuard
+
+import numpy as np
+import pandas as pd
+
+from ta_assets.core.errors import InputError
+from ta_assets.core.options import DEFAULT_LABEL_FIELD, LabelRule
+from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS, rollout_counts
+from ta_assets.core.values import Problem
+
+UNKNOWN_TAG = "unknown"
+
+LABEL_DTYPES: Mapping[str, str] = {
+    "problem_id": "int64",
+    "chunk_idx": "int64",
+    "num_chunks": "int64",
+    "chunk_text": "object",
+    "function_tag": "object",
+    "counterfactual_raw": "float64",
+    "importance_signed": "float64",
+    "importance_score": "float64",
+    "anchor": "int64",
+    "relative_position": "float32",
+    "source_text_len": "int64",
+    **dict.fromkeys(COUNT_COLUMNS, "float64"),
+}
+
+
+def anchors(importance: np.ndarray, percentile: float) -> np.ndarray:
+    """Mark the sentences of one trace whose absolute importance reaches its percentile.
+
+    The predecessor marks |importance| >= numpy percentile (linear). Knowing deviation: an anchor also needs an
+    importance above zero. With it a trace whose percentile is zero (at least nine in ten sentences are exactly zero)
+    has as anchors just its nonzero sentences, where the predecessor would call every sentence an anchor, including
+    those of a trace in which no sentence matters. No published trace has such a percentile (the smallest is .0248),
+    so the published labels are unchanged.
+
+    Args:
+        importance: [n_sentences] float64, signed or absolute; finite.
+        percentile: in (0, 100).
+
+    Returns:
+        [n_sentences] int64 of 0 and 1.
+
+    Raises:
+        ValueError: the percentile is outside (0, 100), or an importance is not finite.
+    """
+    if not 0 < percentile < 100:
+        raise ValueError(f"anchor percentile is {percentile}, expected a number in (0, 100)")
+    size = np.abs(np.asarray(importance, dtype=np.float64))
+    if size.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if not np.isfinite(size).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(size))} of {size.size} importances are not finite")
+    return ((size >= np.percentile(size, percentile)) & (size > 0)).astype(np.int64)
+
+
+def label_problem(problem: Problem, rule: LabelRule) -> pd.DataFrame:
+    """Label the sentences of one trace; one row a sentence, in order, columns ``LABEL_DTYPES``.
+
+    The last sentence of a longer trace is dropped when the rule says so (its importance is zero by construction), and
+    only then are percentile, ``num_chunks`` and ``relative_position`` = index / max(n - 1, 1) taken.
+    ``counterfactual_raw`` and ``importance_signed`` are the dataset's value, in which a positive number means that
+    the sentence lowers the accuracy; ``importance_score`` is its absolute value. ``source_text_len`` is in characters.
+    The columns of ``rollout_counts.COUNT_COLUMNS`` are NaN where the dataset does not tell.
+
+    Raises:
+        InputError: the field is absent (and the rule does not read that as zero) or not a finite number.
+        ValueError: the rule itself is wrong.
+    """
+    if rule.missing not in ("error", "zero"):
+        raise ValueError(f"label rule: missing is {rule.missing!r}, expected 'error' or 'zero'")
+    chunks = problem.chunks[:-1] if rule.drop_last_chunk and len(problem.chunks) > 1 else problem.chunks
+    raw = _importances(problem, chunks, rule)
+    n = len(chunks)
+    index = np.arange(n)
+    rows = {
+        "problem_id": np.full(n, problem.problem_id),
+        "chunk_idx": index,
+        "num_chunks": np.full(n, n),
+        "chunk_text": [chunk["chunk"] for chunk in chunks],
+        "function_tag": [_function_tag(chunk) for chunk in chunks],
+        "counterfactual_raw": raw,
+        "importance_signed": raw,
+        "importance_score": np.abs(raw),
+        "anchor": anchors(raw, rule.anchor_percentile),
+        "relative_position": index / max(n - 1, 1),
+        "source_text_len": np.full(n, len(problem.trace_text)),
+        **_counts(problem, rule, n),
+    }
+    return pd.DataFrame(rows).astype(dict(LABEL_DTYPES))
+
+
+def label_problems(problems: Iterable[Problem], rule: LabelRule) -> pd.DataFrame:
+    """Label every problem; rows sorted by (problem_id, chunk_idx), empty with the same columns for no problems.
+
+    Raises:
+        InputError: as ``label_problem``.
+        ValueError: as ``label_problem``, or an id occurs twice.
+    """
+    frames: dict[int, pd.DataFrame] = {}
+    for problem in problems:
+        if problem.problem_id in frames:
+            raise ValueError(f"problem {problem.problem_id} occurs twice")
+        frames[problem.problem_id] = label_problem(problem, rule)
+    if not frames:
+        return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in LABEL_DTYPES.items()})
+    return pd.concat([frames[problem_id] for problem_id in sorted(frames)], ignore_index=True)
+
+
+def _importances(problem: Problem, chunks: tuple[Mapping[str, Any], ...], rule: LabelRule) -> np.ndarray:
+    values: list[float] = []
+    faults: list[tuple[int, object]] = []
+    for position, chunk in enumerate(chunks):
+        value = chunk.get(rule.field)
+        if value is None and rule.missing == "zero":
+            value = 0.0
+        if value is not None and _is_finite_number(value):
+            values.append(float(value))
+        else:
+            faults.append((position, value))
+    if faults:
+        position, value = faults[0]
+        more = f" (and {len(faults) - 1} more such sentences)" if len(faults) > 1 else ""
+        raise InputError(
+            f"{problem.source}/chunks_labeled.json", f"[{position}].{rule.field}", value, f"a finite number{more}"
+        )
+    return np.array(values, dtype=np.float64)
+
+
+def _is_finite_number(value: object) -> TypeGuard[int | float]:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
+
+
+def _counts(problem: Problem, rule: LabelRule, n: int) -> dict[str, np.ndarray]:
+    """The rollouts behind each label; unknown (NaN) for a field other than the counterfactual importance."""
+    if rule.field != DEFAULT_LABEL_FIELD:
+        return {name: np.full(n, np.nan) for name in COUNT_COLUMNS}
+    return {name: values[:n] for name, values in rollout_counts(problem.chunks, rule.rollouts).items()}
+
+
+def _function_tag(chunk: Mapping[str, Any]) -> str:
+    tags = chunk.get("function_tags")
+    if isinstance(tags, (list, tuple)) and tags and isinstance(tags[0], str):
+        return tags[0]
+    return UNKNOWN_TAG

@@ -1,0 +1,1 @@
+"""The jobs: release, sweep, and the runs inside them."""

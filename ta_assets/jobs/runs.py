@@ -1,0 +1,109 @@
+"""Runs inside runs: one partition of one asset on the same instance, and the closing of runs whose process died.
+
+A killed process cannot close its run: it stays STARTED and holds its pool slot, and the next run would wait for ever.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import dagster as dg
+
+from ta_resources.instance_storage import HOST_TAG, PROCESS_TAG
+from ta_resources.processes import is_dead
+from ta_resources.storage.atomic import cannot_write, clear_abandoned
+
+LOCK = ".release.lock"
+_HELD: dict[Path, IO[str]] = {}
+UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def make(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    asset: str,
+    partition: str,
+    config: Mapping[str, Any] | None = None,
+) -> dg.ExecuteInProcessResult:
+    """Materialize one partition of an asset, with its checks, in a run of its own; failures are in the result."""
+    return definitions.resolve_job_def(job_of(asset)).execute_in_process(
+        instance=instance,
+        raise_on_error=False,
+        tags={"dagster/partition": partition},
+        run_config={
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            **({"ops": {asset: {"config": dict(config)}}} if config else {}),
+        },
+    )
+
+
+def made(result: dg.ExecuteInProcessResult, asset: str) -> bool:
+    """Whether a run materialized the asset, whatever its checks said."""
+    return any(event.is_step_success and event.step_key == asset for event in result.all_events)
+
+
+def job_of(asset: str) -> str:
+    """Name of the job that materializes an asset."""
+    return f"make_{asset}"
+
+
+def begin(instance: dg.DagsterInstance, folder: Path, log: Callable[[str], None]) -> None:
+    """What a job that makes many cells does first: wait for its turn, then clean up after processes that died.
+
+    Args:
+        instance: where the job runs.
+        folder: of all artifacts.
+        log: receives what was waited for, closed and removed.
+
+    Raises:
+        InputError: the folder may not be written.
+    """
+    wait_for_turn(folder, log)
+    close_dead(instance, log)
+    for path in clear_abandoned(folder):
+        log(f"{path} is gone: the process that wrote it died before it was complete")
+
+
+def wait_for_turn(folder: Path, log: Callable[[str], None]) -> None:
+    """Hold the folder's lock until this process ends: two releases at once would make the same cells twice.
+
+    A lock of the kernel's goes with its process, so a killed release blocks nobody.
+
+    Raises:
+        InputError: the folder may not be written.
+    """
+    path = (folder / LOCK).resolve()
+    if path in _HELD:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log(f"another release holds {path}: waiting for it to end")
+        fcntl.flock(file, fcntl.LOCK_EX)
+    _HELD[path] = file
+
+
+def close_dead(instance: dg.DagsterInstance, log: Callable[[str], None]) -> None:
+    """Fail the unfinished runs of this machine whose process is gone, and free their pool slots."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        owner, process = run.tags.get(HOST_TAG, ""), run.tags.get(PROCESS_TAG, "")
+        if not owner or not is_dead(owner, process):
+            continue
+        log(f"run {run.run_id} ({run.job_name}) is closed: its process {process} is gone")
+        # the slot first: a run that is closed is never looked at again, should this process die here
+        if instance.event_log_storage.supports_global_concurrency_limits:
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        instance.report_run_failed(run, message=f"process {process} on {owner} ended without closing the run")

@@ -1,0 +1,1 @@
+"""What Dagster recorded, and what each asset is made from now."""

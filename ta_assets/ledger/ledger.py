@@ -1,0 +1,214 @@
+"""Which cells need work and what is known of them: the only module that touches private or preview Dagster APIs.
+
+Tried on Dagster 1.13.27; ``tests/assets/test_staleness.py`` characterizes what is relied on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.loader import LoadingContextForTest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
+from dagster._utils.cached_method import cached_method
+
+from ta_assets.core.errors import InputError
+from ta_assets.ledger.made_from import MADE_FROM, mismatches
+from ta_resources.hub_client import HubFailedError
+
+OURS = {InputError.__name__, HubFailedError.__name__}
+"""Errors that say all there is to say; Dagster stores an error's class by name."""
+
+
+@dataclass(frozen=True)
+class Materialization:
+    """The latest time a partition of an asset was made."""
+
+    storage_id: int
+    run_id: str
+    timestamp: float
+    metadata: Mapping[str, Any]
+    """Plain values by name."""
+    data_version: str | None
+
+
+@dataclass(frozen=True)
+class CheckState:
+    """The latest evaluation of a check in one partition."""
+
+    finished: bool
+    """False when it was planned and never reported, for example because its run was killed."""
+    is_current: bool
+    """It judged the latest materialization."""
+    passed: bool
+    metadata: Mapping[str, Any]
+    run_id: str
+
+
+@dataclass(eq=False)  # not frozen: it keeps what it has read
+class Instance:
+    """A Dagster instance seen through one asset graph. Make a new one after anything was materialized."""
+
+    dagster: dg.DagsterInstance
+    definitions: Callable[[], dg.Definitions]
+    """The definitions whose graph it is; a call, since assets and checks exist before the definitions do."""
+
+    @cached_property
+    def _graph(self) -> Any:
+        return self.definitions().resolve_asset_graph()
+
+    @cached_property
+    def _resolver(self) -> CachingStaleStatusResolver:
+        return CachingStaleStatusResolver(self.dagster, self._graph, LoadingContextForTest(self.dagster))
+
+    def parents(self, asset: str, partition: str) -> list[tuple[str, str]]:
+        """Every (asset, partition) that this one is made from."""
+        result = self._graph.get_parents_partitions(dg.AssetKey(asset), partition)
+        return sorted((p.asset_key.to_user_string(), p.partition_key) for p in result.parent_partitions)
+
+    def code_version(self, asset: str) -> str | None:
+        """The code version that the asset has now."""
+        return self._graph.get(dg.AssetKey(asset)).code_version
+
+    def work(self, asset: str, partition: str, made_from: Mapping[str, Any]) -> str | None:
+        """Why this partition must be made again, in words; None when it is up to date."""
+        key = dg.AssetKey(asset)
+        status = self._resolver.get_status(key, partition)
+        if status == StaleStatus.MISSING:
+            return "never made"
+        if self.last_failure(asset, partition) is not None:
+            return "its last run failed"
+        if status == StaleStatus.STALE:
+            causes = self._resolver.get_stale_causes(key, partition)
+            return "; ".join(sorted({_cause(cause) for cause in causes}))
+        latest = self.materialization(asset, partition)
+        differences = mismatches(latest.metadata.get(MADE_FROM) or {} if latest else {}, made_from)
+        return "; ".join(differences) or None
+
+    @cached_method
+    def _statuses(self, asset: str) -> Mapping[str, Any]:
+        definition = self._graph.get(dg.AssetKey(asset)).partitions_def
+        keys = definition.get_partition_keys(dynamic_partitions_store=self.dagster)
+        return self.dagster.get_status_by_partition(dg.AssetKey(asset), keys, definition) or {}
+
+    def last_failure(self, asset: str, partition: str) -> str | None:
+        """Why the latest attempt to make this partition failed; None when it did not."""
+        key = dg.AssetKey(asset)
+        status = self._statuses(asset).get(partition)
+        if status is None or status.value != "FAILED":
+            return None
+        planned = self.dagster.event_log_storage.get_latest_planned_materialization_info(key, partition)
+        return self.failure(planned.run_id, asset) if planned else "its run ended without saying why"
+
+    def failure(self, run_id: str, asset: str) -> str:
+        """Why a run did not make an asset."""
+        for entry in self.dagster.all_logs(run_id, of_type=DagsterEventType.STEP_FAILURE):
+            event = entry.dagster_event
+            if event is not None and event.step_key == asset:
+                return _root_cause(event.step_failure_data.error)
+        return f"run {run_id} ended without saying why"
+
+    @cached_method
+    def materialization(self, asset: str, partition: str) -> Materialization | None:
+        """The latest materialization of a partition."""
+        return next(self.history(asset, partition), None)
+
+    def history(self, asset: str, partition: str) -> Iterator[Materialization]:
+        """Every materialization of a partition, the latest first; each is read when it is asked for."""
+        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[partition])
+        page = self.dagster.fetch_materializations(wanted, limit=1)
+        while page.records:
+            record, event = page.records[0], page.records[0].asset_materialization
+            if event is not None:
+                yield Materialization(
+                    storage_id=record.storage_id,
+                    run_id=record.event_log_entry.run_id,
+                    timestamp=record.timestamp,
+                    metadata={name: value.value for name, value in event.metadata.items()},
+                    data_version=(event.tags or {}).get("dagster/data_version"),
+                )
+            page = self.dagster.fetch_materializations(wanted, limit=1, cursor=page.cursor)
+
+    def succeeded(self, run_id: str) -> bool:
+        """Whether a run came to its end; one that was killed, failed or is still at work did not."""
+        run = self.dagster.get_run_by_id(run_id)
+        return run is not None and run.status == dg.DagsterRunStatus.SUCCESS
+
+    @cached_method
+    def check(self, asset: str, name: str, partition: str) -> CheckState | None:
+        """The latest evaluation of a check in a partition; None when there is none."""
+        key = dg.AssetCheckKey(dg.AssetKey(asset), name)
+        storage = self.dagster.event_log_storage
+        history = storage.get_asset_check_execution_history(
+            key, limit=1, partition_filter=PartitionKeyFilter(key=partition)
+        )
+        if not history:
+            return None
+        record = history[0]
+        finished = record.status in {CheckStatus.SUCCEEDED, CheckStatus.FAILED}
+        event = record.event.dagster_event if finished and record.event else None
+        evaluation = event.event_specific_data if event else None
+        if not isinstance(evaluation, dg.AssetCheckEvaluation):
+            return CheckState(finished=False, is_current=False, passed=False, metadata={}, run_id=record.run_id)
+        latest = self.materialization(asset, partition)
+        target = evaluation.target_materialization_data
+        return CheckState(
+            finished=True,
+            is_current=latest is not None and target is not None and target.storage_id == latest.storage_id,
+            passed=evaluation.passed,
+            metadata={name: value.value for name, value in evaluation.metadata.items()},
+            run_id=record.run_id,
+        )
+
+    def report_check(self, context: dg.OpExecutionContext, partition: str, result: dg.AssetCheckResult) -> None:
+        """Record an evaluation made outside a check's own step as part of the run of ``context``.
+
+        Dagster's public call for this works once per check and partition only (its rows are unique per run, and an
+        evaluation without a run counts as one run).
+        """
+        if result.asset_key is None or result.check_name is None:
+            raise ValueError("the result names no check")
+        latest = self.materialization(result.asset_key.to_user_string(), partition)
+        target = None
+        if latest is not None:
+            target = AssetCheckEvaluationTargetMaterializationData(
+                storage_id=latest.storage_id, run_id=latest.run_id, timestamp=latest.timestamp
+            )
+        evaluation = dg.AssetCheckEvaluation(
+            asset_key=result.asset_key,
+            check_name=result.check_name,
+            passed=result.passed,
+            metadata=result.metadata,
+            target_materialization_data=target,
+            severity=result.severity,
+            partition=partition,
+        )
+        event = DagsterEvent(
+            DagsterEventType.ASSET_CHECK_EVALUATION.value,
+            job_name=context.job_name,
+            step_key=context.op.name,
+            event_specific_data=evaluation,
+        )
+        self.dagster.report_dagster_event(event, run_id=context.run_id)
+
+
+def _root_cause(error: Any) -> str:
+    """Class and message of the cause of a serialized error, on one line: ours, else the innermost.
+
+    Ours was raised from an inner library's because it says more: which file, and what should be there.
+    """
+    while error is not None and error.cause is not None and error.cls_name not in OURS:
+        error = error.cause
+    return "" if error is None else " ".join(error.message.split())
+
+
+def _cause(cause: Any) -> str:
+    changed = cause.dependency or cause.key
+    return f"{changed.asset_key.to_user_string()}[{changed.partition_key}]: {cause.reason}"

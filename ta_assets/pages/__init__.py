@@ -1,0 +1,1 @@
+"""What people read: the block of results and the plots."""

@@ -1,0 +1,1 @@
+"""Study files: their sections, how they are read, and the shipped ones."""

@@ -1,0 +1,144 @@
+"""The studies that one instance holds, and the only reader of study files.
+
+Stays out: the shape of a study (``study.py``), YAML (``study_yaml.py``), partitions (``partitions.py``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ta_assets.core.errors import InputError, shown
+from ta_assets.studies.sections import FieldError
+from ta_assets.studies.study import Study
+from ta_assets.studies.yaml_text import read_yaml
+
+SHIPPED = Path(__file__).parent
+STUDY_VARIABLE = "TA_STUDY"
+DEFAULT_STUDY = "embedded"
+
+
+@dataclass(frozen=True)
+class Studies:
+    """All studies that one instance holds side by side; names of corpora and settings are unique over them."""
+
+    studies: tuple[Study, ...]
+    current: str
+    """Name of the study that ``release`` is about."""
+
+    def __post_init__(self) -> None:
+        for kind, names in (
+            ("study", [(study.name, study) for study in self.studies]),
+            ("corpus", [(name, study) for study in self.studies for name in study.corpora]),
+            ("setting", [(name, study) for study in self.studies for name in study.settings]),
+        ):
+            owner: dict[str, Study] = {}
+            for name, study in names:
+                other = owner.setdefault(name, study)
+                if other is not study:
+                    field = {"study": "name", "corpus": "models", "setting": f"settings.{name}"}[kind]
+                    raise InputError(study.path, field, name, f"a {kind} name that {other.path} does not use already")
+
+    @cached_property
+    def by_name(self) -> dict[str, Study]:
+        """Study name -> study."""
+        return {study.name: study for study in self.studies}
+
+    @cached_property
+    def by_corpus(self) -> dict[str, Study]:
+        """Corpus name -> its study."""
+        return {corpus: study for study in self.studies for corpus in study.corpora}
+
+    @cached_property
+    def by_setting(self) -> dict[str, Study]:
+        """Setting name -> its study."""
+        return {setting: study for study in self.studies for setting in study.settings}
+
+    @property
+    def selected(self) -> Study:
+        """The study that ``release`` is about."""
+        return self.by_name[self.current]
+
+
+def load_studies(chosen: str | None = None) -> Studies:
+    """Read the shipped studies and the chosen one.
+
+    Args:
+        chosen: name of a shipped study or path of a study file; by default what ``TA_STUDY`` says, else ``embedded``.
+
+    Raises:
+        InputError: a file is missing or not a valid study (every fault of it is listed), or two studies share a name.
+    """
+    chosen = chosen or os.environ.get(STUDY_VARIABLE) or DEFAULT_STUDY
+    shipped = {path.stem: read_study(path) for path in sorted(SHIPPED.glob("*.yaml"))}
+    if chosen in shipped:
+        return Studies(tuple(shipped.values()), current=chosen)
+    path = _file(chosen)
+    if path is None:
+        names = ", ".join(sorted(shipped))
+        raise InputError(f"environment variable {STUDY_VARIABLE}", "value", chosen, f"one of {names}, or a study file")
+    study = read_study(path)
+    return Studies((*shipped.values(), study), current=study.name)
+
+
+def _file(chosen: str) -> Path | None:
+    """The file that somebody means; None where there is none, or none can have that name."""
+    try:
+        path = Path(chosen).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError):  # a name that is too long, a home of nobody
+        return None
+
+
+def read_study(path: Path) -> Study:
+    """Read and validate one study file.
+
+    Raises:
+        InputError: it cannot be read, is not YAML, or breaks the shape; all faults are listed with their YAML paths.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise InputError(path, "file", content, "a mapping with name, dataset, models and settings")
+    try:
+        return Study.parse(content, path)
+    except ValidationError as error:
+        raise _listed(path, error.errors()) from None
+
+
+def _listed(path: Path, faults: Sequence[Mapping[str, Any]]) -> InputError:
+    lines = [_named(fault) for fault in faults]
+    if len(lines) == 1:
+        return InputError(path, *lines[0])
+    listing = "; ".join(f"{where}: found {shown(value)}, {words}" for where, value, words in lines)
+    return InputError(path, lines[0][0], lines[0][1], f"no fault, but there are {len(lines)}: {listing}")
+
+
+def _named(fault: Mapping[str, Any]) -> tuple[str, Any, str]:
+    """Field, value and expectation of one fault."""
+    error = fault.get("ctx", {}).get("error")
+    if isinstance(error, FieldError):
+        return error.field, error.value, error.expected
+    # pydantic adds the branch of a union to the location; people know only the keys that they wrote
+    where = ".".join(
+        str(part) for part in fault["loc"] if not str(part).startswith(("literal[", "function-", "constrained-"))
+    )
+    return where or "file", None if fault["type"] == "missing" else fault["input"], _in_words(fault)
+
+
+def _in_words(fault: Mapping[str, Any]) -> str:
+    context = fault.get("ctx", {})
+    words = {
+        "missing": "this key, which has no default",
+        "extra_forbidden": "no such key here",
+        "greater_than_equal": f"at least {context.get('ge')}",
+        "greater_than": f"more than {context.get('gt')}",
+        "less_than": f"less than {context.get('lt')}",
+        "less_than_equal": f"at most {context.get('le')}",
+    }
+    return words.get(fault["type"], str(fault["msg"]).removeprefix("Value error, "))

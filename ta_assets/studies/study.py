@@ -1,0 +1,223 @@
+"""A study: how its sections fit together, and what a corpus of it resolves to.
+
+Stays out: the sections themselves (``study_sections.py``), reading files and holding several studies
+(``studies.py``), partitions (``partitions.py``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    Field,
+    PrivateAttr,
+    model_validator,
+)
+
+from ta_assets.core.options import (
+    TOKEN_PROBES,
+    VERTICAL_MODELS,
+    ExtractionSpec,
+    InferenceOptions,
+    LabelRule,
+    ProbeOptions,
+    SplitRule,
+    TokenProbeOptions,
+)
+from ta_assets.core.traces.label_recomputation import COUNTERFACTUAL, RESAMPLING
+from ta_assets.core.values import CorpusSource
+from ta_assets.studies import sweep as sweep_plan
+from ta_assets.studies.extraction import Extraction
+from ta_assets.studies.sections import (
+    SEEDS,
+    Dataset,
+    Deferral,
+    FieldError,
+    Inference,
+    InnerPath,
+    Labels,
+    Model,
+    Name,
+    Probes,
+    Section,
+    Setting,
+    Splits,
+    Statistics,
+    SweptValue,
+    Verification,
+    is_path,
+)
+
+
+class Study(Section):
+    """A validated study."""
+
+    name: Name
+    """A lower-case name, also the folder of its results."""
+    dataset: Dataset
+    models: dict[Name, Model] = Field(min_length=1)
+    labels: Labels = Labels()
+    splits: Splits = Splits()
+    extraction: Extraction = Extraction()
+    probes: Probes = Probes()
+    statistics: Statistics = Statistics()
+    inference: Inference = Inference()
+    verification: Verification = Verification()
+    deferral: Deferral = Deferral()
+    sweep: dict[str, Annotated[list[SweptValue], Field(min_length=1)]] | None = None
+    """The values of a factor: every combination is scored by the job ``sweep``; see ``sweep_plan``."""
+    seeds: Literal[5] = SEEDS
+    """Seeds of the probes: so many in every study, and no other number."""
+    settings: dict[Name, Setting] = Field(min_length=1)
+    readme: InnerPath | None = None
+    """Markdown file below the current directory whose marked block holds the results; by default the study's own file
+    among the artifacts."""
+    _path: Path = PrivateAttr(default=Path("study"))
+
+    @classmethod
+    def parse(cls, content: object, path: Path) -> Study:
+        """Validate the content of a study file; raises pydantic's ``ValidationError``."""
+        study = cls.model_validate(content)
+        study._path = path.resolve()
+        return study
+
+    @property
+    def path(self) -> Path:
+        """The file it was read from, against whose folder its paths are resolved."""
+        return self._path
+
+    @model_validator(mode="after")
+    def _known_models(self) -> Study:
+        unknown = {f"settings.{name}.model": s.model for name, s in self.settings.items() if s.model not in self.models}
+        if unknown:
+            found = next(iter(unknown.values())) if len(unknown) == 1 else list(unknown.values())
+            raise FieldError(", ".join(unknown), found, f"one of models ({', '.join(self.models)})")
+        return self
+
+    @model_validator(mode="after")
+    def _shared_problems_are_drawn_alike(self) -> Study:
+        shared = [(name, setting) for name, setting in self.settings.items() if setting.shared_problems]
+        for key in ("problems", "problems_seed"):
+            found = {f"settings.{name}.{key}": getattr(setting, key) for name, setting in shared}
+            other = next((field for field in found if found[field] != next(iter(found.values()))), None)
+            if other is not None:
+                first = next(iter(found))
+                expected = f"{found[first]!r}, as {first} has it: both share their problems, and so draw them alike"
+                raise FieldError(other, found[other], expected)
+        return self
+
+    @model_validator(mode="after")
+    def _models_have_their_input(self) -> Study:
+        absent = {model: why for model in self.probes.models if (why := self.missing_input(model))}
+        if absent:
+            raise FieldError("probes.models", list(absent), "; ".join(dict.fromkeys(absent.values())))
+        return self
+
+    def missing_input(self, model: str) -> str | None:
+        """What a probe would need of the other sections, in words; None when it has all."""
+        if model in TOKEN_PROBES and self.extraction.pooling != "tokens":
+            return f"extraction.pooling: tokens, not {self.extraction.pooling}"
+        if model in TOKEN_PROBES and self.labels.target != "anchor_binary":
+            return f"labels.target: anchor_binary, not {self.labels.target}"
+        if model in VERTICAL_MODELS and self.extraction.vertical_attention.mode == "off":
+            return "extraction.vertical_attention.mode: light or full"
+        return None
+
+    @model_validator(mode="after")
+    def _verifiable_labels(self) -> Study:
+        fields = (COUNTERFACTUAL, RESAMPLING)
+        if self.verifies_labels and self.labels.field not in fields:
+            expected = f"one of {', '.join(fields)}, which can be recomputed; or verification.problem: none"
+            raise FieldError("labels.field", self.labels.field, expected)
+        return self
+
+    @model_validator(mode="after")
+    def _known_deferral_probe(self) -> Study:
+        if self.deferral.probe not in (None, *self.probes.models):
+            raise FieldError("deferral.probe", self.deferral.probe, f"one of {', '.join(self.probes.models)}")
+        return self
+
+    @model_validator(mode="after")
+    def _sweepable(self) -> Study:
+        found = sweep_plan.faults(self)
+        if found:
+            raise FieldError("sweep", self.sweep, "; ".join(found))
+        return self
+
+    @property
+    def verifies_labels(self) -> bool:
+        """Whether the labels of one problem a corpus are computed again."""
+        return self.verification.problem != "none"
+
+    @property
+    def deferral_probe(self) -> str:
+        """The probe that decides or defers."""
+        models = self.probes.models
+        default = "linear_probe" if "linear_probe" in models else models[-1]
+        return self.deferral.probe or default
+
+    @property
+    def embedding_model(self) -> str:
+        """The model of the verification: a Hub id, or an absolute path."""
+        return self._place(self.verification.embedding_model)
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """Names of its corpora, in the order of its settings, each once."""
+        return tuple(dict.fromkeys(setting.corpus for setting in self.settings.values()))
+
+    def settings_of(self, corpus: str) -> tuple[str, ...]:
+        """Names of the settings that use a corpus."""
+        return tuple(name for name, setting in self.settings.items() if setting.corpus == corpus)
+
+    def source(self, corpus: str) -> CorpusSource:
+        """Where the traces of a corpus lie."""
+        model, _, solutions = corpus.rpartition("_")
+        prefix = f"{self.models[model].folder}/{self.dataset.temperature}/{solutions}_base_solution"
+        folder = None if self.dataset.folder is None else str(self._resolve(self.dataset.folder))
+        return CorpusSource(prefix, repo_id=self.dataset.repo_id, folder=folder, revision=self.dataset.revision)
+
+    def extraction_spec(self, corpus: str) -> ExtractionSpec:
+        """What decides the activations of a corpus."""
+        model = self.models[corpus.rpartition("_")[0]]
+        return ExtractionSpec(
+            language_model=self._place(model.language_model),
+            revision=model.revision,
+            vertical_attention=self.extraction.vertical_attention.options(),
+            **self.extraction.model_dump(exclude={"vertical_attention"}),
+        )
+
+    @property
+    def label_rule(self) -> LabelRule:
+        """The study's labels as the science takes them."""
+        return LabelRule(**self.labels.model_dump(exclude={"target"}))
+
+    @property
+    def split_rule(self) -> SplitRule:
+        """The study's split as the science takes it."""
+        return SplitRule(**self.splits.model_dump(exclude={"scheme"}))
+
+    @property
+    def probe_options(self) -> ProbeOptions:
+        """The study's probes as the science takes them."""
+        options = self.probes.model_dump()
+        token_probes = TokenProbeOptions(**options.pop("token_probes"))
+        return ProbeOptions(
+            bootstrap=self.statistics.bootstrap,
+            target=self.labels.target,
+            anchor_percentile=self.labels.anchor_percentile,
+            token_probes=token_probes,
+            **options,
+        )
+
+    @property
+    def inference_options(self) -> InferenceOptions:
+        """The study's comparison as the science takes it."""
+        return InferenceOptions(**self.inference.model_dump())
+
+    def _place(self, where: str) -> str:
+        return str(self._resolve(where)) if is_path(where) else where
+
+    def _resolve(self, folder: str) -> Path:
+        return (self.path.parent / Path(folder).expanduser()).resolve()

@@ -1,0 +1,1 @@
+"""From a number or a file back to data, code and configuration."""

@@ -1,0 +1,8 @@
+"""Command ``python -m ta_assets.trace``."""
+
+import sys
+
+from ta_assets.trace.walk import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""From a corpus to stored vectors, and from those to rows that probes read."""

@@ -1,0 +1,85 @@
+"""From a row of the table to an asset check; an exception in a rule becomes an ``errored`` verdict, never a gap."""
+
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+
+import dagster as dg
+
+from ta_assets.assets.activations import GPU_POOL
+from ta_assets.core.markdown import escape
+from ta_assets.ledger.ledger import Instance
+from ta_assets.ledger.partitions import Partitions
+from ta_checks.evidence import Evidence, Sources
+from ta_checks.invariant import Invariant
+from ta_checks.table import INVARIANTS
+from ta_checks.verdict import Verdict
+from ta_resources.language_model.resource import LanguageModelResource
+from ta_resources.rollouts.resource import RolloutsResource
+from ta_resources.storage.artifacts import ArtifactStore
+
+PARAMETERS = "parameters"
+"""Name of the metadata entry with what the rule was run with."""
+
+
+def judge(invariant: Invariant, evidence: Evidence) -> Verdict:
+    """Evaluate an invariant; whatever goes wrong is part of the verdict."""
+    try:
+        verdict = invariant.evaluate(evidence)
+    except Exception as error:  # a rule that raises must still report
+        verdict = replace(Verdict.errored(error), details={"traceback": traceback.format_exc()})
+    return verdict.as_warning() if invariant.severity == "WARN" else verdict
+
+
+def evaluate(invariant: Invariant, evidence: Evidence) -> dg.AssetCheckResult:
+    """The judged invariant as Dagster records it.
+
+    A study that does not ask for it has no row of it in a verdict, but Dagster wants an answer: not evaluated, and no
+    error.
+    """
+    asked = invariant.applies(evidence.study)
+    verdict = judge(invariant, evidence) if asked else Verdict.skipped(f"study {evidence.study.name} has it turned off")
+    is_error = asked and invariant.severity == "ERROR"
+    severity = dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey(invariant.asset),
+        check_name=invariant.name,
+        passed=verdict.passed,
+        severity=severity,
+        description=escape(verdict.message) or None,  # Dagster's pages read Markdown there
+        metadata={**verdict.to_metadata(), PARAMETERS: invariant.parameters(evidence.study)},
+    )
+
+
+def build(
+    partitions: Partitions, assets: list[dg.AssetsDefinition], definitions: Callable[[], dg.Definitions]
+) -> list[dg.AssetChecksDefinition]:
+    """One asset check for every row of the table, partitioned like its asset."""
+    owners = {asset.key.to_user_string(): asset for asset in assets}
+
+    def check_of(invariant: Invariant) -> dg.AssetChecksDefinition:
+        @dg.asset_check(
+            asset=owners[invariant.asset],
+            name=invariant.name,
+            description=invariant.description,
+            blocking=invariant.blocking,
+            partitions_def=owners[invariant.asset].partitions_def,
+            pool=GPU_POOL if invariant.uses_model else None,
+        )
+        def check(
+            context: dg.AssetCheckExecutionContext,
+            store: ArtifactStore,
+            rollouts: RolloutsResource,
+            language_model: LanguageModelResource,
+        ) -> dg.AssetCheckResult:
+            instance = Instance(context.instance, definitions)
+            sources = Sources(partitions.studies, store, rollouts, language_model, instance)
+            return evaluate(invariant, Evidence(invariant.asset, context.partition_key, sources))
+
+        return check
+
+    with warnings.catch_warnings():
+        # partitioned checks are in preview in Dagster 1.13; tests/assets/test_staleness.py holds what is relied on
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return [check_of(invariant) for invariant in INVARIANTS]

@@ -1,0 +1,1 @@
+"""The verdict's rows, report and formats."""

@@ -1,0 +1,155 @@
+"""A release report as Markdown, JUnit XML and a terminal table.
+
+Belongs here: how rows look, and that no text of theirs can break out of its place. Stays out: what is OK
+(``report``), files, Dagster.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ta_assets.core.markdown import escape, table
+
+if TYPE_CHECKING:
+    from ta_checks.report.report import CheckRow, ReleaseReport
+
+MAX_TERMINAL_MESSAGE = 100
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold even as a character reference (section 2.2)."""
+
+
+def markdown(report: ReleaseReport) -> str:
+    """Render the summary, every check (red first), what happened to the cells, and the environment."""
+    headers = ("status", "severity", "check", "cell", "observed", "required", "n", "message", "offenders")
+    checks: list[tuple[Any, ...]] = []
+    for row, meaning in _explained(report):
+        offenders = "; ".join(_offenders(row))
+        bound = (*_bound(row), row.verdict.n)
+        checks.append((row.status, row.severity, row.name, row.cell, *bound, row.verdict.message, offenders))
+        if meaning:
+            checks.append(("", "", "", "", "", "", "", meaning, ""))
+    parts = [
+        f"# {escape(report.study)}: {escape(report.summary)}\n",
+        table(headers, checks) if checks else "No check was evaluated.\n",
+    ]
+    if report.cells:
+        parts += ["## Cells\n", table(("cell", "in this release"), list(_flat(report.cells)))]
+    if report.environment:
+        parts += ["## Environment\n", table(("what", "value"), list(_flat(report.environment)))]
+    return "\n".join(parts)
+
+
+def junit_xml(report: ReleaseReport) -> str:
+    """Render one test case a row: failed, errored and skipped are the elements of that name.
+
+    Only ERROR checks can fail or err here. A WARN check that failed passes with its message in ``system-out``; one
+    that raised is skipped, because CI reads an error as a broken build and the verdict does not.
+    """
+    suites = ET.Element("testsuites")
+    suite = ET.SubElement(suites, "testsuite", name=_xml(report.study))
+    properties = ET.SubElement(suite, "properties")
+    ET.SubElement(properties, "property", name="verdict", value=report.verdict)
+    counts = {"failure": 0, "error": 0, "skipped": 0}
+    for row in report.red_first:
+        title = row.name if row.partition is None else f"{row.name}[{row.partition}]"
+        case = ET.SubElement(suite, "testcase", classname=_xml(row.asset), name=_xml(title), time="0")
+        element = _junit_element(row)
+        if element in counts:
+            counts[element] += 1
+            ET.SubElement(case, element, message=_xml(row.verdict.message)).text = _xml(_body(row))
+        elif element:
+            ET.SubElement(case, element).text = _xml(_body(row))
+    for target in (suites, suite):
+        target.set("tests", str(len(report.rows)))
+        target.set("failures", str(counts["failure"]))
+        target.set("errors", str(counts["error"]))
+        target.set("skipped", str(counts["skipped"]))
+    ET.indent(suites)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
+
+
+def text(report: ReleaseReport) -> str:
+    """Render a table for the terminal; messages only where something is to be said, long ones in full below it."""
+    headers = ("status", "check", "cell", "observed", "required", "message")
+    lines: list[tuple[str, ...]] = [headers]
+    in_full: list[str] = []
+    meanings: dict[int, str] = {}
+    for row, meaning in _explained(report):
+        message = "" if row.verdict.passed else _printable(row.verdict.message)
+        if len(message) > MAX_TERMINAL_MESSAGE:
+            in_full.append(_printable(f"{row.name} of {row.cell}: ") + message)
+            message = message[: MAX_TERMINAL_MESSAGE - 1] + "…"
+        lines.append((row.status.upper(), *map(_printable, (row.name, row.cell, *_bound(row))), message))
+        if meaning:
+            meanings[len(lines)] = f"    {_printable(meaning)}"
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    lines.insert(1, tuple("-" * width for width in widths))
+    made: list[str] = []
+    for number, line in enumerate(lines):
+        made.append("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        made += [meanings[number]] if number in meanings else []
+    below = ["", *in_full] if in_full else []
+    return "\n".join([*made, *below, "", _printable(f"{report.study}: {report.summary}")]) + "\n"
+
+
+def _explained(report: ReleaseReport) -> Iterator[tuple[CheckRow, str]]:
+    """Every row, the red ones first, and what it means that it did not pass: once, under the first that says so."""
+    said = {""}
+    for row in report.red_first:
+        meaning = "" if row.verdict.passed else row.description
+        yield row, "" if meaning in said else meaning
+        said.add(meaning)
+
+
+def _bound(row: CheckRow) -> tuple[str, str]:
+    verdict = row.verdict
+    if not verdict.comparison:
+        return "", ""
+    return _figure(verdict.observed), f"{verdict.comparison} {_figure(verdict.threshold)} {verdict.unit}".rstrip()
+
+
+def _offenders(row: CheckRow) -> list[str]:
+    kept = list(row.verdict.offenders)
+    more = (row.verdict.n_offenders or 0) - len(kept)
+    return [*kept, f"and {more} more"] if more else kept
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested mappings as dotted names, one row a value."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", "" if value is None else str(value)
+
+
+def _junit_element(row: CheckRow) -> str | None:
+    if row.status == "passed":
+        return None
+    if row.status == "skipped":
+        return "skipped"
+    if row.severity == "WARN":
+        return "skipped" if row.status == "errored" else "system-out"
+    return "error" if row.status == "errored" else "failure"
+
+
+def _body(row: CheckRow) -> str:
+    observed, required = _bound(row)
+    figures = f"observed {observed}, required {required}, n {row.verdict.n}" if required else ""
+    return "\n".join(line for line in (row.verdict.message, row.description, figures, *_offenders(row)) if line)
+
+
+def _xml(value: str) -> str:
+    return _NOT_XML.sub("", value)
+
+
+def _printable(value: str) -> str:
+    """One line without control characters: an escape sequence in a message must not reach the terminal."""
+    return "".join(one if one.isprintable() else " " if one.isspace() else "?" for one in value)

@@ -1,0 +1,1 @@
+"""Checks of single cells and of the mean over them."""

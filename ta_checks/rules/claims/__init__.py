@@ -1,0 +1,1 @@
+"""Checks of the comparison and of the deferral plan."""

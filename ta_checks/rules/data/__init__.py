@@ -1,0 +1,1 @@
+"""Checks of problems, splits and labels."""

@@ -1,0 +1,1 @@
+"""Checks that fit probes on shuffled labels."""

@@ -1,0 +1,105 @@
+"""Vectors computed again from the texts, beside the stored ones: of which sentences, and reading both.
+
+The models are causal: the vectors of the first sentences do not depend on what follows them, so of most problems only
+the beginning is read. Stays out: what may differ (``activations_match_text.py``), the language model itself.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ta_assets.core.probes.features import VERTICAL_SCORE
+from ta_assets.core.values import PooledProblem, Skip, VerticalScores, Wanted
+from ta_assets.ledger.made_from import fingerprint
+from ta_checks.evidence import Evidence
+from ta_checks.rules.vectors.activations_match_text import Compared
+from ta_resources.storage.artifacts import Activations
+from ta_resources.storage.shards import read_shard
+
+WHOLE_PROBLEMS = 2
+"""Problems that are read to their end besides the shortest one."""
+SAMPLED_SENTENCES = 20
+"""Of each of these; as many as the predecessor's span check looked at."""
+PREFIX_SHARE = 4
+"""Of every other problem the first sentences are read, at least two (one row alone may stay in its place when rows
+are shuffled) and at most a fourth of all."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Which sentences of which problem are computed again."""
+
+    whole: Mapping[int, tuple[int, ...]]
+    """Problem id -> sentences that are compared; the text is read to its end, with vertical attention if it is on."""
+    prefixes: Mapping[int, int]
+    """Every other problem's id -> how many of its first sentences are read and compared."""
+
+    def sentences(self, problem_id: int) -> tuple[int, ...]:
+        """Indices of the sentences of a problem that are compared."""
+        return self.whole[problem_id] if problem_id in self.whole else tuple(range(self.prefixes[problem_id]))
+
+
+def sample(activations: Activations) -> Sample:
+    """Draw by the content: other vectors give another sample, the same ones the same."""
+    # the draw is seeded by all hashes, so what is left out is not the same with every model, corpus and extraction
+    chooser = random.Random(fingerprint(activations.record))
+    tokens = {int(problem_id): n for problem_id, n in activations.record["tokens"].items()}
+    counts = activations.spans.groupby("problem_id").size().to_dict()
+    ids = sorted(activations.shards)
+    shortest = min(ids, key=lambda problem_id: (tokens[problem_id], problem_id))
+    others = [problem_id for problem_id in ids if problem_id != shortest]
+    whole = {shortest: tuple(range(counts[shortest]))}
+    for problem_id in chooser.sample(others, min(WHOLE_PROBLEMS, len(others))):
+        n_rows = min(SAMPLED_SENTENCES, counts[problem_id])
+        whole[problem_id] = tuple(sorted(chooser.sample(range(counts[problem_id]), n_rows)))
+    prefixes = {}
+    for problem_id in ids:
+        if problem_id not in whole:
+            fewest = min(2, counts[problem_id])
+            prefixes[problem_id] = chooser.randint(fewest, max(fewest, counts[problem_id] // PREFIX_SHARE))
+    return Sample(whole, prefixes)
+
+
+def compared(evidence: Evidence, chosen: Sample) -> Iterator[Compared]:
+    """Stored and fresh rows of the chosen sentences at every block, one problem after the other."""
+    activations: Activations = evidence.value
+    base, study = evidence.sources.store.base, evidence.study
+    ids = sorted({*chosen.whole, *chosen.prefixes})
+    problems = evidence.sources.rollouts.load_problems(study.source(evidence.partition), ids)
+    texts = ((problem.problem_id, problem.trace_text, problem.sentences) for problem in problems)
+    with evidence.sources.language_model.open(study.extraction_spec(evidence.partition)) as extractor:
+        wanted = {
+            problem_id: Wanted(extractor.blocks, vertical=extractor.vertical is not None)
+            if problem_id in chosen.whole
+            else Wanted(extractor.blocks, sentences=chosen.prefixes[problem_id])
+            for problem_id in ids
+        }
+        shards = {block: activations.shards_of(block) for block in extractor.blocks}
+        for result in extractor.extract(texts, wanted=wanted, log=lambda _: None):
+            what = f"problem {result.problem_id}"
+            if isinstance(result, Skip):
+                key = f"{what} was stored but cannot be extracted now ({result.kind}: {result.reason})"
+                yield Compared(key, np.zeros(0), None)
+            elif isinstance(result, VerticalScores):
+                scores = activations.spans.loc[activations.spans["problem_id"] == result.problem_id, VERTICAL_SCORE]
+                yield Compared(f"{what}, vertical attention", scores.to_numpy(), result.scores)
+            else:
+                one = read_shard(base, shards[result.block][result.problem_id])
+                yield from _rows(one, result, chosen)
+
+
+def _rows(stored: PooledProblem, fresh: PooledProblem, chosen: Sample) -> Iterator[Compared]:
+    what = f"problem {fresh.problem_id}, block {fresh.block}"
+    spans = stored.token_spans
+    if fresh.problem_id in chosen.prefixes:
+        spans = spans[: chosen.prefixes[fresh.problem_id]]
+    if not np.array_equal(spans, fresh.token_spans):
+        yield Compared(f"{what}: other token spans than stored", stored.vectors, None)
+        return
+    for row in chosen.sentences(fresh.problem_id):
+        key = f"problem {fresh.problem_id}, sentence {row}, block {fresh.block}"
+        yield Compared(key, stored.of_sentence(row), fresh.of_sentence(row))

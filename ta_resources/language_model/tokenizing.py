@@ -1,0 +1,115 @@
+"""From a trace and its sentences to token ids and token spans, with the tokenizer alone.
+
+Belongs here: tokenizing without special tokens, alignment with its one retry, decoding of spans. Stays out: weights,
+torch, transformers: ``tokenizer.json`` is read by the library that wrote it, so a check needs no model, and the tokens
+are the file's, whatever class a model's configuration names for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ta_assets.core.errors import InputError
+from ta_assets.core.traces import spans
+from ta_resources.language_model.model_folder import TOKENIZER, TOKENIZER_CONFIG, ModelFolder, read_json, tokenizer_file
+
+
+@dataclass(frozen=True)
+class AlignedTrace:
+    """A tokenized trace and where its sentences lie."""
+
+    text: str
+    """What was tokenized: the trace, or after the retry its sentences joined by spaces."""
+    ids: np.ndarray
+    """[n_tokens] int64."""
+    token_spans: np.ndarray
+    """[n_sentences, 2] int64, half-open, all within [0, n_tokens]."""
+
+
+class TraceTokenizer:
+    """A fast tokenizer without special tokens, truncation or padding."""
+
+    def __init__(self, tokenizer: Any, max_tokens: int | None = None, source: str = TOKENIZER) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+        self.max_tokens = max_tokens
+        """The limit that the tokenizer's configuration names, if it names one."""
+        self._source = source
+
+    @classmethod
+    def from_folder(cls, folder: ModelFolder) -> TraceTokenizer:
+        """Read ``tokenizer.json`` and the length limit beside it.
+
+        Raises:
+            InputError: the tokenizer is absent or cannot be read, or the limit is no number.
+        """
+        from tokenizers import Tokenizer
+
+        path = tokenizer_file(folder)
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise InputError(folder.source, TOKENIZER, str(error), "a fast tokenizer's file") from error
+        return cls(tokenizer, _limit(folder), folder.source)
+
+    def encode(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids [n_tokens] int64 and character offsets [n_tokens, 2] int64; no special tokens (FEATURES S1).
+
+        Raises:
+            InputError: the tokenizer has no token for something in the text, and none for what it does not know.
+        """
+        try:
+            encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        except Exception as error:  # tokenizers raises bare Exception
+            raise InputError(self._source, TOKENIZER, str(error), "a tokenizer that takes any text") from error
+        return np.array(encoding.ids, dtype=np.int64), np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+
+    def align(self, text: str, sentences: Sequence[str]) -> AlignedTrace:
+        """Token spans of the sentences in the text (FEATURES S2, S3, S4).
+
+        When a span ends beyond the tokens (a sentence that lies where the tokenizer produced nothing), the sentences
+        joined by spaces are taken as the text instead.
+
+        Raises:
+            UnalignedSentence: a sentence does not occur, or has no tokens even in the joined text.
+        """
+        for candidate in (text, " ".join(sentences)):
+            characters = spans.character_spans(candidate, sentences)
+            ids, offsets = self.encode(candidate)
+            found = spans.token_spans(characters, offsets)
+            beyond = np.flatnonzero(found[:, 1] > len(ids))
+            if not beyond.size:
+                return AlignedTrace(candidate, ids, found)
+        first = int(beyond[0])
+        raise spans.UnalignedSentence(first, sentences[first], int(characters[first, 0]))
+
+    def token_spans(self, text: str, sentences: Sequence[str]) -> np.ndarray:
+        """[n_sentences, 2] int64, half-open; see ``align``, which also gives the text that they refer to."""
+        return self.align(text, sentences).token_spans
+
+    def decode_spans(self, text: str, token_spans: np.ndarray) -> list[str]:
+        """The text that each token span decodes to (FEATURES S5).
+
+        Args:
+            text: the text that was tokenized (``PooledProblem.text``).
+            token_spans: [n_sentences, 2] int, half-open; positions beyond the tokens decode to nothing.
+        """
+        ids = self.encode(text)[0].tolist()
+        rows = np.asarray(token_spans, dtype=np.int64).reshape(-1, 2).tolist()
+        return [self._tokenizer.decode(ids[start:end], skip_special_tokens=False) for start, end in rows]
+
+
+def _limit(folder: ModelFolder) -> int | None:
+    """``model_max_length``; None where the configuration names none."""
+    limit = read_json(folder, TOKENIZER_CONFIG).get("model_max_length")
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 < limit < float("inf"):
+        where = f"{TOKENIZER_CONFIG}: model_max_length"
+        raise InputError(folder.source, where, limit, "a number of tokens above zero, or no such key")
+    return int(limit)

@@ -1,0 +1,1 @@
+"""Where problems and their rollouts come from."""

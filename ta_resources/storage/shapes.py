@@ -1,0 +1,196 @@
+"""What a stored artifact must look like beyond the hash of its bytes: parts, columns, keys.
+
+A hash says that a file is the one that was stored, not that it was stored by this version of the project, nor by hand.
+Belongs here: shapes. Stays out: reading and hashing (``storage``), whether the numbers are right (``ta_checks``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+import pandas as pd
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
+
+from ta_assets.core.errors import InputError
+from ta_assets.core.traces.labels import LABEL_DTYPES
+
+SPAN_DTYPES: Mapping[str, str] = dict.fromkeys(
+    ("problem_id", "chunk_idx", "token_start", "token_end", "token_count"), "int64"
+)
+KEYS = ["problem_id", "chunk_idx"]
+
+
+def _inside(file: str) -> str:
+    place = PurePosixPath(file)
+    if place.is_absolute() or ".." in place.parts or "\\" in file:
+        raise ValueError("must be a file below the folder of artifacts")
+    return file
+
+
+Digits = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")]
+Ids = Annotated[list[Annotated[int, Field(strict=True)]], Field(strict=True)]
+
+
+class _ShardRecord(BaseModel):
+    file: Annotated[str, AfterValidator(_inside)]
+    sha256: str
+
+
+class _SkipRecord(BaseModel):
+    problem_id: int
+    kind: str
+    reason: str
+
+
+class _ActivationsRecord(BaseModel):
+    extraction: dict[str, Any]
+    block: int
+    blocks: list[int]
+    d_model: int
+    shards: dict[Digits, dict[Digits, _ShardRecord]]
+    tokens: dict[Digits, int]
+    skipped: list[_SkipRecord]
+
+
+class _Parts(BaseModel):
+    train: Ids
+    val: Ids
+    test: Ids
+
+
+class _Folds(BaseModel):
+    folds: dict[Digits, _Parts]
+
+
+ACTIVATIONS_RECORD = TypeAdapter(_ActivationsRecord)
+SPLIT, FOLDS, PROBLEM_IDS = TypeAdapter(_Parts), TypeAdapter(_Folds), TypeAdapter(Ids)
+
+
+def check_record(kind: type, parts: Mapping[str, Any], files: Mapping[str, Path], manifest: Path) -> None:
+    """Refuse parts that are not the fields of the record, or are of another type.
+
+    Args:
+        kind: one of ``storage.RECORDS``.
+        parts: field -> value, as decoded.
+        files: field -> its file, for messages.
+        manifest: the file that names them.
+
+    Raises:
+        InputError: a part is missing, unknown or of another type; or as ``check_spans``, or a record of activations
+            without its keys.
+    """
+    hints = get_type_hints(kind)
+    required = {
+        one.name
+        for one in dataclasses.fields(kind)
+        if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+    }
+    if not required <= set(parts) <= set(hints):
+        expected = f"{', '.join(sorted(required))} of {kind.__name__}"
+        raise InputError(manifest, "files", sorted(parts), expected)
+    for name, value in parts.items():
+        if not _is_a(value, hints[name]):
+            raise InputError(files[name], "content", value, f"{_name_of(hints[name])}, as {kind.__name__} has it")
+    if kind.__name__ == "Activations":
+        _check_activations(parts["record"], files["record"])
+        _check_spans(parts["spans"], files["spans"])
+    if kind.__name__ == "CellResult":
+        _check_predictions(parts["predictions"], files["predictions"])
+
+
+def check_value(asset: str, value: Any, folder: Path) -> None:
+    """Refuse a value that its asset does not store; assets without a shape of their own are not looked at.
+
+    Raises:
+        InputError: with the file, the column or key, and what should be there.
+    """
+    if asset == "problem_ids":
+        _valid(PROBLEM_IDS, value, folder / "value.json")
+    elif asset == "splits":
+        shape = FOLDS if isinstance(value, dict) and "folds" in value else SPLIT
+        _valid(shape, value, folder / "value.json")
+    elif asset == "sentences":
+        _check_sentences(value, folder / "value.parquet")
+
+
+def _valid(shape: TypeAdapter[Any], value: Any, path: Path) -> None:
+    try:
+        shape.validate_python(value)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"]) or "content"
+        found = None if fault["type"] == "missing" else fault["input"]
+        raise InputError(path, where, found, fault["msg"].removeprefix("Value error, ")) from None
+
+
+def _check_activations(record: dict[str, Any], path: Path) -> None:
+    _valid(ACTIVATIONS_RECORD, record, path)
+    for problem_id, of in record["shards"].items():
+        for block in {record["block"], *record["blocks"]}:
+            if str(block) not in of:
+                raise InputError(path, f"shards.{problem_id}", sorted(of), f"also block {block}, as the record says")
+
+
+def _check_sentences(table: Any, path: Path) -> None:
+    _check_columns(table, LABEL_DTYPES, path)
+    _check_keys(table, path)
+    for column, low, high in (("anchor", 0, 1), ("relative_position", 0, 1), ("importance_score", 0, np.inf)):
+        values = table[column].to_numpy(np.float64)
+        wrong = ~((values >= low) & (values <= high) & np.isfinite(values))
+        if wrong.any():
+            raise InputError(path, column, float(values[wrong][0]), f"finite numbers from {low} to {high}")
+
+
+def _check_spans(table: pd.DataFrame, path: Path) -> None:
+    _check_columns(table, SPAN_DTYPES, path)
+    _check_keys(table, path)
+    wrong = np.flatnonzero((table["token_start"] < 0) | (table["token_end"] <= table["token_start"]))
+    if wrong.size:
+        found = table[["token_start", "token_end"]].to_numpy()[wrong[0]].tolist()
+        raise InputError(path, f"row {wrong[0]}: token_start, token_end", found, "0 <= start < end")
+
+
+def _check_predictions(table: pd.DataFrame, path: Path) -> None:
+    from ta_assets.core.results.cells import PREDICTION_COLUMNS
+
+    absent = [name for name in PREDICTION_COLUMNS if name not in table.columns]
+    if absent:
+        raise InputError(path, "columns", list(table.columns), f"also {', '.join(absent)}")
+    texts = [name for name in table.columns if name.startswith("score_") and table[name].dtype.kind != "f"]
+    if texts:
+        raise InputError(path, texts[0], str(table[texts[0]].dtype), "a column of floats")
+
+
+def _check_columns(table: Any, dtypes: Mapping[str, str], path: Path) -> None:
+    if not isinstance(table, pd.DataFrame):
+        raise InputError(path, "content", table, "a table")
+    absent = [name for name in dtypes if name not in table.columns]
+    if absent:
+        raise InputError(path, "columns", list(table.columns), f"also {', '.join(absent)}")
+    for name, dtype in dtypes.items():
+        # an empty column of texts comes back without a type
+        if str(table[name].dtype) != dtype and len(table):
+            raise InputError(path, name, str(table[name].dtype), f"a column of {dtype}")
+
+
+def _check_keys(table: pd.DataFrame, path: Path) -> None:
+    twice = table.duplicated(KEYS)
+    if twice.any():
+        raise InputError(path, ", ".join(KEYS), table.loc[twice, KEYS].to_numpy()[0].tolist(), "each sentence once")
+    if (table[KEYS] < 0).any(axis=None):
+        raise InputError(path, ", ".join(KEYS), int(table[KEYS].to_numpy().min()), "numbers from 0")
+
+
+def _is_a(value: Any, hint: Any) -> bool:
+    if get_origin(hint) in (Union, types.UnionType):
+        return any(_is_a(value, one) for one in get_args(hint))
+    return isinstance(value, get_origin(hint) or hint)
+
+
+def _name_of(hint: Any) -> str:
+    return getattr(hint, "__name__", str(hint))

@@ -1,0 +1,215 @@
+"""The comparison: it finds what is planted, claims nothing from noise, and says what it would take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from ta_assets.core.crossfit.cross_fitted import cross_fitted
+from ta_assets.core.crossfit.increment import partial_products
+from ta_assets.core.crossfit.spectrum import within_problems
+from ta_assets.core.options import InferenceOptions
+from ta_assets.core.probes.feature_sets import position_splines
+from ta_assets.core.results import claims
+from ta_assets.core.results.compare import compare
+from ta_assets.core.results.precision_table import HURDLES, Family, PrecisionTable, is_probe
+from ta_assets.core.statistics.intervals import Interval, nadeau_bengio, one_sided_p, t_interval
+from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS
+from tests.core.made_traces import campaign, made_rows, made_vectors
+
+OPTIONS = InferenceOptions(permutations=200, ceiling_draws=20)
+
+
+def compared(signal: float, n_problems: int = 14, seed: int = 0) -> dict[str, Any]:
+    rows = made_rows(n_problems, seed=seed)
+    return compare(rows, cross_fitted(rows, {2: made_vectors(rows, signal, seed=seed)}, OPTIONS), OPTIONS)
+
+
+def by_name(value: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in value["rows"]}
+
+
+def test_a_planted_direction_is_better_than_every_baseline() -> None:
+    value = compared(signal=2.0)
+    rows = by_name(value)
+    for name in ("ridge", "logistic", "banded_ridge", "lda"):
+        row = rows[name]
+        assert row["verdict"] == "better", row
+        assert row["low"] > 0
+        assert max(row["p"], row["increment_p"], row["chance_p"]) <= 0.05
+    assert rows["sentence_length"]["verdict"] != "better"
+    assert rows["function_tags"]["verdict"] != "better"
+    assert value["rows"][0]["kind"] == "probe"
+
+
+def test_noise_is_never_better_and_says_how_many_problems_would_tell() -> None:
+    value = compared(signal=0.0)
+    probes = [row for row in value["rows"] if row["kind"] == "probe"]
+    assert {row["verdict"].split(",")[0] for row in probes} <= {"inconclusive", "worse", "no difference"}
+    undecided = [row for row in probes if row["verdict"].startswith("inconclusive")]
+    assert all("needs about" in row["verdict"] and row["needed"] > 14 for row in undecided)
+    assert set(probes[0]["needed_for"]) == {"0.02", "0.05", "0.1"}
+
+
+def test_below_five_problems_nothing_is_claimed_and_no_interval_given() -> None:
+    value = compared(signal=3.0, n_problems=4)
+    assert {row["verdict"] for row in value["rows"]} == {"inconclusive, needs at least 5 problems"}
+    assert {row["low"] for row in value["rows"]} == {None}
+
+
+def test_a_probe_is_held_against_every_baseline_and_its_hardest_rival_is_shown() -> None:
+    value = compared(signal=1.0)
+    rows = by_name(value)
+    best = max(rows[name]["average_precision"] for name in HURDLES)
+    for row in value["rows"]:
+        if is_probe(row["name"]):
+            assert row["difference"] == pytest.approx(row["average_precision"] - max(best, value["chance"]))
+    assert rows["order"]["against"] == "chance"
+
+
+def test_a_score_that_says_nothing_is_no_different_from_chance_and_spoils_no_other_test() -> None:
+    rows = made_rows(14)
+    fitted = cross_fitted(rows, {2: made_vectors(rows, 2.0)}, OPTIONS)
+    constant = replace(fitted, scores=fitted.scores.assign(**{"order/0": 0.0, "sentence_length/0": 1.0}))
+    found, plain = by_name(compare(rows, constant, OPTIONS)), by_name(compare(rows, fitted, OPTIONS))
+    assert found["order"]["verdict"] == found["sentence_length"]["verdict"] == "no difference"
+    assert found["order"]["average_precision"] == pytest.approx(compare(rows, constant, OPTIONS)["chance"], abs=1e-12)
+    assert found["text_tfidf"]["chance_p"] == pytest.approx(plain["text_tfidf"]["chance_p"], abs=0.05)
+
+
+def test_leads_over_chance_and_being_behind_carry_the_factor_of_shared_training() -> None:
+    rows = made_rows(14)
+    table = PrecisionTable.of(cross_fitted(rows, {2: made_vectors(rows, 1.0)}, OPTIONS))
+    shared = nadeau_bengio(14, 13)
+    assert table.factor(("ridge", "chance")) == table.shared(("ridge", "text_tfidf")) == shared
+    assert table.factor(("order", "chance")) == table.shared(("order", "chance")) == 1.0
+    assert table.factor(("ridge", "text_tfidf")) == 1.0
+
+
+def test_a_score_that_puts_anchors_last_is_below_chance_and_a_low_draw_of_nothing_is_not() -> None:
+    rows = made_rows(14)
+    fitted = cross_fitted(rows, {2: made_vectors(rows, 1.0)}, OPTIONS)
+
+    def p_value(score: np.ndarray) -> float:
+        scores = fitted.scores.assign(**{"order/0": score})
+        return PrecisionTable.of(replace(fitted, scores=scores)).below_chance("order")
+
+    assert p_value(-rows["anchor"].to_numpy()) == pytest.approx(2 / 4001)
+    assert sum(p_value(np.random.default_rng(seed).permutation(len(rows))) <= 0.05 for seed in range(40)) <= 5
+
+
+def test_being_behind_is_corrected_over_rivals_too() -> None:
+    rows = made_rows(14)
+    table = PrecisionTable.of(cross_fitted(rows, {2: made_vectors(rows, 1.0)}, OPTIONS))
+    family = Family.of(table, [name for name in table.names if is_probe(name)], OPTIONS)
+    assert set(family.behind) == set(family.adjusted)
+    assert all(family.behind[pair] >= family.adjusted[pair] for pair in family.behind)
+
+
+def test_the_share_of_the_ceiling_has_the_interval_of_the_lead_over_chance() -> None:
+    counts, rows = campaign(0, 0.5, 0.3)[0], made_rows(14)
+    rows = rows.assign(**{name: counts[name].to_numpy()[: len(rows)] for name in COUNT_COLUMNS})
+    ridge = by_name(compare(rows, cross_fitted(rows, {2: made_vectors(rows, 0.7)}, OPTIONS), OPTIONS))["ridge"]
+    assert ridge["share_low"] < ridge["share_of_ceiling"] < ridge["share_high"]
+
+
+def test_repeats_are_averaged_in_every_number() -> None:
+    rows = made_rows(42, n_sentences=12)
+    options = InferenceOptions(permutations=20, ceiling_draws=20)
+    fitted = cross_fitted(rows, {2: made_vectors(rows, 1.0, d=6)}, options)
+    backwards = {f"ridge/{repeat}": fitted.scores[f"ridge/{4 - repeat}"] for repeat in range(5)}
+    turned = replace(fitted, scores=fitted.scores.assign(**backwards))
+    first, second = (by_name(compare(rows, one, options))["ridge"] for one in (fitted, turned))
+    for key in ("average_precision", "increment_p", "spearman", "top_5_recall"):
+        assert first[key] == pytest.approx(second[key], rel=1e-9), key
+
+
+def test_other_sentences_are_refused() -> None:
+    rows = made_rows(5)
+    fitted = cross_fitted(rows, {2: made_vectors(rows, 1.0)}, InferenceOptions(permutations=5))
+    with pytest.raises(ValueError, match="other sentences"):
+        compare(rows.assign(problem_id=rows["problem_id"] + 1), fitted, OPTIONS)
+
+
+def test_many_problems_are_compared_with_the_correction_for_resampled_folds() -> None:
+    rows = made_rows(42, n_sentences=12)
+    options = InferenceOptions(permutations=20, ceiling_draws=20)
+    value = compare(rows, cross_fitted(rows, {2: made_vectors(rows, 2.0, d=6)}, options), options)
+    assert value["scheme"] == "repeated_group_k_fold"
+    assert by_name(value)["ridge"]["verdict"] == "better"
+
+
+def around(lead: float) -> Interval:
+    return Interval(lead, lead - 0.05, lead + 0.05, 20, 0.02)
+
+
+def row(**fields: Any) -> dict[str, Any]:
+    tests = dict.fromkeys(("p", "chance_p", "increment_p", "stratified_p"), 0.01)
+    return {"against": "order", "deviation": 0.1, "needed": 77, **tests, **fields}
+
+
+@pytest.mark.parametrize(
+    ("lead", "fields", "n", "verdict"),
+    [
+        (0.1, {}, 20, "better"),
+        (0.1, {"p": 0.2}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, {"chance_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, {"increment_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, {"stratified_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, {"stratified_p": None}, 20, "better"),
+        (-0.1, {"chance_p": 0.9}, 20, "worse"),
+        (-0.1, {"p": 0.4}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, {}, 4, "inconclusive, needs at least 5 problems"),
+        (0.0, {"deviation": 0.0, "p": 1.0}, 20, "no difference"),
+        (0.04, {}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, {"p": 0.4, "needed": None}, 20, "inconclusive, needs over 100000 problems"),
+    ],
+)
+def test_verdicts_follow_the_rule(lead: float, fields: dict[str, Any], n: int, verdict: str) -> None:
+    tested = claims.Tested(n, lead, around(lead), None, row(**fields), OPTIONS)
+    assert claims.verdict_of(tested)["verdict"] == verdict
+
+
+def test_an_interval_inside_the_margin_is_no_difference() -> None:
+    narrow = t_interval(np.tile([0.001, -0.001], 20), level=0.9)
+    tested = claims.Tested(40, 0.0, None, narrow, row(p=0.9), OPTIONS)
+    assert claims.verdict_of(tested)["verdict"] == "no difference"
+
+
+def linear_p(rows: pd.DataFrame, score: np.ndarray) -> float:
+    """The predecessor's way: residuals on linear position, in-sample, and the same test of their products."""
+    position = rows[["chunk_idx", "num_chunks", "relative_position", "token_count"]].to_numpy(float)
+    problems = rows["problem_id"].to_numpy()
+    residuals = [
+        within_problems(target - LinearRegression().fit(position, target).predict(position), problems)
+        for target in (rows["anchor"].to_numpy(float), score)
+    ]
+    products = residuals[0] * residuals[1]
+    return one_sided_p(np.array([products[problems == one].mean() for one in np.unique(problems)]))
+
+
+def test_a_smooth_function_of_position_is_no_increment_though_linear_residuals_say_so() -> None:
+    rows = made_rows(20, early=6.0)
+    score = np.exp(-rows["chunk_idx"].to_numpy() / 4.0)
+    products = partial_products(
+        rows["anchor"].to_numpy(), score[:, None], rows["problem_id"].to_numpy(), position_splines(rows)
+    )
+    assert one_sided_p(products[:, 0]) > 0.05
+    assert linear_p(rows, score) < 0.001
+
+
+def test_what_position_does_not_tell_is_an_increment() -> None:
+    rows = made_rows(20, early=1.0)
+    rng = np.random.default_rng(0)
+    score = (
+        np.exp(-rows["chunk_idx"].to_numpy() / 4.0) + 0.5 * rows["anchor"].to_numpy() + 0.3 * rng.normal(size=len(rows))
+    )
+    products = partial_products(
+        rows["anchor"].to_numpy(), score[:, None], rows["problem_id"].to_numpy(), position_splines(rows)
+    )
+    assert one_sided_p(products[:, 0]) < 0.01
