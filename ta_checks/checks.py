@@ -9,9 +9,10 @@ import dagster as dg
 
 from ta_assets.assets.activations import GPU_POOL
 from ta_assets.core.markdown import escape
-from ta_assets.ledger.ledger import Instance
+from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.partitions import Partitions
-from ta_checks.evidence import Evidence, Sources
+from ta_assets.ledger.world import World
+from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.table import INVARIANTS
 from ta_checks.verdict import Verdict
@@ -73,9 +74,9 @@ def build(
             rollouts: RolloutsResource,
             language_model: LanguageModelResource,
         ) -> dg.AssetCheckResult:
-            instance = Instance(context.instance, definitions)
-            sources = Sources(partitions.studies, store, rollouts, language_model, instance)
-            return evaluate(invariant, Evidence(invariant.asset, context.partition_key, sources))
+            instance = Ledger(context.instance, definitions)
+            world = World(partitions.studies, store, rollouts, language_model, instance)
+            return evaluate(invariant, Evidence(invariant.asset, context.partition_key, world))
 
         return check
 

@@ -56,7 +56,7 @@ def _probes(evidence: Evidence) -> list[str]:
 
 def _sentences(evidence: Evidence) -> pd.DataFrame:
     """Labelled sentences of the setting's problems."""
-    store, setting = evidence.sources.store, evidence.partition
+    store, setting = evidence.world.store, evidence.partition
     sentences = store.load("sentences", evidence.study.settings[setting].corpus)
     inside = sentences["problem_id"].isin(store.load("problem_ids", setting)).to_numpy()
     return sentences.take(np.flatnonzero(inside)).reset_index(drop=True)
@@ -65,7 +65,7 @@ def _sentences(evidence: Evidence) -> pd.DataFrame:
 def _mixed(evidence: Evidence) -> int:
     from ta_assets.core.statistics.ranking import mixed_problems
 
-    scores = evidence.sources.store.load("cv_scores", evidence.partition).scores
+    scores = evidence.world.store.load("cv_scores", evidence.partition).scores
     rows = _sentences(evidence).merge(scores[["problem_id", "chunk_idx"]], on=["problem_id", "chunk_idx"])
     return len(mixed_problems(rows["anchor"].to_numpy(), rows["problem_id"].to_numpy()))
 
@@ -108,11 +108,11 @@ def _inflation(evidence: Evidence) -> float:
     """Factor on the standard errors of leads: folds that are drawn again and again share their training problems."""
     from ta_assets.core.statistics.intervals import nadeau_bengio
 
-    record = evidence.sources.store.load("cv_scores", evidence.partition).record
+    record = evidence.world.store.load("cv_scores", evidence.partition).record
     return nadeau_bengio(_mixed(evidence), record["fewest_train"]) if len(record["repeats"]) > 1 else 1.0
 
 
 def _leads(evidence: Evidence, rivals: dict[str, str]) -> dict[str, np.ndarray]:
     """Name -> [n_problems] lead in average precision over its rival, averaged over repeats."""
-    scores: pd.DataFrame = evidence.sources.store.load("cv_scores", evidence.partition).scores
+    scores: pd.DataFrame = evidence.world.store.load("cv_scores", evidence.partition).scores
     return {name: precision_of(scores, name) - precision_of(scores, rival) for name, rival in rivals.items()}

@@ -18,7 +18,7 @@ def deferral_recomputes(evidence: Evidence) -> Verdict:
     from ta_assets.core.results.deferral_cells import groups_of
     from ta_checks.rules.claims.deferral_recomputes import PlannedRows, deferral_recomputes
 
-    value, store = evidence.value, evidence.sources.store
+    value, store = evidence.value, evidence.world.store
     seeds = sorted({plan["seed"] for plan in value["plans"]})
     tables = {seed: grouped_predictions(store, evidence.study, Cell(evidence.partition, seed)) for seed in seeds}
     planned = []

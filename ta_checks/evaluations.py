@@ -31,9 +31,9 @@ def artifacts_intact(evidence: Evidence) -> Verdict:
     """Every recorded file against the one on disk."""
     from ta_checks.rules.files.artifacts_intact import artifacts_intact
 
-    latest = evidence.sources.instance.materialization(evidence.asset, evidence.partition)
+    latest = evidence.world.ledger.materialization(evidence.asset, evidence.partition)
     recorded = latest.metadata.get("files") if latest else None
-    found = evidence.sources.store.hashes(evidence.asset, evidence.partition)
+    found = evidence.world.store.hashes(evidence.asset, evidence.partition)
     return artifacts_intact(recorded, {**dict.fromkeys(recorded or {}), **found})
 
 
@@ -41,7 +41,7 @@ def split_is_disjoint(evidence: Evidence) -> Verdict:
     """The stored split, or every fold, against the setting's problems."""
     from ta_checks.rules.data.split_is_disjoint import folds_are_disjoint, split_is_disjoint
 
-    problem_ids = evidence.sources.store.load("problem_ids", evidence.partition)
+    problem_ids = evidence.world.store.load("problem_ids", evidence.partition)
     folds = folds_of(evidence.value)
     if folds is not None:
         return folds_are_disjoint(folds, problem_ids)
@@ -54,7 +54,7 @@ def zero_skipped_problems(evidence: Evidence) -> Verdict:
 
     activations: Activations = evidence.value
     skipped = [Skip(**skip) for skip in activations.record["skipped"]]
-    store = evidence.sources.store
+    store = evidence.world.store
     wanted = {
         problem_id
         for setting in evidence.study.settings_of(evidence.partition)
@@ -87,13 +87,13 @@ def span_integrity(evidence: Evidence) -> Verdict:
     from ta_checks.rules.vectors.span_integrity import span_integrity
 
     activations: Activations = evidence.value
-    base, study = evidence.sources.store.base, evidence.study
+    base, study = evidence.world.store.base, evidence.study
     source = study.source(evidence.partition)
-    tokenizer = evidence.sources.language_model.tokenizer(study.extraction_spec(evidence.partition))
+    tokenizer = evidence.world.language_model.tokenizer(study.extraction_spec(evidence.partition))
     decoded: list[str] = []
     sentences: list[str] = []
     keys: list[tuple[int, int]] = []
-    for problem in evidence.sources.rollouts.load_problems(source, sorted(activations.shards)):
+    for problem in evidence.world.rollouts.load_problems(source, sorted(activations.shards)):
         pooled = read_shard(base, activations.shards[problem.problem_id])
         spans = activations.spans.loc[activations.spans["problem_id"] == problem.problem_id, SPAN_COLUMNS]
         decoded += tokenizer.decode_spans(pooled.text, np.asarray(spans))
@@ -199,9 +199,9 @@ def readme_is_current(evidence: Evidence) -> Verdict:
     from ta_assets.assets.readme import current_block, stored_block
     from ta_checks.rules.files.readme_is_current import readme_is_current
 
-    sources = evidence.sources
-    expected = current_block(sources, evidence.partition)
-    return readme_is_current(expected, stored_block(sources.studies.by_name[evidence.partition], sources.store.base))
+    world = evidence.world
+    expected = current_block(world, evidence.partition)
+    return readme_is_current(expected, stored_block(world.studies.by_name[evidence.partition], world.store.base))
 
 
 def _labelled(evidence: Evidence) -> dict[int | None, LabelledVectors]:

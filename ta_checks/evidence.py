@@ -9,28 +9,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ta_assets.ledger.ledger import Instance
 from ta_assets.ledger.partitions import Cell
-from ta_assets.studies.loading import Studies
+from ta_assets.ledger.world import World
 from ta_assets.studies.study import Study
 from ta_assets.vectors.probe_data import fold_data, folds_of, probe_data, split_of
-from ta_resources.language_model.resource import LanguageModelResource
-from ta_resources.rollouts.resource import RolloutsResource
-from ta_resources.storage.artifacts import Activations, ArtifactStore
+from ta_resources.storage.artifacts import Activations
 
 if TYPE_CHECKING:
     from ta_assets.core.probes.models import ProbeData
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Where evidence comes from; the same for every cell."""
-
-    studies: Studies
-    store: ArtifactStore
-    rollouts: RolloutsResource
-    language_model: LanguageModelResource
-    instance: Instance
 
 
 @dataclass(frozen=True)
@@ -39,12 +25,12 @@ class Evidence:
 
     asset: str
     partition: str
-    sources: Sources
+    world: World
 
     @cached_property
     def value(self) -> Any:
         """The stored artifact itself; raises InputError when it is missing or damaged."""
-        return self.sources.store.load(self.asset, self.partition)
+        return self.world.store.load(self.asset, self.partition)
 
     @property
     def setting(self) -> str:
@@ -59,7 +45,7 @@ class Evidence:
     @cached_property
     def study(self) -> Study:
         """The study that the partition belongs to."""
-        name, studies = self.partition.rpartition("|")[2], self.sources.studies
+        name, studies = self.partition.rpartition("|")[2], self.world.studies
         for owners in (studies.by_setting, studies.by_corpus, studies.by_name):
             if name in owners:
                 return owners[name]
@@ -71,7 +57,7 @@ class Evidence:
 
         One entry a fold, by the problem that is left out; a single split is the one entry under None.
         """
-        store, setting = self.sources.store, self.setting
+        store, setting = self.world.store, self.setting
         corpus = self.study.settings[setting].corpus
         activations: Activations = store.load("activations", corpus)
         sentences, splits = store.load("sentences", corpus), store.load("splits", setting)

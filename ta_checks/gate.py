@@ -5,11 +5,11 @@ Dagster's own blocking holds inside one run only; a release is many runs.
 
 from __future__ import annotations
 
-from ta_assets.ledger.ledger import Instance
+from ta_assets.ledger.ledger import Ledger
 from ta_checks.table import invariants_of
 
 
-def closed(instance: Instance, asset: str, partition: str) -> str | None:
+def closed(instance: Ledger, asset: str, partition: str) -> str | None:
     """Why nothing may be built on this partition; None when it may."""
     if instance.materialization(asset, partition) is None:
         return f"{asset}[{partition}] was not made"

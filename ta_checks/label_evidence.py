@@ -31,7 +31,7 @@ def labels_recomputable(evidence: Evidence) -> Verdict:
     from ta_checks.rules.data.labels_recomputable import StoredLabels, labels_recomputable
 
     study, table = evidence.study, evidence.value
-    rollouts, source = evidence.sources.rollouts, study.source(evidence.partition)
+    rollouts, source = evidence.world.rollouts, study.source(evidence.partition)
     problem_id = chosen_problem(evidence, sorted(int(one) for one in table["problem_id"].unique()))
     problem = rollouts.load_problem(source, problem_id)
     groups = rollouts.load_rollouts(source, problem_id, len(problem.chunks))
@@ -71,7 +71,7 @@ def chosen_problem(evidence: Evidence, problem_ids: Sequence[int]) -> int:
         return int(wanted)
     source = study.source(evidence.partition)
     for problem_id in problem_ids:
-        if evidence.sources.rollouts.has_rollouts(source, problem_id):
+        if evidence.world.rollouts.has_rollouts(source, problem_id):
             return problem_id
     if source.folder is not None:
         expected = "chunk_0/solutions.json and so on in at least one problem, or verification.problem: none"

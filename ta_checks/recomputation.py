@@ -30,9 +30,9 @@ def problems_as_asked(evidence: Evidence) -> Verdict:
     """The stored ids against what the data lists now."""
     from ta_checks.rules.data.problems_as_asked import problems_as_asked
 
-    study, rollouts = evidence.study, evidence.sources.rollouts
+    study, rollouts = evidence.study, evidence.world.rollouts
     setting = study.settings[evidence.partition]
-    corpora = shared_corpora(evidence.sources.studies, evidence.partition) or (setting.corpus,)
+    corpora = shared_corpora(evidence.world.studies, evidence.partition) or (setting.corpus,)
     listings = [set(rollouts.list_problem_ids(study.source(corpus))) for corpus in corpora]
     return problems_as_asked(evidence.value, sorted(set.intersection(*listings)), setting.problems)
 
@@ -41,12 +41,12 @@ def labels_follow_rule(evidence: Evidence) -> Verdict:
     """The labelled sentences of every problem of the corpus' settings against the dataset."""
     from ta_checks.rules.data.labels_follow_rule import SourceProblem, labels_follow_rule
 
-    study, store = evidence.study, evidence.sources.store
+    study, store = evidence.study, evidence.world.store
     rule = study.label_rule
     wanted = sorted({one for name in study.settings_of(evidence.partition) for one in _problem_ids(store, name)})
 
     def problems() -> Iterator[SourceProblem]:
-        for problem in evidence.sources.rollouts.load_problems(study.source(evidence.partition), wanted):
+        for problem in evidence.world.rollouts.load_problems(study.source(evidence.partition), wanted):
             kept = problem.chunks[:-1] if rule.drop_last_chunk and len(problem.chunks) > 1 else problem.chunks
             values = [float(chunk.get(rule.field) or 0.0) for chunk in kept]
             yield SourceProblem(problem.problem_id, [chunk["chunk"] for chunk in kept], values)
@@ -59,7 +59,7 @@ def vectors_are_sound(evidence: Evidence) -> Verdict:
     from ta_checks.rules.vectors.vectors_are_sound import Expected, vectors_are_sound
 
     activations: Activations = evidence.value
-    base = evidence.sources.store.base
+    base = evidence.world.store.base
 
     def problems() -> Iterator[PooledProblem]:
         for shard in activations.files():
@@ -75,7 +75,7 @@ def scores_out_of_fold(evidence: Evidence) -> Verdict:
     from ta_assets.core.crossfit.spectrum import prepare
     from ta_checks.rules.claims.scores_out_of_fold import BY_HAND, scores_out_of_fold
 
-    value, store = evidence.value, evidence.sources.store
+    value, store = evidence.value, evidence.world.store
     corpus = evidence.study.settings[evidence.partition].corpus
     wanted = frozenset(store.load("problem_ids", evidence.partition))
     data = joined(store.load("sentences", corpus), store.load("activations", corpus), wanted, store.base)
@@ -91,7 +91,7 @@ def comparison_recomputes(evidence: Evidence) -> Verdict:
     """The rows of the comparison against the out-of-fold scores."""
     from ta_checks.rules.claims.comparison_recomputes import comparison_recomputes
 
-    scores: pd.DataFrame = evidence.sources.store.load("cv_scores", evidence.partition).scores
+    scores: pd.DataFrame = evidence.world.store.load("cv_scores", evidence.partition).scores
     names = dict.fromkeys(column.rpartition("/")[0] for column in scores.columns if "/" in column)
     precision = {name: precision_of(scores, name) for name in (*names, "chance")}
     ceiling = evidence.value["ceiling"]
@@ -179,7 +179,7 @@ def aggregate_recomputes(evidence: Evidence) -> Verdict:
 
 
 def _cells(evidence: Evidence) -> dict[int, Any]:
-    store = evidence.sources.store
+    store = evidence.world.store
     keys = {seed: Cell(evidence.partition, seed).key for seed in evidence.value["seeds"]}
     return {seed: store.load("probe_metrics", key) for seed, key in keys.items()}
 

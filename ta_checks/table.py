@@ -6,25 +6,10 @@ NOT OK; a WARN check never does. A blocking check keeps what is built on its cel
 
 from __future__ import annotations
 
+from ta_assets.ledger.partitions import ASSETS
 from ta_assets.studies.study import Study
 from ta_checks import comparisons, deferral_evidence, evaluations, fit_evidence, label_evidence, recomputation
 from ta_checks.invariant import Invariant
-
-ASSETS = (
-    "problem_ids",
-    "splits",
-    "sentences",
-    "activations",
-    "cv_scores",
-    "probe_comparison",
-    "seed_free_scores",
-    "probe_metrics",
-    "aggregate_metrics",
-    "deferral_plan",
-    "scaling_summary",
-    "readme_block",
-)
-"""The assets of a study in the order in which they are made; ``release_verdict`` judges them and comes last."""
 
 INVARIANTS: tuple[Invariant, ...] = (
     *(

@@ -10,7 +10,7 @@ from pydantic import Field
 from ta_assets.assets.problems import union
 from ta_assets.core.probes.features import VERTICAL_MODE
 from ta_assets.core.traces.storage_estimate import in_words
-from ta_assets.ledger.made_from import World, output
+from ta_assets.ledger.made_from import Origins, output
 from ta_assets.ledger.partitions import Partitions
 from ta_assets.pages import plots
 from ta_assets.vectors.corpus_pass import CorpusExtraction, Plan, resolved_options
@@ -59,7 +59,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         """
         corpus = context.partition_key
         study = studies.by_corpus[corpus]
-        made_from = World(studies, rollouts, language_model).made_from("activations", corpus)
+        made_from = Origins(studies, rollouts, language_model).made_from("activations", corpus)
         with language_model.open(study.extraction_spec(corpus)) as extractor:
             resolved = resolved_options(made_from["extraction"], made_from["language_model"], extractor)
             extraction = CorpusExtraction.of(

@@ -7,7 +7,7 @@ import dagster as dg
 import pandas as pd
 
 from ta_assets.assets.summaries import left_out_cells
-from ta_assets.ledger.ledger import Instance
+from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.made_from import output, study_options
 from ta_assets.ledger.partitions import Cell, Partitions, cells_of
 from ta_assets.pages import plots
@@ -28,7 +28,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
 
         name = context.partition_key
         study = studies.by_setting[name]
-        left_out = left_out_cells(Instance(context.instance, definitions), name)
+        left_out = left_out_cells(Ledger(context.instance, definitions), name)
         believed = [cell.seed for cell in cells_of(name) if str(cell.seed) not in left_out]
         if not believed:
             raise dg.Failure(f"no cell of {name} may be planned on: {left_out}", allow_retries=False)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ta_assets.assets.table_types import SentenceTable
 from ta_assets.core.errors import InputError
-from ta_assets.ledger.made_from import World, output, shared_corpora, study_options
+from ta_assets.ledger.made_from import Origins, output, shared_corpora, study_options
 from ta_assets.ledger.partitions import Partitions
 from ta_assets.pages import plots
 from ta_assets.studies.loading import Studies
@@ -28,7 +28,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         """Ids of a setting's problems, sorted: all of its corpus, a seeded sample, or those that settings share."""
         name = context.partition_key
         ids, available = chosen_ids(studies, rollouts, name)
-        made_from = World(studies, rollouts, language_model).made_from("problem_ids", name)
+        made_from = Origins(studies, rollouts, language_model).made_from("problem_ids", name)
         return output(ids, made_from, {"problems": len(ids), "available": available, "ids": str(ids)})
 
     @dg.asset(partitions_def=partitions.setting, code_version="1", group_name="data")
@@ -67,7 +67,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         study = studies.by_corpus[corpus]
         problems = rollouts.load_problems(study.source(corpus), union(problem_ids))
         table = label_problems(problems, study.label_rule)
-        made_from = World(studies, rollouts, language_model).made_from("sentences", corpus)
+        made_from = Origins(studies, rollouts, language_model).made_from("sentences", corpus)
         return output(table, made_from, _facts(table))
 
     return [problem_ids, splits, sentences]

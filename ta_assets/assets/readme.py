@@ -10,13 +10,12 @@ import dagster as dg
 
 from ta_assets.assets.summaries import compared_rows
 from ta_assets.core.errors import InputError
-from ta_assets.ledger.ledger import Instance
+from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.made_from import MADE_FROM, fingerprint, output
-from ta_assets.ledger.partitions import Partitions
+from ta_assets.ledger.partitions import ASSETS, Partitions
+from ta_assets.ledger.world import World
 from ta_assets.studies.study import Study
-from ta_checks.evidence import Sources
 from ta_checks.report.rows import collect_rows
-from ta_checks.table import ASSETS
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactStore
@@ -48,8 +47,8 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
     ) -> dg.Output[str]:
         """The results of a study as Markdown, written between its markers."""
         study = studies.by_name[context.partition_key]
-        instance = Instance(context.instance, definitions)
-        block = current_block(Sources(studies, store, rollouts, language_model, instance), study.name)
+        instance = Ledger(context.instance, definitions)
+        block = current_block(World(studies, store, rollouts, language_model, instance), study.name)
         path = readme_path(study, store.base)
         if study.readme is None and not path.exists():
             write_file(path, f"# Results of {study.name}\n\n{_start(study)}\n{_end(study)}\n".encode())
@@ -118,13 +117,13 @@ def with_block(text: str, study: Study, block: str, source: Path) -> str:
     return f"{text[:start]}\n{block.strip()}\n{text[end:]}"
 
 
-def current_block(sources: Sources, name: str) -> str:
+def current_block(world: World, name: str) -> str:
     """The block that the present artifacts and check results of a study give."""
     from ta_assets.core.markdown import comparison_table, table
 
-    study = sources.studies.by_name[name]
-    summary = sources.store.load("scaling_summary", name)
-    rows = collect_rows(sources, study, [asset for asset in ASSETS if asset != "readme_block"])
+    study = world.studies.by_name[name]
+    summary = world.store.load("scaling_summary", name)
+    rows = collect_rows(world, study, [asset for asset in ASSETS if asset != "readme_block"])
     passed = Counter(row.name for row in rows if row.verdict.status == "passed")
     total = Counter((row.name, row.severity) for row in rows)
     numbers = [column for column in summary.columns if column.endswith("_mean")]
@@ -134,9 +133,9 @@ def current_block(sources: Sources, name: str) -> str:
     ]
     left_out = sorted({f"{row['setting']}: {row['left_out']}" for row in summary.to_dict("records") if row["left_out"]})
     comparisons = {
-        setting: sources.store.load("probe_comparison", setting)
+        setting: world.store.load("probe_comparison", setting)
         for setting in study.settings
-        if sources.store.exists("probe_comparison", setting)
+        if world.store.exists("probe_comparison", setting)
     }
     lines = [
         f"Is a probe of study `{name}` better than the obvious baseline? Out of fold, over problems, corrected for all "
@@ -158,22 +157,22 @@ def current_block(sources: Sources, name: str) -> str:
             ["check", "severity", "passed", "of"],
             [[check, severity, passed[check], count] for (check, severity), count in sorted(total.items())],
         ),
-        *_origins(sources, study),
+        *_origins(world, study),
     ]
     return "\n".join(lines)
 
 
-def block_faults(sources: Sources, name: str) -> list[str]:
+def block_faults(world: World, name: str) -> list[str]:
     """Where the block in the file is not the one that artifacts and check results give now, line by line.
 
     Raises:
         InputError: an artifact that the block tells of is missing or damaged.
     """
-    study, base = sources.studies.by_name[name], sources.store.base
+    study, base = world.studies.by_name[name], world.store.base
     path, stored = readme_path(study, base), stored_block(study, base)
     if stored is None:
         return [f"{path}: it has no block of results of study {name}"]
-    current = current_block(sources, name).strip("\n")
+    current = current_block(world, name).strip("\n")
     if stored == current:
         return []
     lines = difflib.unified_diff(stored.splitlines(), current.splitlines(), lineterm="", n=0)
@@ -198,10 +197,10 @@ def _label_noise(setting: str, value: dict[str, Any]) -> str:
     )
 
 
-def _origins(sources: Sources, study: Study) -> list[str]:
+def _origins(world: World, study: Study) -> list[str]:
     lines = ["Made from:"]
     for corpus in study.corpora:
-        made = sources.instance.materialization("activations", corpus)
+        made = world.ledger.materialization("activations", corpus)
         if made is None:
             lines.append(f"- {corpus}: no activations")
             continue

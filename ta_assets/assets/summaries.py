@@ -7,7 +7,7 @@ import dagster as dg
 import pandas as pd
 
 from ta_assets.assets.table_types import ScalingTable
-from ta_assets.ledger.ledger import Instance
+from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.made_from import output, study_options
 from ta_assets.ledger.partitions import Partitions, cells_of
 from ta_assets.pages import plots
@@ -37,7 +37,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
 
         name = context.partition_key
         study = studies.by_setting[name]
-        left_out = left_out_cells(Instance(context.instance, definitions), name)
+        left_out = left_out_cells(Ledger(context.instance, definitions), name)
         cells = {
             cell.seed: store.load("probe_metrics", cell.key).metrics
             for cell in cells_of(name)
@@ -118,7 +118,7 @@ def compared_rows(settings: Iterable[str], comparisons: Mapping[str, Mapping[str
     return [{"setting": name, **row} for name in found for row in comparisons[name]["rows"]]
 
 
-def left_out_cells(instance: Instance, setting: str) -> dict[str, str]:
+def left_out_cells(instance: Ledger, setting: str) -> dict[str, str]:
     """Seed -> why its cell may not be aggregated; the others are."""
     closed = {str(cell.seed): gate.closed(instance, "probe_metrics", cell.key) for cell in cells_of(setting)}
     return {seed: reason for seed, reason in closed.items() if reason is not None}

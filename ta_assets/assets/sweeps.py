@@ -15,7 +15,7 @@ import pandas as pd
 from ta_assets.assets.activations import GPU_POOL
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import TOKEN_PROBES
-from ta_assets.ledger.made_from import World, extraction_options, fingerprint, output, study_options
+from ta_assets.ledger.made_from import Origins, extraction_options, fingerprint, output, study_options
 from ta_assets.ledger.partitions import Partitions
 from ta_assets.pages import plots
 from ta_assets.studies.loading import Studies
@@ -52,7 +52,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
         cell = cell_of(studies, context.partition_key)
         study, corpus = cell.study, cell.study.settings[cell.setting].corpus
-        source = SweepSource(World(studies, rollouts, language_model), store, context.log.info)
+        source = SweepSource(Origins(studies, rollouts, language_model), store, context.log.info)
         ids = source.problem_ids(cell)
         activations = source.vectors(cell, ids)
         sentences = label_problems(rollouts.load_problems(study.source(corpus), ids), study.label_rule)
@@ -114,7 +114,7 @@ def cell_of(studies: Studies, key: str) -> SweepCell:
 class SweepSource:
     """What a combination is computed from."""
 
-    world: World
+    world: Origins
     store: ArtifactStore
     log: Callable[[str], None]
 

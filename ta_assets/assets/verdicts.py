@@ -11,15 +11,14 @@ import dagster as dg
 from pydantic import Field
 
 from ta_assets.core.errors import InputError
-from ta_assets.ledger.ledger import Instance
+from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.made_from import output
-from ta_assets.ledger.partitions import Partitions, partitions_of
-from ta_checks.evidence import Sources
+from ta_assets.ledger.partitions import ASSETS, Partitions, partitions_of
+from ta_assets.ledger.world import World
 from ta_checks.report.environment import snapshot
 from ta_checks.report.report import CheckRow, ReleaseReport
 from ta_checks.report.rows import MADE, collect_rows
 from ta_checks.rules.files.verdict_unedited import verdict_unedited
-from ta_checks.table import ASSETS
 from ta_checks.verdict import Verdict
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
@@ -73,10 +72,10 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
         language_model: LanguageModelResource,
     ) -> Iterator[Any]:
         """OK only when every ERROR check passed in every cell of the study."""
-        instance = Instance(context.instance, definitions)
-        sources = Sources(studies, store, rollouts, language_model, instance)
+        instance = Ledger(context.instance, definitions)
+        world = World(studies, store, rollouts, language_model, instance)
         try:
-            report = make_report(sources, context.partition_key, config)
+            report = make_report(world, context.partition_key, config)
         except Exception as error:  # there must be a verdict, whatever fails
             context.log.exception("the checks could not be collected")
             report = broken_report(context.partition_key, config, error)
@@ -106,16 +105,16 @@ def rolled_up() -> tuple[str, ...]:
     return tuple(dict.fromkeys([MADE, RELEASE, UNEDITED, *(invariant.name for invariant in INVARIANTS)]))
 
 
-def make_report(sources: Sources, study_name: str, config: VerdictConfig) -> ReleaseReport:
+def make_report(world: World, study_name: str, config: VerdictConfig) -> ReleaseReport:
     """Every check of every cell, and one row for each incident."""
-    study = sources.studies.by_name[study_name]
-    rows = collect_rows(sources, study, ASSETS, config.cells)
+    study = world.studies.by_name[study_name]
+    rows = collect_rows(world, study, ASSETS, config.cells)
     incidents = config.incidents
     verdict = Verdict.judge(
         len(incidents), "==", 0, unit="incidents", n=1, offenders=incidents, message="; ".join(incidents)
     )
     rows.append(CheckRow(RELEASE, VERDICT_ASSET, study_name, "ERROR", verdict, RELEASE_DESCRIPTION))
-    earlier = verdict_unedited(*_recorded_and_found(sources.instance, study_name, sources.store.base))
+    earlier = verdict_unedited(*_recorded_and_found(world.ledger, study_name, world.store.base))
     rows.append(CheckRow(UNEDITED, VERDICT_ASSET, study_name, "ERROR", earlier, UNEDITED_DESCRIPTION))
     cells = {
         f"{asset}[{partition}]": config.cells.get(f"{asset}[{partition}]", "not part of a release")
@@ -148,7 +147,7 @@ def release_files(report: ReleaseReport) -> dict[str, bytes]:
     return {name: text.encode() for name, text in texts.items()}
 
 
-def read_release(instance: Instance, study: str, base: Path) -> tuple[str, str]:
+def read_release(instance: Ledger, study: str, base: Path) -> tuple[str, str]:
     """The decision (OK or NOT OK) and the printed table of the last release of a study.
 
     Raises:
@@ -167,7 +166,7 @@ def read_release(instance: Instance, study: str, base: Path) -> tuple[str, str]:
 
 
 def _recorded_and_found(
-    instance: Instance, study: str, base: Path
+    instance: Ledger, study: str, base: Path
 ) -> tuple[list[Mapping[str, str]], dict[str, str | None]]:
     """What may lie in the folder of a release by Dagster's record, newest first, and what does; name -> SHA-256.
 

@@ -18,13 +18,14 @@ from ta_assets.assets.readme import block_made_from, current_block, readme_path
 from ta_assets.assets.summaries import aggregate_made_from, left_out_cells
 from ta_assets.assets.verdicts import VERDICT_ASSET, VerdictConfig, read_release
 from ta_assets.jobs import runs
-from ta_assets.ledger.ledger import Instance
-from ta_assets.ledger.made_from import World
-from ta_assets.ledger.partitions import Partitions, partitions_of
+from ta_assets.ledger.ledger import Ledger
+from ta_assets.ledger.made_from import Origins
+from ta_assets.ledger.partitions import ASSETS, Partitions, partitions_of
+from ta_assets.ledger.world import World
 from ta_checks import gate
 from ta_checks.checks import PARAMETERS, evaluate
-from ta_checks.evidence import Evidence, Sources
-from ta_checks.table import ASSETS, invariants_of
+from ta_checks.evidence import Evidence
+from ta_checks.table import invariants_of
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactStore
@@ -120,7 +121,7 @@ def _release_job(partitions: Partitions, definitions: Callable[[], dg.Definition
             cells={o.cell: f"{o.what}: {o.why}" if o.why else o.what for o in outcomes},
         )
         result = runs.make(definitions(), context.instance, VERDICT_ASSET, study, config.model_dump())
-        instance = Instance(context.instance, definitions)
+        instance = Ledger(context.instance, definitions)
         if not runs.made(result, VERDICT_ASSET):
             why = instance.failure(result.run_id, VERDICT_ASSET)
             raise dg.Failure(f"the verdict of study {study} was not written: {why}", allow_retries=False)
@@ -177,28 +178,28 @@ class Stage:
         return outcomes
 
     @property
-    def _sources(self) -> Sources:
+    def _sources(self) -> World:
         # a new view each time: what it has read is out of date after a run
-        return Sources(self.partitions.studies, *self.resources, Instance(self.context.instance, self.definitions))
+        return World(self.partitions.studies, *self.resources, Ledger(self.context.instance, self.definitions))
 
     def _make(self, cell: str, partition: str) -> Outcome:
-        sources = self._sources
-        shut = self._shut(sources.instance, partition)
+        world = self._sources
+        shut = self._shut(world.ledger, partition)
         if shut:
             return Outcome(cell, "left out", shut)
-        reason = sources.instance.work(self.asset, partition, expected_made_from(sources, self.asset, partition))
+        reason = world.ledger.work(self.asset, partition, expected_made_from(world, self.asset, partition))
         if reason is None and self.asset == "activations":
-            latest = sources.instance.materialization(self.asset, partition)
+            latest = world.ledger.materialization(self.asset, partition)
             reason = activations.owed(latest.metadata.get("skipped_kinds") or {}) if latest else None
         if reason is None:
             return Outcome(cell, "fresh", "")
         result = runs.make(self.definitions(), self.context.instance, self.asset, partition)
         if runs.made(result, self.asset):
             return Outcome(cell, "computed", reason)
-        why = Instance(self.context.instance, self.definitions).last_failure(self.asset, partition)
+        why = Ledger(self.context.instance, self.definitions).last_failure(self.asset, partition)
         return Outcome(cell, "failed", why or f"run {result.run_id} made nothing")
 
-    def _shut(self, instance: Instance, partition: str) -> str | None:
+    def _shut(self, instance: Ledger, partition: str) -> str | None:
         parents = instance.parents(self.asset, partition)
         shut = {parent: gate.closed(instance, *parent) for parent in parents}
         reasons = [why for (parent, _), why in shut.items() if why and (self.asset, parent) not in PARTIAL]
@@ -210,31 +211,31 @@ class Stage:
 
     def _evaluate(self, partition: str, *, always: bool) -> None:
         """Evaluate the checks that a fresh cell owes: those of every release, and those that have no valid answer."""
-        sources = self._sources
-        if sources.instance.materialization(self.asset, partition) is None:
+        world = self._sources
+        if world.ledger.materialization(self.asset, partition) is None:
             return
-        for invariant in invariants_of(self.asset, sources.studies.selected):
-            state = sources.instance.check(self.asset, invariant.name, partition)
+        for invariant in invariants_of(self.asset, world.studies.selected):
+            state = world.ledger.check(self.asset, invariant.name, partition)
             if state is not None and state.finished and state.is_current:
                 owed = invariant.every_release or state.metadata.get("status") == "errored"
-                same = state.metadata.get(PARAMETERS) == invariant.parameters(sources.studies.selected)
+                same = state.metadata.get(PARAMETERS) == invariant.parameters(world.studies.selected)
                 if same and not (always and owed):
                     continue
-            evidence = Evidence(self.asset, partition, sources)
-            sources.instance.report_check(self.context, partition, evaluate(invariant, evidence))
+            evidence = Evidence(self.asset, partition, world)
+            world.ledger.report_check(self.context, partition, evaluate(invariant, evidence))
 
 
-def expected_made_from(sources: Sources, asset: str, partition: str) -> dict[str, Any]:
-    """What a partition would be made from now; see ``World.made_from``, whose assets do not read check results."""
+def expected_made_from(world: World, asset: str, partition: str) -> dict[str, Any]:
+    """What a partition would be made from now; see ``Origins.made_from``, whose assets do not read check results."""
     if asset == "readme_block":
-        return block_made_from(current_block(sources, partition))
+        return block_made_from(current_block(world, partition))
     if asset == "aggregate_metrics":
-        left_out = left_out_cells(sources.instance, partition)
-        return aggregate_made_from(sources.studies.by_setting[partition], left_out)
+        left_out = left_out_cells(world.ledger, partition)
+        return aggregate_made_from(world.studies.by_setting[partition], left_out)
     if asset == "deferral_plan":
-        left_out = left_out_cells(sources.instance, partition)
-        return deferral_made_from(sources.studies.by_setting[partition], left_out)
-    return World(sources.studies, sources.rollouts, sources.language_model).made_from(asset, partition)
+        left_out = left_out_cells(world.ledger, partition)
+        return deferral_made_from(world.studies.by_setting[partition], left_out)
+    return Origins(world.studies, world.rollouts, world.language_model).made_from(asset, partition)
 
 
 def _log_summary(context: dg.OpExecutionContext, outcomes: list[Outcome]) -> None:

@@ -11,8 +11,8 @@ import dagster as dg
 
 from ta_assets.assets.sweeps import CELLS, SweepSource
 from ta_assets.jobs import runs
-from ta_assets.ledger.ledger import Instance
-from ta_assets.ledger.made_from import MADE_FROM, World, mismatches
+from ta_assets.ledger.ledger import Ledger
+from ta_assets.ledger.made_from import MADE_FROM, Origins, mismatches
 from ta_assets.ledger.partitions import Partitions
 from ta_assets.pages import plots
 from ta_assets.studies.sweep import SweepCell, sweep_cells
@@ -40,9 +40,9 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
             raise dg.Failure(f"study {study.name} has no section sweep: {study.path}", allow_retries=False)
         runs.begin(context.instance, store.base, context.log.info)
         context.instance.add_dynamic_partitions(str(CELLS.name), [cell.key for cell in cells])
-        world = World(studies, rollouts, language_model)
+        world = Origins(studies, rollouts, language_model)
         for setting in study.settings:
-            reason = Instance(context.instance, definitions).work(
+            reason = Ledger(context.instance, definitions).work(
                 "problem_ids", setting, world.made_from("problem_ids", setting)
             )
             if reason:
@@ -50,7 +50,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
         source = SweepSource(world, store, context.log.info)
         failed = []
         for number, cell in enumerate(cells, start=1):
-            reason = _owed(Instance(context.instance, definitions), source, cell)
+            reason = _owed(Ledger(context.instance, definitions), source, cell)
             if reason is None:
                 continue
             result = runs.make(definitions(), context.instance, "sweep_metrics", cell.key)
@@ -85,7 +85,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
     return [*jobs, sweep]
 
 
-def _owed(instance: Instance, source: SweepSource, cell: SweepCell) -> str | None:
+def _owed(instance: Ledger, source: SweepSource, cell: SweepCell) -> str | None:
     """Why a combination must be computed; None when it is finished and nothing that decides it has changed."""
     latest = instance.materialization("sweep_metrics", cell.key)
     if latest is None:

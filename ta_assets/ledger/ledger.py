@@ -53,7 +53,7 @@ class CheckState:
 
 
 @dataclass(eq=False)  # not frozen: it keeps what it has read
-class Instance:
+class Ledger:
     """A Dagster instance seen through one asset graph. Make a new one after anything was materialized."""
 
     dagster: dg.DagsterInstance

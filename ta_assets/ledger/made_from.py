@@ -31,7 +31,7 @@ PACKAGES = ("ta_assets", "ta_checks", "ta_resources")
 
 
 @dataclass(frozen=True)
-class World:
+class Origins:
     """The studies, and the resources that know the identity of data and models."""
 
     studies: Studies

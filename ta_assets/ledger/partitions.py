@@ -15,6 +15,22 @@ from ta_assets.studies.loading import Studies
 from ta_assets.studies.sections import SEEDS
 from ta_assets.studies.study import Study
 
+ASSETS = (
+    "problem_ids",
+    "splits",
+    "sentences",
+    "activations",
+    "cv_scores",
+    "probe_comparison",
+    "seed_free_scores",
+    "probe_metrics",
+    "aggregate_metrics",
+    "deferral_plan",
+    "scaling_summary",
+    "readme_block",
+)
+"""The assets of a study in the order in which they are made; ``release_verdict`` judges them and comes last."""
+
 
 @dataclass(frozen=True)
 class Cell:

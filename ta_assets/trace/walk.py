@@ -26,14 +26,14 @@ from ta_assets.assets.sweeps import SweepSource, cell_of, finished, leaderboard_
 from ta_assets.assets.verdicts import FILES, VERDICT_ASSET, release_folder
 from ta_assets.core.errors import InputError
 from ta_assets.jobs.release import expected_made_from
-from ta_assets.ledger.ledger import Instance, Materialization
-from ta_assets.ledger.made_from import CODE, MADE_FROM, World, code_sha256, fingerprint
+from ta_assets.ledger.ledger import Ledger, Materialization
+from ta_assets.ledger.made_from import CODE, MADE_FROM, Origins, code_sha256, fingerprint
 from ta_assets.ledger.partitions import Cell
+from ta_assets.ledger.world import World
 from ta_assets.pages.block_numbers import NUMBER
 from ta_assets.studies.loading import load_studies
 from ta_assets.studies.sweep import sweep_cells
 from ta_assets.trace.targets import Target, resolve
-from ta_checks.evidence import Sources
 from ta_resources.instance_storage import existing_instance
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
@@ -78,12 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signed = [one for one in given if _signed(one)]
     options = parser.parse_args([*(one for one in given if one not in signed), *(["--", *signed] if signed else [])])
     try:
-        sources = _sources()
-        target = resolve(sources, options.target, options.report)
+        world = _sources()
+        target = resolve(world, options.target, options.report)
     except InputError as fault:
         print(fault, file=sys.stderr)
         return EXIT_BAD_INPUT
-    steps, faults = trace(sources, target)
+    steps, faults = trace(world, target)
     if options.json:
         print(json.dumps(_json(target, steps, faults), indent=1, allow_nan=False))
     else:
@@ -91,18 +91,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return EXIT_UNVERIFIED if faults else 0
 
 
-def trace(sources: Sources, target: Target) -> tuple[list[Step], list[str]]:
+def trace(world: World, target: Target) -> tuple[list[Step], list[str]]:
     """Walk from a target to where it comes from.
 
     Returns:
         The artifacts that lead to it, each once, every one after what it was made from; and everything that is not
         what was recorded: empty when all is verified.
     """
-    view, faults = _View(sources), []
+    view, faults = _View(world), []
     study = target.block_of
     if study is not None and ("readme_block", study) not in target.roots:
         # a number of the README is only worth as much as the whole block
-        faults = _tried(lambda: block_faults(sources, study))
+        faults = _tried(lambda: block_faults(world, study))
     seen: set[Node] = set()
     steps: list[Step] = []
 
@@ -124,24 +124,24 @@ def _signed(argument: str) -> bool:
     return argument[:1] in "+-" and NUMBER.fullmatch(argument) is not None
 
 
-def _sources() -> Sources:
+def _sources() -> World:
     instance = existing_instance(Path(os.environ.get("DAGSTER_HOME") or ".").resolve())
     studies = load_studies()
     from ta_assets.definitions import defs  # reads the studies when imported, whose faults have been named by now
 
     store = ArtifactStore(recovers=False)
-    return Sources(studies, store, RolloutsResource(), LanguageModelResource(), Instance(instance, lambda: defs))
+    return World(studies, store, RolloutsResource(), LanguageModelResource(), Ledger(instance, lambda: defs))
 
 
 @dataclass(frozen=True)
 class _View:
     """What a walk looks at."""
 
-    sources: Sources
+    world: World
 
     def step(self, asset: str, partition: str) -> Step:
         """One artifact, verified; what cannot be verified is a fault of it."""
-        instance = self.sources.instance
+        instance = self.world.ledger
         made = instance.materialization(asset, partition)
         if made is None:
             return Step((asset, partition), {}, ["it was never made"], self._parents(asset, partition, {}))
@@ -162,16 +162,16 @@ class _View:
         if record["code_sha256"] != code_sha256():
             faults.append(f"code: sha256 is now {code_sha256()}, recorded {record['code_sha256']}")
         if asset == "readme_block":
-            faults += _tried(lambda: block_faults(self.sources, partition))
+            faults += _tried(lambda: block_faults(self.world, partition))
         return Step((asset, partition), record, faults, parents)
 
     def _recorded_files(self, partition: str, made: Materialization) -> dict[str, str]:
-        place = release_folder(partition, self.sources.store.base).relative_to(self.sources.store.base)
+        place = release_folder(partition, self.world.store.base).relative_to(self.world.store.base)
         left_behind = (made.metadata.get(FILES) or {}).items()
         return {**(made.metadata.get("files") or {}), **{(place / name).as_posix(): one for name, one in left_behind}}
 
     def _changed_files(self, asset: str, partition: str, recorded: Mapping[str, str]) -> list[str]:
-        store = self.sources.store
+        store = self.world.store
         present, folder = store.hashes(asset, partition), release_folder(partition, store.base)
         if asset == VERDICT_ASSET and folder.is_dir():
             present |= {path.relative_to(store.base).as_posix(): sha256_of(path) for path in folder.iterdir()}
@@ -185,11 +185,11 @@ class _View:
         ]
 
     def _changed_content(self, asset: str, partition: str, made: Materialization) -> list[str]:
-        same = fingerprint(self.sources.store.load(asset, partition)) == made.data_version
+        same = fingerprint(self.world.store.load(asset, partition)) == made.data_version
         return [] if same else [f"content: its fingerprint is not the recorded data version {made.data_version}"]
 
     def _stale(self, asset: str, partition: str, made: Materialization, parents: Sequence[Node]) -> list[str]:
-        instance = self.sources.instance
+        instance = self.world.ledger
         stale = instance.work(asset, partition, self._made_from_now(asset, partition))
         if stale is None and asset == "sweep_leaderboard":  # its combinations are no parents of it in the graph
             found = [(parent, instance.materialization(*parent)) for parent in parents]
@@ -198,23 +198,23 @@ class _View:
         return [f"made from something else than there is now: {stale}"] if stale else []
 
     def _made_from_now(self, asset: str, partition: str) -> dict[str, Any]:
-        sources = self.sources
+        world = self.world
         if asset == "sweep_metrics":
-            return self._sweep.made_from(self._sweep_cells.get(partition) or cell_of(sources.studies, partition))
+            return self._sweep.made_from(self._sweep_cells.get(partition) or cell_of(world.studies, partition))
         if asset == "sweep_leaderboard":
-            study = sources.studies.by_name[partition]
-            return leaderboard_made_from(study, finished(study, sources.store))
-        return expected_made_from(sources, asset, partition)
+            study = world.studies.by_name[partition]
+            return leaderboard_made_from(study, finished(study, world.store))
+        return expected_made_from(world, asset, partition)
 
     def _parents(self, asset: str, partition: str, made_from: Mapping[str, Any]) -> list[Node]:
         """What an artifact is made from: by the graph, and what assets read through the store."""
-        studies = self.sources.studies
+        studies = self.world.studies
         if asset == "sweep_leaderboard":
             return [("sweep_metrics", key) for key in made_from.get("finished") or []]
         if asset == "sweep_metrics":
             setting = partition.rpartition("|")[2]
             return [("problem_ids", setting)] if setting in studies.by_setting else []
-        parents = self.sources.instance.parents(asset, partition)
+        parents = self.world.ledger.parents(asset, partition)
         if asset == "probe_metrics":  # its corpus, by way of the seed-free scores
             setting = Cell.from_key(partition).setting
             corpus = studies.by_setting[setting].settings[setting].corpus
@@ -225,13 +225,13 @@ class _View:
 
     @cached_property
     def _sweep(self) -> SweepSource:
-        sources = self.sources
-        world = World(sources.studies, sources.rollouts, sources.language_model)
-        return SweepSource(world, sources.store, lambda _: None)
+        world = self.world
+        origins = Origins(world.studies, world.rollouts, world.language_model)
+        return SweepSource(origins, world.store, lambda _: None)
 
     @cached_property
     def _sweep_cells(self) -> dict[str, Any]:
-        return {cell.key: cell for study in self.sources.studies.studies for cell in sweep_cells(study)}
+        return {cell.key: cell for study in self.world.studies.studies for cell in sweep_cells(study)}
 
 
 def _tried(verify: Callable[[], list[str]]) -> list[str]:

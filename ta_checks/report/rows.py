@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
-from ta_assets.ledger.ledger import CheckState, Instance
+from ta_assets.ledger.ledger import CheckState, Ledger
 from ta_assets.ledger.partitions import partitions_of
+from ta_assets.ledger.world import World
 from ta_assets.studies.study import Study
-from ta_checks.evidence import Sources
 from ta_checks.invariant import Invariant
 from ta_checks.report.report import CheckRow
 from ta_checks.table import invariants_of
@@ -24,12 +24,12 @@ MADE_DESCRIPTION = (
 
 
 def collect_rows(
-    sources: Sources, study: Study, assets: Iterable[str], reasons: Mapping[str, str] | None = None
+    world: World, study: Study, assets: Iterable[str], reasons: Mapping[str, str] | None = None
 ) -> list[CheckRow]:
     """One row a check and cell, in the order of the assets.
 
     Args:
-        sources: where the instance is.
+        world: where the instance is.
         study: whose cells.
         assets: which assets.
         reasons: why a cell such as ``splits[full]`` was not made, where somebody knows.
@@ -38,12 +38,12 @@ def collect_rows(
     for asset in assets:
         for partition in partitions_of(asset, study):
             reason = (reasons or {}).get(f"{asset}[{partition}]", "it was never made")
-            rows.append(made_row(sources.instance, asset, partition, reason))
-            rows += [_row(invariant, partition, sources.instance) for invariant in invariants_of(asset, study)]
+            rows.append(made_row(world.ledger, asset, partition, reason))
+            rows += [_row(invariant, partition, world.ledger) for invariant in invariants_of(asset, study)]
     return rows
 
 
-def made_row(instance: Instance, asset: str, partition: str, reason: str) -> CheckRow:
+def made_row(instance: Ledger, asset: str, partition: str, reason: str) -> CheckRow:
     """Whether a cell was made, and why not."""
     latest = instance.materialization(asset, partition)
     failure = instance.last_failure(asset, partition)
@@ -56,7 +56,7 @@ def made_row(instance: Instance, asset: str, partition: str, reason: str) -> Che
     return CheckRow(MADE, asset, partition, "ERROR", verdict, MADE_DESCRIPTION)
 
 
-def _row(invariant: Invariant, partition: str, instance: Instance) -> CheckRow:
+def _row(invariant: Invariant, partition: str, instance: Ledger) -> CheckRow:
     state = instance.check(invariant.asset, invariant.name, partition)
     verdict = _verdict(state)
     means = invariant.description

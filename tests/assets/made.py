@@ -13,12 +13,13 @@ import dagster as dg
 
 from ta_assets.definitions import build_definitions
 from ta_assets.jobs import runs
-from ta_assets.ledger.ledger import Instance
-from ta_assets.ledger.partitions import partitions_of
+from ta_assets.ledger.ledger import Ledger
+from ta_assets.ledger.partitions import ASSETS, partitions_of
+from ta_assets.ledger.world import World
 from ta_assets.studies.loading import load_studies
 from ta_checks.checks import judge
-from ta_checks.evidence import Evidence, Sources
-from ta_checks.table import ASSETS, INVARIANTS
+from ta_checks.evidence import Evidence
+from ta_checks.table import INVARIANTS
 from ta_checks.verdict import Verdict
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
@@ -28,7 +29,7 @@ Order = Callable[[list[str]], list[str]]
 
 
 @contextmanager
-def materialized(study: Path, order: Order = list) -> Iterator[Sources]:
+def materialized(study: Path, order: Order = list) -> Iterator[World]:
     """Every cell of a study file, stored beside it, on an instance that ends with the block.
 
     Args:
@@ -42,22 +43,22 @@ def materialized(study: Path, order: Order = list) -> Iterator[Sources]:
         for asset in ASSETS:
             for partition in order(partitions_of(asset, studies.selected)):
                 assert runs.made(runs.make(definitions, instance, asset, partition), asset), (asset, partition)
-        view = Instance(instance, lambda: definitions)
-        yield Sources(studies, store, RolloutsResource(), LanguageModelResource(), view)
+        view = Ledger(instance, lambda: definitions)
+        yield World(studies, store, RolloutsResource(), LanguageModelResource(), view)
 
 
-def copy_of(made: Sources, folder: Path) -> Sources:
+def copy_of(made: World, folder: Path) -> World:
     """The same world on a copy of its artifacts, for planting."""
     shutil.copytree(made.store.base, folder / "artifacts")
     return dataclasses.replace(made, store=ArtifactStore(base_dir=str(folder / "artifacts")))
 
 
-def verdict(sources: Sources, name: str, asset: str, partition: str) -> Verdict:
+def verdict(world: World, name: str, asset: str, partition: str) -> Verdict:
     """What one check says of one cell."""
     (invariant,) = [row for row in INVARIANTS if (row.name, row.asset) == (name, asset)]
-    return judge(invariant, Evidence(asset, partition, sources))
+    return judge(invariant, Evidence(asset, partition, world))
 
 
-def change(sources: Sources, asset: str, partition: str, edit: Callable[[Any], Any]) -> None:
+def change(world: World, asset: str, partition: str, edit: Callable[[Any], Any]) -> None:
     """Store something else in place of an artifact, as its asset would have."""
-    sources.store.save(asset, partition, edit(sources.store.load(asset, partition)))
+    world.store.save(asset, partition, edit(world.store.load(asset, partition)))

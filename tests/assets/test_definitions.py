@@ -13,9 +13,9 @@ import pytest
 from ta_assets import definitions as loaded
 from ta_assets.core.errors import InputError
 from ta_assets.definitions import build_definitions
-from ta_assets.ledger.partitions import partitions_of
+from ta_assets.ledger.partitions import ASSETS, partitions_of
 from ta_assets.studies.loading import load_studies
-from ta_checks.table import ASSETS, INVARIANTS
+from ta_checks.table import INVARIANTS
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "transformers", "huggingface_hub", "sklearn", "scipy", "matplotlib")

@@ -17,10 +17,11 @@ from ta_assets.core.probes.models import ProbeData
 from ta_assets.core.values import CellResult
 from ta_assets.definitions import build_definitions
 from ta_assets.jobs import runs
-from ta_assets.ledger.ledger import Instance
+from ta_assets.ledger.ledger import Ledger
+from ta_assets.ledger.world import World
 from ta_assets.studies.loading import SHIPPED, load_studies
 from ta_checks.checks import judge
-from ta_checks.evidence import Evidence, Sources
+from ta_checks.evidence import Evidence
 from ta_checks.table import INVARIANTS
 from ta_checks.verdict import Verdict
 from ta_resources.language_model.resource import LanguageModelResource
@@ -43,17 +44,17 @@ ROOM = ("estimated_storage_to_write", "estimated_storage")
 class Made:
     """A study whose one cell was made."""
 
-    sources: Sources
+    world: World
     metadata: dict[str, Any]
     """Of the activations."""
 
     @property
     def cell(self) -> CellResult:
-        return self.sources.store.load("probe_metrics", CELL)
+        return self.world.store.load("probe_metrics", CELL)
 
     @property
     def data(self) -> ProbeData:
-        return Evidence("probe_metrics", CELL, self.sources).probe_data[None]
+        return Evidence("probe_metrics", CELL, self.world).probe_data[None]
 
 
 def make(folder: Path, **sections: Any) -> Made:
@@ -85,14 +86,14 @@ def make(folder: Path, **sections: Any) -> Made:
             if asset == "activations":
                 (event,) = result.asset_materializations_for_node(asset)
                 metadata = {name: one.value for name, one in event.metadata.items()}
-        view = Instance(instance, lambda: definitions)
-    return Made(Sources(studies, store, RolloutsResource(), LanguageModelResource(), view), metadata)
+        view = Ledger(instance, lambda: definitions)
+    return Made(World(studies, store, RolloutsResource(), LanguageModelResource(), view), metadata)
 
 
 def judged(made: Made) -> Verdict:
     """The comparison of what is stored with what is computed afresh."""
     (rule,) = [row for row in INVARIANTS if row.name == "activations_match_text"]
-    return judge(rule, Evidence("activations", CORPUS, made.sources))
+    return judge(rule, Evidence("activations", CORPUS, made.world))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def test_several_layers_give_the_scores_of_the_primary_one_and_the_vectors_of_all(plain: Made, tmp_path: Path) -> None:
-    shutil.copytree(plain.sources.store.base / "shards", tmp_path / "artifacts/shards")
+    shutil.copytree(plain.world.store.base / "shards", tmp_path / "artifacts/shards")
     several = make(tmp_path, extraction={"storage_dtype": "float32", "layer": ["mid", 0.25, 3, "mid"]})
     assert several.metadata["blocks"] == "[2, 1, 3]"
     # the shards of the middle block came from another study, with another list of layers
@@ -124,10 +125,10 @@ def test_the_last_token_of_a_sentence_can_be_probed_at_all_layers(tmp_path: Path
     made = make(tmp_path, extraction={"storage_dtype": "float32", "pooling": "last", "layer": "all"})
     assert made.metadata["block"] == 2
     assert len(made.data.by_block) == 4
-    activations = made.sources.store.load("activations", CORPUS)
+    activations = made.world.store.load("activations", CORPUS)
     for blocks in activations.record["shards"].values():
         blocks["3"] = blocks["0"]
-    made.sources.store.save("activations", CORPUS, activations)
+    made.world.store.save("activations", CORPUS, activations)
     found = judged(made)
     assert found.status == "failed"
     assert all("block 3" in offender for offender in found.offenders)
@@ -161,7 +162,7 @@ def test_token_probes_are_fitted_in_a_cell_and_measured_like_the_others(tmp_path
 
 @pytest.mark.parametrize("mode", ["light", "full"])
 def test_vertical_scores_have_models_of_their_own(plain: Made, tmp_path: Path, mode: str) -> None:
-    shutil.copytree(plain.sources.store.base / "shards", tmp_path / "artifacts/shards")
+    shutil.copytree(plain.world.store.base / "shards", tmp_path / "artifacts/shards")
     vertical = {"mode": mode, "last_tokens": 4, "max_full_length": 150}
     models = ["position_baseline", "linear_probe", *VERTICAL_MODELS]
     made = make(
@@ -179,16 +180,16 @@ def test_vertical_scores_have_models_of_their_own(plain: Made, tmp_path: Path, m
     assert "vertical_attention_plus_position - position_baseline" in made.cell.metrics["confidence_intervals"]
     assert made.cell.metrics["models"]["linear_probe"] == plain.cell.metrics["models"]["linear_probe"]
     assert judged(made).status == "passed"
-    activations = made.sources.store.load("activations", CORPUS)
+    activations = made.world.store.load("activations", CORPUS)
     activations.spans["vertical_score"] = activations.spans["vertical_score"][::-1].to_numpy()
-    made.sources.store.save("activations", CORPUS, activations)
+    made.world.store.save("activations", CORPUS, activations)
     found = judged(made)
     assert found.status == "failed"
     assert "vertical attention" in found.offenders[0]
 
 
 def test_leaving_one_problem_out_shares_the_activations(plain: Made, tmp_path: Path) -> None:
-    shutil.copytree(plain.sources.store.base / "shards", tmp_path / "artifacts/shards")
+    shutil.copytree(plain.world.store.base / "shards", tmp_path / "artifacts/shards")
     made = make(tmp_path, splits={"scheme": "lopo"})
     assert made.metadata["estimated_storage_to_write"].startswith("0")
     folds = made.cell.metrics["folds"]
@@ -213,7 +214,7 @@ def test_continuous_targets_and_residuals_can_be_left_out_problem_by_problem(tmp
 
 def test_a_sweep_ranks_layers_and_poolings_read_in_one_pass(tmp_path: Path) -> None:
     made = make(tmp_path, sweep={"layer": [0, "mid"], "pooling": ["mean", "last"]})
-    studies, store = made.sources.studies, made.sources.store
+    studies, store = made.world.studies, made.world.store
     definitions = build_definitions(studies, resources={"store": store})
     with dg.DagsterInstance.ephemeral() as instance:
         assert definitions.resolve_job_def("sweep").execute_in_process(instance=instance).success

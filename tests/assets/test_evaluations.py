@@ -15,12 +15,13 @@ from ta_assets.assets.deferrals import deferral_made_from
 from ta_assets.assets.summaries import aggregate_made_from, left_out_cells
 from ta_assets.assets.verdicts import VerdictConfig, make_report
 from ta_assets.core.values import PooledProblem
-from ta_assets.ledger.partitions import partitions_of
+from ta_assets.ledger.partitions import ASSETS, partitions_of
+from ta_assets.ledger.world import World
 from ta_checks import gate
 from ta_checks.checks import evaluate, judge
-from ta_checks.evidence import Evidence, Sources
+from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
-from ta_checks.table import ASSETS, INVARIANTS
+from ta_checks.table import INVARIANTS
 from ta_checks.verdict import Verdict
 from ta_resources.storage.shards import ShardStore, read_shard
 from tests.assets.made import change, copy_of, materialized, verdict
@@ -29,41 +30,41 @@ CORPUS, CELL = "tiny_correct", "3|tiny_correct"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world: Callable) -> Iterator[Sources]:
+def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world: Callable) -> Iterator[World]:
     """A tiny study, made once; tests that plant faults work on a copy of its artifacts."""
     folder = tmp_path_factory.mktemp("made")
     world = make_world(folder, tiny_model)
-    with materialized(world.study) as sources:
-        yield sources
+    with materialized(world.study) as world:
+        yield world
 
 
 @pytest.fixture
-def copied(made: Sources, tmp_path: Path) -> Sources:
+def copied(made: World, tmp_path: Path) -> World:
     return copy_of(made, tmp_path)
 
 
-def edit_vectors(sources: Sources, edit: Callable[[np.ndarray, dict[int, np.ndarray]], np.ndarray]) -> None:
+def edit_vectors(world: World, edit: Callable[[np.ndarray, dict[int, np.ndarray]], np.ndarray]) -> None:
     """Rewrite every shard of the corpus as an extraction would have, with other vectors."""
-    activations = sources.store.load("activations", CORPUS)
-    pooled = {problem: read_shard(sources.store.base, shard) for problem, shard in activations.shards.items()}
+    activations = world.store.load("activations", CORPUS)
+    pooled = {problem: read_shard(world.store.base, shard) for problem, shard in activations.shards.items()}
     vectors = {problem: one.vectors for problem, one in pooled.items()}
-    edit_shards(sources, lambda one: dataclasses.replace(one, vectors=edit(one.vectors, vectors)))
+    edit_shards(world, lambda one: dataclasses.replace(one, vectors=edit(one.vectors, vectors)))
 
 
-def edit_shards(sources: Sources, edit: Callable[[PooledProblem], PooledProblem]) -> None:
+def edit_shards(world: World, edit: Callable[[PooledProblem], PooledProblem]) -> None:
     """Rewrite every shard of the corpus."""
-    activations = sources.store.load("activations", CORPUS)
-    shards = ShardStore(sources.store.base, "f" * 64)
+    activations = world.store.load("activations", CORPUS)
+    shards = ShardStore(world.store.base, "f" * 64)
     for problem, stored in activations.shards.items():
-        one = read_shard(sources.store.base, stored)
+        one = read_shard(world.store.base, stored)
         changed = edit(one)
         shard = shards.write(f"shards/planted/{problem}.safetensors", changed)
         activations.record["shards"][str(problem)] = {str(one.block): dataclasses.asdict(shard)}
-    sources.store.save("activations", CORPUS, activations)
+    world.store.save("activations", CORPUS, activations)
 
 
 @pytest.mark.parametrize("invariant", INVARIANTS, ids=lambda row: f"{row.name}-{row.asset}")
-def test_a_healthy_world_raises_no_alarm(made: Sources, invariant: Invariant) -> None:
+def test_a_healthy_world_raises_no_alarm(made: World, invariant: Invariant) -> None:
     if not invariant.applies(made.studies.selected):
         pytest.skip("the tiny study has it turned off; it has a test of its own")
     for partition in partitions_of(invariant.asset, made.studies.selected):
@@ -72,7 +73,7 @@ def test_a_healthy_world_raises_no_alarm(made: Sources, invariant: Invariant) ->
         assert found.status == "passed" or invariant.severity == "WARN"
 
 
-def test_the_whole_report_is_ok_and_an_incident_is_not(made: Sources) -> None:
+def test_the_whole_report_is_ok_and_an_incident_is_not(made: World) -> None:
     assert make_report(made, "tiny", VerdictConfig()).verdict == "OK"
     assert make_report(made, "tiny", VerdictConfig(incidents=["plan crashed"])).verdict == "NOT OK"
 
@@ -86,19 +87,19 @@ def test_the_whole_report_is_ok_and_an_incident_is_not(made: Sources) -> None:
         pytest.param(lambda vectors, _: np.roll(vectors, 1, axis=0), id="shifted by one sentence"),
     ],
 )
-def test_vectors_of_something_else_do_not_match_their_text(copied: Sources, edit: Callable) -> None:
+def test_vectors_of_something_else_do_not_match_their_text(copied: World, edit: Callable) -> None:
     edit_vectors(copied, edit)
     assert verdict(copied, "activations_match_text", "activations", CORPUS).status == "failed"
 
 
-def test_spans_of_another_text_do_not_match_though_shapes_do(copied: Sources) -> None:
+def test_spans_of_another_text_do_not_match_though_shapes_do(copied: World) -> None:
     edit_shards(copied, lambda one: dataclasses.replace(one, token_spans=one.token_spans + 1))
     found = verdict(copied, "activations_match_text", "activations", CORPUS)
     assert found.status == "failed"
     assert "other token spans than stored" in found.offenders[0]
 
 
-def test_another_block_does_not_match(copied: Sources, made: Sources) -> None:
+def test_another_block_does_not_match(copied: World, made: World) -> None:
     study = made.studies.selected
     other = dataclasses.replace(study.extraction_spec(CORPUS), layer=1)
     source = study.source(CORPUS)
@@ -113,12 +114,12 @@ def test_another_block_does_not_match(copied: Sources, made: Sources) -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_constant_activations_cannot_be_memorized(copied: Sources, value: float) -> None:
+def test_constant_activations_cannot_be_memorized(copied: World, value: float) -> None:
     edit_vectors(copied, lambda vectors, _: np.full_like(vectors, value))
     assert verdict(copied, "overfit_memorization", "probe_metrics", CELL).status == "failed"
 
 
-def test_a_shifted_span_does_not_decode_to_its_sentence(copied: Sources) -> None:
+def test_a_shifted_span_does_not_decode_to_its_sentence(copied: World) -> None:
     def shift(activations: Any) -> Any:
         activations.spans["token_start"] += 3
         activations.spans["token_end"] += 3
@@ -128,7 +129,7 @@ def test_a_shifted_span_does_not_decode_to_its_sentence(copied: Sources) -> None
     assert verdict(copied, "span_integrity", "activations", CORPUS).status == "failed"
 
 
-def test_a_problem_lost_without_a_word_counts_as_skipped(copied: Sources) -> None:
+def test_a_problem_lost_without_a_word_counts_as_skipped(copied: World) -> None:
     def lose(activations: Any) -> Any:
         activations.record["shards"].popitem()
         return activations
@@ -139,12 +140,12 @@ def test_a_problem_lost_without_a_word_counts_as_skipped(copied: Sources) -> Non
     assert "neither extracted nor recorded" in found.offenders[0]
 
 
-def test_a_test_problem_among_the_training_problems_is_found(copied: Sources) -> None:
+def test_a_test_problem_among_the_training_problems_is_found(copied: World) -> None:
     change(copied, "splits", CORPUS, lambda split: {**split, "train": sorted([*split["train"], split["test"][0]])})
     assert verdict(copied, "split_is_disjoint", "splits", CORPUS).status == "failed"
 
 
-def test_an_undefined_metric_is_found_in_cell_and_aggregate(copied: Sources) -> None:
+def test_an_undefined_metric_is_found_in_cell_and_aggregate(copied: World) -> None:
     def undefine(cell: Any) -> Any:
         cell.metrics["models"]["linear_probe"]["test"]["average_precision"] = None
         return cell
@@ -160,7 +161,7 @@ def test_an_undefined_metric_is_found_in_cell_and_aggregate(copied: Sources) -> 
     assert verdict(copied, "finite_metrics", "aggregate_metrics", CORPUS).status == "failed"
 
 
-def test_a_seed_that_was_left_out_is_named(copied: Sources) -> None:
+def test_a_seed_that_was_left_out_is_named(copied: World) -> None:
     change(
         copied,
         "aggregate_metrics",
@@ -171,7 +172,7 @@ def test_a_seed_that_was_left_out_is_named(copied: Sources) -> None:
     assert (found.status, found.offenders) == ("failed", ("seed 4: finite_metrics did not pass",))
 
 
-def test_a_deferral_plan_of_other_predictions_is_found(copied: Sources) -> None:
+def test_a_deferral_plan_of_other_predictions_is_found(copied: World) -> None:
     seed = copied.store.load("deferral_plan", CORPUS)["plans"][0]["seed"]
 
     def flip(value: Any) -> Any:
@@ -183,7 +184,7 @@ def test_a_deferral_plan_of_other_predictions_is_found(copied: Sources) -> None:
     assert "n_errors" in found.offenders[0]
 
 
-def test_a_deferral_plan_that_does_not_keep_its_objective_is_named(copied: Sources) -> None:
+def test_a_deferral_plan_that_does_not_keep_its_objective_is_named(copied: World) -> None:
     def overspend(value: dict[str, Any]) -> dict[str, Any]:
         value["summary"]["test"]["deferral_rate"] = value["limit"] + 0.1
         return value
@@ -192,17 +193,17 @@ def test_a_deferral_plan_that_does_not_keep_its_objective_is_named(copied: Sourc
     assert verdict(copied, "deferral_objective_met", "deferral_plan", CORPUS).status == "warned"
 
 
-def test_a_deferral_plan_is_made_anew_when_its_options_or_cells_change(made: Sources) -> None:
+def test_a_deferral_plan_is_made_anew_when_its_options_or_cells_change(made: World) -> None:
     study = made.studies.selected
-    assert made.instance.work("deferral_plan", CORPUS, deferral_made_from(study, {})) is None
+    assert made.ledger.work("deferral_plan", CORPUS, deferral_made_from(study, {})) is None
     asked = study.model_copy(update={"deferral": study.deferral.model_copy(update={"budget": 0.3})})
-    assert made.instance.work("deferral_plan", CORPUS, deferral_made_from(asked, {})) == "deferral.budget: 0.2 -> 0.3"
-    reason = made.instance.work("deferral_plan", CORPUS, deferral_made_from(study, {"0": "a red check"}))
+    assert made.ledger.work("deferral_plan", CORPUS, deferral_made_from(asked, {})) == "deferral.budget: 0.2 -> 0.3"
+    reason = made.ledger.work("deferral_plan", CORPUS, deferral_made_from(study, {"0": "a red check"}))
     assert reason == "left_out_seeds: [] -> ['0']"
 
 
 @pytest.mark.parametrize("asset", ASSETS)
-def test_a_file_changed_behind_dagsters_back_is_found(copied: Sources, asset: str) -> None:
+def test_a_file_changed_behind_dagsters_back_is_found(copied: World, asset: str) -> None:
     partition = partitions_of(asset, copied.studies.selected)[0]
     files = sorted(copied.store.folder(asset, partition).iterdir())
     files[-1].write_bytes(files[-1].read_bytes() + b" ")
@@ -211,7 +212,7 @@ def test_a_file_changed_behind_dagsters_back_is_found(copied: Sources, asset: st
     assert files[-1].name in found.offenders[0]
 
 
-def test_a_changed_or_missing_shard_turns_its_activations_red(copied: Sources) -> None:
+def test_a_changed_or_missing_shard_turns_its_activations_red(copied: World) -> None:
     shards = list(copied.store.load("activations", CORPUS).shards.values())
     path = copied.store.base / shards[0].file
     content = bytearray(path.read_bytes())
@@ -224,13 +225,13 @@ def test_a_changed_or_missing_shard_turns_its_activations_red(copied: Sources) -
 
 
 @pytest.mark.parametrize("edit", [lambda text: text.replace("0.", "0.9"), lambda _: "", lambda text: text + text])
-def test_a_readme_that_says_something_else_is_found(copied: Sources, edit: Callable[[str], str]) -> None:
+def test_a_readme_that_says_something_else_is_found(copied: World, edit: Callable[[str], str]) -> None:
     readme = copied.store.base / "tiny/README.md"
     readme.write_text(edit(readme.read_text(encoding="utf-8")), encoding="utf-8")
     assert verdict(copied, "readme_is_current", "readme_block", "tiny").status == "failed"
 
 
-def test_a_rule_that_raises_is_errored_and_keeps_its_reason(made: Sources) -> None:
+def test_a_rule_that_raises_is_errored_and_keeps_its_reason(made: World) -> None:
     def raises(_: Evidence) -> Verdict:
         raise OSError("planted")
 
@@ -241,31 +242,31 @@ def test_a_rule_that_raises_is_errored_and_keeps_its_reason(made: Sources) -> No
     assert json.dumps(found.to_json(), allow_nan=False)
 
 
-def test_the_gate_is_open_for_made_and_checked_cells_only(made: Sources) -> None:
-    assert gate.closed(made.instance, "activations", CORPUS) is None
-    assert gate.closed(made.instance, "activations", "llama_correct") == "activations[llama_correct] was not made"
-    assert left_out_cells(made.instance, CORPUS) == {}
-    assert set(left_out_cells(made.instance, "llama_correct")) == {"0", "1", "2", "3", "4"}
+def test_the_gate_is_open_for_made_and_checked_cells_only(made: World) -> None:
+    assert gate.closed(made.ledger, "activations", CORPUS) is None
+    assert gate.closed(made.ledger, "activations", "llama_correct") == "activations[llama_correct] was not made"
+    assert left_out_cells(made.ledger, CORPUS) == {}
+    assert set(left_out_cells(made.ledger, "llama_correct")) == {"0", "1", "2", "3", "4"}
 
 
-def test_a_mean_is_made_anew_when_other_cells_may_be_in_it(made: Sources) -> None:
+def test_a_mean_is_made_anew_when_other_cells_may_be_in_it(made: World) -> None:
     study = made.studies.selected
-    assert made.instance.work("aggregate_metrics", CORPUS, aggregate_made_from(study, {})) is None
-    reason = made.instance.work("aggregate_metrics", CORPUS, aggregate_made_from(study, {"3": "a red check"}))
+    assert made.ledger.work("aggregate_metrics", CORPUS, aggregate_made_from(study, {})) is None
+    reason = made.ledger.work("aggregate_metrics", CORPUS, aggregate_made_from(study, {"3": "a red check"}))
     assert reason == "left_out_seeds: [] -> ['3']"
 
 
-def edit_rows(sources: Sources, **fields: Any) -> None:
+def edit_rows(world: World, **fields: Any) -> None:
     """Change every probe's row of a comparison by hand."""
 
     def edit(value: dict[str, Any]) -> dict[str, Any]:
         rows = [row | (fields if row["kind"] == "probe" else {}) for row in value["rows"]]
         return {**value, "rows": rows}
 
-    change(sources, "probe_comparison", CORPUS, edit)
+    change(world, "probe_comparison", CORPUS, edit)
 
 
-def test_a_claim_on_too_few_problems_is_red(copied: Sources) -> None:
+def test_a_claim_on_too_few_problems_is_red(copied: World) -> None:
     def fewer(value: Any) -> Any:
         kept = value.scores["problem_id"].isin(sorted(value.scores["problem_id"].unique())[:4])
         return dataclasses.replace(value, scores=value.scores[kept].reset_index(drop=True))
@@ -275,17 +276,17 @@ def test_a_claim_on_too_few_problems_is_red(copied: Sources) -> None:
     assert verdict(copied, "enough_problems", "probe_comparison", CORPUS).status == "failed"
 
 
-def test_an_interval_without_width_is_red(copied: Sources) -> None:
+def test_an_interval_without_width_is_red(copied: World) -> None:
     edit_rows(copied, low=0.1, high=0.1, difference=0.1)
     assert verdict(copied, "interval_not_degenerate", "probe_comparison", CORPUS).status == "failed"
 
 
-def test_labels_on_a_handful_of_rollouts_warn(copied: Sources) -> None:
+def test_labels_on_a_handful_of_rollouts_warn(copied: World) -> None:
     change(copied, "sentences", CORPUS, lambda table: table.assign(n_different=2.0))
     assert verdict(copied, "label_support", "probe_comparison", CORPUS).status == "warned"
 
 
-def test_probes_worse_than_the_order_warn(copied: Sources) -> None:
+def test_probes_worse_than_the_order_warn(copied: World) -> None:
     def perfect_order(value: Any) -> Any:
         return dataclasses.replace(
             value, scores=value.scores.assign(**{"order/0": value.scores["anchor"].astype(float)})
@@ -295,6 +296,6 @@ def test_probes_worse_than_the_order_warn(copied: Sources) -> None:
     assert verdict(copied, "beats_order_baseline", "probe_comparison", CORPUS).status == "warned"
 
 
-def test_a_claim_without_a_corrected_test_warns(copied: Sources) -> None:
+def test_a_claim_without_a_corrected_test_warns(copied: World) -> None:
     edit_rows(copied, verdict="better", p=0.9)
     assert verdict(copied, "claims_survive_correction", "probe_comparison", CORPUS).status == "warned"

@@ -18,10 +18,11 @@ from ta_assets.core.probes.models import ProbeData
 from ta_assets.core.results import cells
 from ta_assets.core.values import Split
 from ta_assets.ledger.made_from import study_options
+from ta_assets.ledger.world import World
 from ta_assets.studies.loading import read_study
 from ta_assets.vectors.probe_data import folds_of, stored_folds
 from ta_checks.checks import judge
-from ta_checks.evidence import Evidence, Sources
+from ta_checks.evidence import Evidence
 from ta_checks.rules.shuffles import random_label as rule
 from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
 from ta_checks.table import invariants_of
@@ -35,7 +36,7 @@ PROBLEMS = [1, 2, 3, 4, 5, 6]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world: Callable) -> Iterator[Sources]:
+def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world: Callable) -> Iterator[World]:
     """A study of one setting with ``scheme: lopo``, made once in one process."""
     folder = tmp_path_factory.mktemp("lopo")
     world = make_world(folder, tiny_model)
@@ -43,16 +44,16 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world:
         splits={"scheme": "lopo", "val": 0.2, "train": 0.6, "test": 0.2},
         settings={SETTING: {"model": "tiny", "solutions": "correct"}},
     )
-    with materialized(world.study) as sources:
-        yield sources
+    with materialized(world.study) as world:
+        yield world
 
 
 @pytest.fixture
-def copied(made: Sources, tmp_path: Path) -> Sources:
+def copied(made: World, tmp_path: Path) -> World:
     return copy_of(made, tmp_path)
 
 
-def test_the_study_is_ok_and_every_check_is_evaluated(made: Sources) -> None:
+def test_the_study_is_ok_and_every_check_is_evaluated(made: World) -> None:
     report = make_report(made, "tiny", VerdictConfig())
     assert report.verdict == "OK", report.to_text()
     assert {row.verdict.status for row in report.rows} <= {"passed", "warned"}
@@ -63,7 +64,7 @@ def test_the_study_is_ok_and_every_check_is_evaluated(made: Sources) -> None:
             assert found.n > 0
 
 
-def test_every_problem_is_tested_once_by_probes_that_never_saw_it(made: Sources) -> None:
+def test_every_problem_is_tested_once_by_probes_that_never_saw_it(made: World) -> None:
     assert list(folds_of(made.store.load("splits", SETTING)) or {}) == PROBLEMS
     cell = made.store.load("probe_metrics", CELL)
     test = cell.predictions[cell.predictions["split"] == "test"]
@@ -74,7 +75,7 @@ def test_every_problem_is_tested_once_by_probes_that_never_saw_it(made: Sources)
     assert all(fold["confidence_intervals"] == {} for fold in cell.metrics["folds"].values())
 
 
-def test_means_are_over_folds_and_deltas_are_paired(made: Sources) -> None:
+def test_means_are_over_folds_and_deltas_are_paired(made: World) -> None:
     value = made.store.load("aggregate_metrics", SETTING)
     over_folds = {row["model"]: row["average_precision_mean"] for row in value["lopo"]["mean_seeds"]}
     over_seeds = {row["model"]: row["average_precision_mean"] for row in value["summary_by_model"]}
@@ -98,7 +99,7 @@ def leak(folds: dict[str, Any]) -> dict[str, Any]:
     return stored_folds({fold: Split((*one.train, fold), one.val, one.test) for fold, one in splits.items()})
 
 
-def test_a_fold_that_trains_on_its_test_problem_is_found(copied: Sources) -> None:
+def test_a_fold_that_trains_on_its_test_problem_is_found(copied: World) -> None:
     def leak_one(folds: dict[str, Any]) -> dict[str, Any]:
         return {"folds": {**folds["folds"], "4": leak(folds)["folds"]["4"]}}
 
@@ -108,7 +109,7 @@ def test_a_fold_that_trains_on_its_test_problem_is_found(copied: Sources) -> Non
 
 
 def test_labels_that_are_not_shuffled_in_one_fold_turn_the_cell_red_that_judges_it(
-    made: Sources, monkeypatch: pytest.MonkeyPatch
+    made: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = rule.random_label
 
@@ -125,7 +126,7 @@ def test_labels_that_are_not_shuffled_in_one_fold_turn_the_cell_red_that_judges_
     assert len(red) < len(found)
 
 
-def test_an_undefined_metric_of_one_fold_is_found(copied: Sources) -> None:
+def test_an_undefined_metric_of_one_fold_is_found(copied: World) -> None:
     def undefine(cell: Any) -> Any:
         cell.metrics["folds"]["2"]["models"]["linear_probe"]["test"]["average_precision"] = None
         return cell

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from ta_assets.core.errors import InputError
-from ta_assets.ledger.ledger import Instance
+from ta_assets.ledger.ledger import Ledger
 
 KEYS = dg.StaticPartitionsDefinition(["a", "b"])
 GROUPS = dg.StaticPartitionsDefinition(["ab"])
@@ -68,8 +68,8 @@ def make(definitions: dg.Definitions, instance: dg.DagsterInstance, asset: str, 
         dg.materialize([*assets, *checks], instance=instance, partition_key=partition, raise_on_error=False)
 
 
-def view(definitions: dg.Definitions, instance: dg.DagsterInstance) -> Instance:
-    return Instance(instance, lambda: definitions)
+def view(definitions: dg.Definitions, instance: dg.DagsterInstance) -> Ledger:
+    return Ledger(instance, lambda: definitions)
 
 
 def test_a_cell_needs_work_until_it_is_made(definitions, instance) -> None:

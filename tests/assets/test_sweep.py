@@ -13,7 +13,7 @@ from ta_assets.core.errors import InputError
 from ta_assets.core.results import sweep
 from ta_assets.definitions import build_definitions
 from ta_assets.jobs import runs
-from ta_assets.ledger.made_from import World
+from ta_assets.ledger.made_from import Origins
 from ta_assets.studies.loading import Studies, load_studies
 from ta_assets.studies.study import Study
 from ta_assets.studies.sweep import combination_id, combinations, resolve, sweep_cells
@@ -136,7 +136,7 @@ def test_a_combination_that_fails_is_tried_again_and_keeps_no_other_from_being_r
 def test_the_predecessors_plan_reads_each_text_once_and_stores_a_fortieth(tiny_world: Any, forwards: list[int]) -> None:
     studies, store, _ = make_sweep(tiny_world, PREDECESSORS_PLAN)
     rollouts, model = RolloutsResource(), LanguageModelResource()
-    source = SweepSource(World(studies, rollouts, model), store, lambda _: None)
+    source = SweepSource(Origins(studies, rollouts, model), store, lambda _: None)
     cells, per_combination = sweep_cells(studies.selected), 0
     ids = {one: rollouts.list_problem_ids(studies.selected.source(one)) for one in studies.selected.corpora}
     for cell in cells:
@@ -222,7 +222,7 @@ def test_options_of_token_probes_decide_combinations_of_these_probes(tiny_world:
         tiny_world.change_study(extraction={"pooling": "tokens"}, probes=probes)
         studies, store, _ = make_sweep(tiny_world, {"probe": ["linear_probe", "attention_probe"]}, ONE_SETTING)
         store.save("problem_ids", "tiny_correct", [1, 2, 3])
-        source = SweepSource(World(studies, RolloutsResource(), LanguageModelResource()), store, lambda _: None)
+        source = SweepSource(Origins(studies, RolloutsResource(), LanguageModelResource()), store, lambda _: None)
         return {cell.probe: source.made_from(cell) for cell in sweep_cells(studies.selected)}
 
     four, eight = made_from(4), made_from(8)

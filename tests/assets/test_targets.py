@@ -12,11 +12,12 @@ import pytest
 
 from ta_assets.core.probes.residuals import AGAINST
 from ta_assets.core.probes.targets import TARGETS
-from ta_assets.ledger.made_from import World
+from ta_assets.ledger.made_from import Origins
 from ta_assets.ledger.partitions import partitions_of
+from ta_assets.ledger.world import World
 from ta_assets.studies.sections import Labels, Probes
 from ta_checks.checks import judge
-from ta_checks.evidence import Evidence, Sources
+from ta_checks.evidence import Evidence
 from ta_checks.table import INVARIANTS
 from tests.assets.made import change, copy_of, materialized, verdict
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world: Callable) -> Iterator[Sources]:
+def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world: Callable) -> Iterator[World]:
     """One setting whose target is the signed importance."""
     folder = tmp_path_factory.mktemp("continuous")
     world = make_world(folder, tiny_model)
@@ -34,16 +35,16 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world:
         probes={"mlp_hidden": 8, "mlp_max_iter": 30, "residualize_against": "position_plus_text"},
         settings={"tiny_correct": {"model": "tiny", "solutions": "correct"}},
     )
-    with materialized(world.study) as sources:
-        yield sources
+    with materialized(world.study) as world:
+        yield world
 
 
 @pytest.fixture
-def copied(made: Sources, tmp_path: Path) -> Sources:
+def copied(made: World, tmp_path: Path) -> World:
     return copy_of(made, tmp_path)
 
 
-def test_a_healthy_continuous_study_raises_no_alarm(made: Sources) -> None:
+def test_a_healthy_continuous_study_raises_no_alarm(made: World) -> None:
     for invariant in (one for one in INVARIANTS if one.applies(made.studies.selected)):
         for partition in partitions_of(invariant.asset, made.studies.selected):
             found = judge(invariant, Evidence(invariant.asset, partition, made))
@@ -51,7 +52,7 @@ def test_a_healthy_continuous_study_raises_no_alarm(made: Sources) -> None:
             assert found.status in allowed, (invariant.name, partition, found.message)
 
 
-def test_the_mean_and_the_best_are_by_rank_correlation(made: Sources) -> None:
+def test_the_mean_and_the_best_are_by_rank_correlation(made: World) -> None:
     value = made.store.load("aggregate_metrics", "tiny_correct")
     assert value["primary_metric"] == "spearman_mean"
     assert value["best_model"] is not None
@@ -70,7 +71,7 @@ def test_the_mean_and_the_best_are_by_rank_correlation(made: Sources) -> None:
         pytest.param(lambda m: m["residual"]["models"].clear(), id="no refitted probe"),
     ],
 )
-def test_a_metric_that_is_missing_is_not_finite(copied: Sources, edit: Callable[[dict[str, Any]], object]) -> None:
+def test_a_metric_that_is_missing_is_not_finite(copied: World, edit: Callable[[dict[str, Any]], object]) -> None:
     def planted(value: Any) -> Any:
         edit(value.metrics)
         return value
@@ -79,7 +80,7 @@ def test_a_metric_that_is_missing_is_not_finite(copied: Sources, edit: Callable[
     assert verdict(copied, "finite_metrics", "probe_metrics", CELL).status == "failed"
 
 
-def test_scores_are_judged_against_the_importance_and_not_against_anchors(copied: Sources) -> None:
+def test_scores_are_judged_against_the_importance_and_not_against_anchors(copied: World) -> None:
     def oracle(value: Any) -> Any:
         return dataclasses.replace(
             value,
@@ -94,8 +95,8 @@ def test_scores_are_judged_against_the_importance_and_not_against_anchors(copied
     assert found.details["agreement"]["linear_probe"] == 1.0
 
 
-def test_a_target_changes_cells_and_not_sentences(made: Sources, tmp_path: Path) -> None:
-    world = World(made.studies, made.rollouts, made.language_model)
+def test_a_target_changes_cells_and_not_sentences(made: World, tmp_path: Path) -> None:
+    world = Origins(made.studies, made.rollouts, made.language_model)
     assert "target" not in world.made_from("sentences", "tiny_correct")["labels"]
     options = world.made_from("probe_metrics", CELL)["probes"]
     assert (options["target"], options["anchor_percentile"]) == ("importance_signed", 90.0)

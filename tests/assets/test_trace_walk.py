@@ -12,12 +12,12 @@ import pytest
 from ta_assets.assets.readme import readme_path
 from ta_assets.core.errors import InputError
 from ta_assets.jobs import runs
-from ta_assets.ledger.ledger import Instance
+from ta_assets.ledger.ledger import Ledger
+from ta_assets.ledger.world import World
 from ta_assets.pages.block_numbers import NUMBER
 from ta_assets.studies.sweep import sweep_cells
 from ta_assets.trace import walk as trace
 from ta_assets.trace.targets import TRACED, partitions_recorded, resolve
-from ta_checks.evidence import Sources
 from ta_resources.storage.artifacts import Activations, ArtifactStore
 from ta_resources.storage.atomic import REPLACED, beside
 from tests.assets.made import copy_of, materialized
@@ -28,39 +28,39 @@ RELEASE_FILES = ("verdict.json", "verdict.md", "verdict.txt", "junit.xml", "envi
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world: Callable) -> Iterator[Sources]:
+def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world: Callable) -> Iterator[World]:
     """A study of one setting with a sweep over two combinations, and its verdict, made once in one process."""
     world = make_world(tmp_path_factory.mktemp("traced"), tiny_model)
     world.change_study(
         settings={SETTING: {"model": "tiny", "solutions": "correct"}},
         sweep={"residualize_against": ["none", "position"]},
     )
-    with materialized(world.study) as sources:
-        instance, definitions = sources.instance.dagster, sources.instance.definitions()
+    with materialized(world.study) as world:
+        instance, definitions = world.ledger.dagster, world.ledger.definitions()
         assert runs.made(runs.make(definitions, instance, "release_verdict", "tiny"), "release_verdict")
         assert definitions.resolve_job_def("sweep").execute_in_process(instance=instance).success
-        yield dataclasses.replace(sources, instance=Instance(instance, lambda: definitions))
+        yield dataclasses.replace(world, ledger=Ledger(instance, lambda: definitions))
 
 
 @pytest.fixture
-def copied(made: Sources, tmp_path: Path) -> Sources:
+def copied(made: World, tmp_path: Path) -> World:
     store = ArtifactStore(base_dir=str(copy_of(made, tmp_path).store.base), recovers=False)
     return dataclasses.replace(made, store=store)
 
 
-def walked(sources: Sources, target: str, report: Path | None = None) -> tuple[dict[str, list[str]], list[str]]:
+def walked(world: World, target: str, report: Path | None = None) -> tuple[dict[str, list[str]], list[str]]:
     """Step -> its faults, in the order of the walk; and all faults."""
-    steps, faults = trace.trace(sources, resolve(sources, target, report))
+    steps, faults = trace.trace(world, resolve(world, target, report))
     return {step.name: step.faults for step in steps}, faults
 
 
-def readme_of(sources: Sources) -> Path:
-    return readme_path(sources.studies.selected, sources.store.base)
+def readme_of(world: World) -> Path:
+    return readme_path(world.studies.selected, world.store.base)
 
 
-def number_of(sources: Sources, start: str, column: int) -> str:
+def number_of(world: World, start: str, column: int) -> str:
     """A number of the first row of a table of the block that begins so."""
-    row = next(line for line in readme_of(sources).read_text(encoding="utf-8").splitlines() if line.startswith(start))
+    row = next(line for line in readme_of(world).read_text(encoding="utf-8").splitlines() if line.startswith(start))
     return NUMBER.findall(row.split("|")[column])[0]
 
 
@@ -81,10 +81,10 @@ def everything_in(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_every_artifact_is_verified_from_its_name_and_from_each_of_its_files(copied: Sources) -> None:
+def test_every_artifact_is_verified_from_its_name_and_from_each_of_its_files(copied: World) -> None:
     before, base = everything_in(copied.store.base), copied.store.base
     for asset in TRACED:
-        partitions = [one for one in partitions_recorded(copied, asset) if copied.instance.materialization(asset, one)]
+        partitions = [one for one in partitions_recorded(copied, asset) if copied.ledger.materialization(asset, one)]
         assert partitions, asset
         for partition in partitions:
             steps, faults = walked(copied, f"{asset}[{partition}]")
@@ -97,7 +97,7 @@ def test_every_artifact_is_verified_from_its_name_and_from_each_of_its_files(cop
     assert everything_in(base) == before, "a walk changes nothing"
 
 
-def test_the_numbers_of_all_reports_are_verified(copied: Sources) -> None:
+def test_the_numbers_of_all_reports_are_verified(copied: World) -> None:
     readme, release = readme_of(copied), copied.store.base / "tiny/release"
     steps, faults = walked(copied, number_of(copied, f"| {SETTING} | ridge", 3))
     assert faults == []
@@ -123,7 +123,7 @@ def test_the_numbers_of_all_reports_are_verified(copied: Sources) -> None:
         assert (list(steps), faults) == ([f"problem_ids[{SETTING}]", f"sweep_metrics[{cell.key}]"], [])
 
 
-def test_a_forged_number_of_the_readme_is_never_verified(copied: Sources) -> None:
+def test_a_forged_number_of_the_readme_is_never_verified(copied: World) -> None:
     readme, number = readme_of(copied), number_of(copied, f"| {SETTING} | ridge", 3)
     true = number_of(copied, f"| {SETTING} | linear_probe", 4)
     edit(readme, number, "0.9999")
@@ -134,7 +134,7 @@ def test_a_forged_number_of_the_readme_is_never_verified(copied: Sources) -> Non
     assert walked(copied, f"probe_comparison[{SETTING}]")[1] == [], "it is not what was forged"
 
 
-def test_a_line_more_or_another_order_is_seen_too(copied: Sources) -> None:
+def test_a_line_more_or_another_order_is_seen_too(copied: World) -> None:
     readme = readme_of(copied)
     healthy = readme.read_bytes()
     edit(readme, "\n\nMade from:", "\n\nThe best is 0.9999.\n\nMade from:")
@@ -147,7 +147,7 @@ def test_a_line_more_or_another_order_is_seen_too(copied: Sources) -> None:
     assert any("no block of results" in fault for fault in walked(copied, str(readme))[1])
 
 
-def test_a_number_beside_the_block_is_none_of_its_results(copied: Sources) -> None:
+def test_a_number_beside_the_block_is_none_of_its_results(copied: World) -> None:
     readme = readme_of(copied)
     readme.write_text(f"0.9999\n{readme.read_text(encoding='utf-8')}", encoding="utf-8")
     for report in (None, readme):
@@ -155,7 +155,7 @@ def test_a_number_beside_the_block_is_none_of_its_results(copied: Sources) -> No
             resolve(copied, "0.9999", report)
 
 
-def test_one_changed_byte_upstream_is_a_fault_of_its_step_and_the_walk_goes_on(copied: Sources) -> None:
+def test_one_changed_byte_upstream_is_a_fault_of_its_step_and_the_walk_goes_on(copied: World) -> None:
     number = number_of(copied, f"| {SETTING} | ridge", 3)
     flip_a_byte(copied.store.folder("probe_comparison", SETTING) / "value.json")
     steps, faults = walked(copied, number)
@@ -168,7 +168,7 @@ def test_one_changed_byte_upstream_is_a_fault_of_its_step_and_the_walk_goes_on(c
     assert f"sentences[{SETTING}]" in steps
 
 
-def test_a_damaged_manifest_elsewhere_keeps_no_file_from_being_found(copied: Sources) -> None:
+def test_a_damaged_manifest_elsewhere_keeps_no_file_from_being_found(copied: World) -> None:
     flip_a_byte(copied.store.folder("activations", SETTING) / "manifest.json")
     splits = copied.store.folder("splits", SETTING) / "value.json"
     assert resolve(copied, str(splits), None).roots == (("splits", SETTING),)
@@ -177,7 +177,7 @@ def test_a_damaged_manifest_elsewhere_keeps_no_file_from_being_found(copied: Sou
 
 
 @pytest.mark.parametrize("name", RELEASE_FILES)
-def test_an_edited_file_of_a_release_is_not_verified(copied: Sources, name: str) -> None:
+def test_an_edited_file_of_a_release_is_not_verified(copied: World, name: str) -> None:
     path = copied.store.base / "tiny/release" / name
     number = NUMBER.findall(path.read_text(encoding="utf-8"))[0]
     edit(path, number, "0.9999")
@@ -188,7 +188,7 @@ def test_an_edited_file_of_a_release_is_not_verified(copied: Sources, name: str)
     assert any(name in fault for fault in walked(copied, "release_verdict[tiny]")[1])
 
 
-def test_a_changed_or_missing_combination_of_a_sweep_is_seen(copied: Sources) -> None:
+def test_a_changed_or_missing_combination_of_a_sweep_is_seen(copied: World) -> None:
     first, second = sweep_cells(copied.studies.selected)
     value = copied.store.folder("sweep_metrics", first.key) / "value.json"
     flip_a_byte(value)
@@ -201,7 +201,7 @@ def test_a_changed_or_missing_combination_of_a_sweep_is_seen(copied: Sources) ->
     assert steps[f"sweep_metrics[{second.key}]"] == []
 
 
-def test_what_no_study_sweeps_any_more_is_a_fault(copied: Sources) -> None:
+def test_what_no_study_sweeps_any_more_is_a_fault(copied: World) -> None:
     study = copied.studies.selected.model_copy(update={"sweep": {"residualize_against": ["none"]}})
     others = tuple(one for one in copied.studies.studies if one.name != "tiny")
     studies = dataclasses.replace(copied.studies, studies=(*others, study))
@@ -211,7 +211,7 @@ def test_what_no_study_sweeps_any_more_is_a_fault(copied: Sources) -> None:
     assert any("sweep.residualize_against" in fault for fault in steps["sweep_leaderboard[tiny]"])
 
 
-def test_what_was_never_made_is_a_fault(copied: Sources) -> None:
+def test_what_was_never_made_is_a_fault(copied: World) -> None:
     steps, faults = walked(copied, "splits[embedded_correct]")
     assert steps["splits[embedded_correct]"] == ["it was never made"]
     assert trace._text(resolve(copied, "splits[embedded_correct]", None), [], faults)
@@ -228,19 +228,19 @@ def test_what_was_never_made_is_a_fault(copied: Sources) -> None:
         ("+123456.5", "a number that is printed"),
     ],
 )
-def test_a_target_that_is_none_is_named(copied: Sources, target: str, said: str) -> None:
+def test_a_target_that_is_none_is_named(copied: World, target: str, said: str) -> None:
     with pytest.raises(InputError) as caught:
         resolve(copied, target, None)
     assert said in str(caught.value)
     assert target in str(caught.value)
 
 
-def test_a_report_goes_with_a_number_alone(copied: Sources) -> None:
+def test_a_report_goes_with_a_number_alone(copied: World) -> None:
     with pytest.raises(InputError, match="since a report is given"):
         resolve(copied, "splits[tiny_correct]", readme_of(copied))
 
 
-def test_files_that_no_run_recorded_are_named(copied: Sources, tmp_path: Path) -> None:
+def test_files_that_no_run_recorded_are_named(copied: World, tmp_path: Path) -> None:
     fold = copied.store.base / "probe_metrics_folds/0123/metrics.json"
     fold.parent.mkdir(parents=True)
     vectors = next((copied.store.base / "sweep_vectors").rglob("manifest.json"))
@@ -255,7 +255,7 @@ def test_files_that_no_run_recorded_are_named(copied: Sources, tmp_path: Path) -
             resolve(copied, target, report)
 
 
-def test_a_walk_leaves_what_an_interrupted_write_moved_aside(copied: Sources) -> None:
+def test_a_walk_leaves_what_an_interrupted_write_moved_aside(copied: World) -> None:
     folder = copied.store.folder("splits", SETTING)
     aside = beside(folder, REPLACED)
     folder.rename(aside)

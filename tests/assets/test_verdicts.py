@@ -19,7 +19,7 @@ from ta_assets.assets.verdicts import FILES, UNEDITED, VERDICT_ASSET, read_relea
 from ta_assets.core.errors import InputError
 from ta_assets.definitions import build_definitions
 from ta_assets.jobs import release, runs
-from ta_assets.ledger.ledger import Instance
+from ta_assets.ledger.ledger import Ledger
 from ta_assets.studies.loading import load_studies
 from ta_resources.storage.artifacts import ArtifactStore
 from ta_resources.storage.atomic import write_file
@@ -41,9 +41,9 @@ class Verdicts:
         return release_folder("tiny", self.base)
 
     @property
-    def view(self) -> Instance:
+    def view(self) -> Ledger:
         """The instance as it is now."""
-        return Instance(self.instance, lambda: self.definitions)
+        return Ledger(self.instance, lambda: self.definitions)
 
     def make(self) -> dg.ExecuteInProcessResult:
         """Materialize the verdict."""

@@ -16,9 +16,10 @@ import yaml
 from ta_assets.core.options import LabelRule
 from ta_assets.core.traces.labels import label_problems
 from ta_assets.core.values import CorpusSource
+from ta_assets.ledger.world import World
 from ta_assets.studies.loading import Studies, load_studies, read_study
 from ta_checks.checks import evaluate, judge
-from ta_checks.evidence import Evidence, Sources
+from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.label_evidence import chosen_problem
 from ta_checks.table import INVARIANTS, invariants_of
@@ -53,7 +54,7 @@ def evidence(folder: Path, **options: Any) -> Evidence:
     problems = rollouts.load_problems(source, rollouts.list_problem_ids(source))
     store.save("sentences", CORPUS, label_problems(problems, LabelRule()))
     absent = cast("Any", None)
-    return Evidence("sentences", CORPUS, Sources(Studies((study,), "mine"), store, rollouts, absent, absent))
+    return Evidence("sentences", CORPUS, World(Studies((study,), "mine"), store, rollouts, absent, absent))
 
 
 def problem_folder(folder: Path, problem_id: int) -> Path:
@@ -106,8 +107,8 @@ def test_a_table_that_is_not_what_the_dataset_says_is_found(shipped: Path) -> No
     found = evidence(shipped)
     table = found.value.copy()
     table["counterfactual_raw"] = -table["counterfactual_raw"]
-    found.sources.store.save("sentences", CORPUS, table)
-    verdict = judge(INVARIANT, Evidence("sentences", CORPUS, found.sources))
+    found.world.store.save("sentences", CORPUS, table)
+    verdict = judge(INVARIANT, Evidence("sentences", CORPUS, found.world))
     assert verdict.status == "failed"
     assert all("sentences.counterfactual_raw" in offender for offender in verdict.offenders)
 
@@ -133,7 +134,7 @@ def test_rollouts_on_the_hub_are_those_that_were_fetched_before_else_of_the_smal
         verification=SimpleNamespace(problem="auto"), source=lambda _: CorpusSource("p", repo_id="someone/rollouts")
     )
     rollouts = SimpleNamespace(has_rollouts=lambda _, problem_id: problem_id in kept)
-    found = cast("Any", SimpleNamespace(study=study, partition=CORPUS, sources=SimpleNamespace(rollouts=rollouts)))
+    found = cast("Any", SimpleNamespace(study=study, partition=CORPUS, world=SimpleNamespace(rollouts=rollouts)))
     assert chosen_problem(found, [3, 5, 8]) == 3
     kept |= {5, 8}
     assert chosen_problem(found, [3, 5, 8]) == 5

@@ -18,9 +18,8 @@ from typing import Any
 
 import dagster as dg
 
-from ta_assets.ledger.partitions import partitions_of
+from ta_assets.ledger.partitions import ASSETS, partitions_of
 from ta_assets.studies.loading import load_studies
-from ta_checks.table import ASSETS
 from tests.assets.conftest import ROOT, TinyWorld, build_world, write_model
 from tests.assets.made import materialized
 from tests.proof.world import build

@@ -29,9 +29,9 @@ from ta_assets.assets.verdicts import release_folder
 from ta_assets.definitions import build_definitions
 from ta_assets.jobs import runs
 from ta_assets.jobs.release import VERDICT_ASSET
-from ta_assets.ledger.ledger import Instance
+from ta_assets.ledger.ledger import Ledger
+from ta_assets.ledger.world import World as Sources
 from ta_assets.studies.loading import SHIPPED, Studies, load_studies
-from ta_checks.evidence import Sources
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactStore
@@ -86,7 +86,7 @@ class World:
     @property
     def sources(self) -> Sources:
         """Evidence as it is now."""
-        view = Instance(self.instance, lambda: self.definitions)
+        view = Ledger(self.instance, lambda: self.definitions)
         return Sources(self.studies, self.store, self.rollouts, self.language_model, view)
 
     def change_study(self, **sections: Any) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ta_assets.core.crossfit.fit import ridge
+from ta_assets.core.crossfit import ridge
 from ta_assets.core.crossfit.spectrum import Spectrum, prepare, within_problems
 
 

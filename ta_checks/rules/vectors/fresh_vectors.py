@@ -67,11 +67,11 @@ def sample(activations: Activations) -> Sample:
 def compared(evidence: Evidence, chosen: Sample) -> Iterator[Compared]:
     """Stored and fresh rows of the chosen sentences at every block, one problem after the other."""
     activations: Activations = evidence.value
-    base, study = evidence.sources.store.base, evidence.study
+    base, study = evidence.world.store.base, evidence.study
     ids = sorted({*chosen.whole, *chosen.prefixes})
-    problems = evidence.sources.rollouts.load_problems(study.source(evidence.partition), ids)
+    problems = evidence.world.rollouts.load_problems(study.source(evidence.partition), ids)
     texts = ((problem.problem_id, problem.trace_text, problem.sentences) for problem in problems)
-    with evidence.sources.language_model.open(study.extraction_spec(evidence.partition)) as extractor:
+    with evidence.world.language_model.open(study.extraction_spec(evidence.partition)) as extractor:
         wanted = {
             problem_id: Wanted(extractor.blocks, vertical=extractor.vertical is not None)
             if problem_id in chosen.whole

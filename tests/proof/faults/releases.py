@@ -12,8 +12,7 @@ import dagster as dg
 from ta_assets.assets.verdicts import VERDICT_ASSET, read_release
 from ta_assets.core.results import deferral_cells
 from ta_assets.core.values import CorpusSource
-from ta_assets.ledger.made_from import World as Origins
-from ta_assets.ledger.made_from import fingerprint
+from ta_assets.ledger.made_from import Origins, fingerprint
 from ta_assets.studies.loading import load_studies
 from ta_checks.rules.data import split_is_disjoint
 from tests.proof.faults import REFUSED, Fault
@@ -116,7 +115,7 @@ def _edit_table(world: World) -> None:
 
 
 def _read_verdict(world: World) -> Any:
-    return read_release(world.sources.instance, NAME, world.store.base)
+    return read_release(world.sources.ledger, NAME, world.store.base)
 
 
 def _pickled_weights(world: World) -> None:
