@@ -10,6 +10,7 @@ import numpy as np
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.rules.claims import precisions
+from ta_checks.rules.inference import holm, one_sided_p
 from ta_checks.rules.levels import ALPHA, MIN_PROBLEMS
 from ta_checks.verdict import Verdict
 
@@ -30,16 +31,13 @@ def beats_order_baseline(leads: Mapping[str, np.ndarray], inflation: float) -> V
     Returns:
         observed is the least adjusted p-value; offenders are the probes above the level.
     """
-    from ta_assets.core.statistics.intervals import holm, one_sided_p
-
     n = min((len(values) for values in leads.values()), default=0)
     if n < MIN_PROBLEMS:
         return Verdict.skipped(f"{n} problems hold anchors, at least {MIN_PROBLEMS} are needed")
-    p_values = np.array([one_sided_p(values, inflation=inflation) for values in leads.values()])
-    adjusted = dict(zip(leads, holm(p_values), strict=True))
+    adjusted = holm({name: one_sided_p(values, inflation) for name, values in leads.items()})
     offenders = [f"{name}: lead {leads[name].mean():+.3f}, p {p:.3g}" for name, p in adjusted.items() if p > ALPHA]
     return Verdict.judge(
-        float(min(adjusted.values())),
+        min(adjusted.values()),
         "<=",
         ALPHA,
         unit="adjusted p",

@@ -10,6 +10,7 @@ import numpy as np
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.rules.claims import precisions
+from ta_checks.rules.inference import one_sided_p
 from ta_checks.rules.levels import ALPHA, FURTHER_TESTS
 from ta_checks.verdict import Verdict
 
@@ -37,12 +38,10 @@ def claims_survive_correction(
         leads: probe -> [n_problems] its lead over its hardest rival, recomputed from the scores.
         inflation: factor on the leads' standard errors (``precisions.inflation``).
     """
-    from ta_assets.core.statistics.intervals import one_sided_p
-
     probes = [row for row in rows if row["kind"] == "probe"]
     offenders, single = [], 0
     for row in probes:
-        alone = 2 * min(one_sided_p(leads[row["name"]], inflation=inflation), 0.5)
+        alone = 2 * min(one_sided_p(leads[row["name"]], inflation), 0.5)
         single += alone <= ALPHA
         corrected = max([row[key] for key in ("p", *FURTHER_TESTS) if row[key] is not None], default=1.0)
         if row["verdict"] == "better" and corrected > ALPHA:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ta_checks.evidence import FOLD, KEYS, Evidence
 from ta_checks.invariant import Invariant
+from ta_checks.rules.inference import holm
 from ta_checks.rules.levels import ALPHA
 from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
 from ta_checks.rules.shuffles.shuffled_labels import (
@@ -86,8 +87,6 @@ def beats_shuffled_labels(folds: Sequence[ScoredVectors], *, seed: int, permutat
     Raises:
         ValueError: the folds have other sentences, or a vector is not finite.
     """
-    from ta_assets.core.statistics.intervals import holm
-
     names = list(dict.fromkeys(name for fold in folds for name in fold.scores))
     probes = [name for name in names if not name.endswith(BASELINE_SUFFIX)]
     if any(not np.array_equal(fold.data.problems, folds[0].data.problems) for fold in folds):
@@ -104,9 +103,7 @@ def beats_shuffled_labels(folds: Sequence[ScoredVectors], *, seed: int, permutat
         name: (1 + np.count_nonzero(null >= value)) / (1 + len(null)) if np.isfinite(value) else 1.0
         for name, value in aurocs.items()
     }
-    adjusted = {
-        name: float(p) for name, p in zip(probes, holm(np.array([p_values[name] for name in probes])), strict=True)
-    }
+    adjusted = holm({name: p_values[name] for name in probes})
     best = min(probes, key=lambda name: (adjusted[name], -np.nan_to_num(aurocs[name])))
     measure = measure_of(usable[0].data)
     lines = [f"{name}: adjusted p {p:.3g}, {measure} {aurocs[name]:.3f}" for name, p in adjusted.items() if p > ALPHA]
