@@ -14,13 +14,14 @@ from ta_checks.verdict import Verdict
 
 def deferral_recomputes(evidence: Evidence) -> Verdict:
     """Every plan of every seed and group against the predictions of its cell."""
-    from ta_assets.assets.deferrals import grouped_predictions
-    from ta_assets.core.results.deferral_cells import groups_of
+    from ta_assets.core.results.deferral_cells import grouped_predictions, groups_of
     from ta_checks.rules.claims.deferral_recomputes import PlannedRows, deferral_recomputes
 
     value, store = evidence.value, evidence.world.store
     seeds = sorted({plan["seed"] for plan in value["plans"]})
-    tables = {seed: grouped_predictions(store, evidence.study, Cell(evidence.partition, seed)) for seed in seeds}
+    sentences = store.load("sentences", evidence.study.settings[evidence.partition].corpus)
+    cells = {seed: store.load("probe_metrics", Cell(evidence.partition, seed).key) for seed in seeds}
+    tables = {seed: grouped_predictions(cell.predictions, sentences) for seed, cell in cells.items()}
     planned = []
     for plan in value["plans"]:
         table = tables[plan["seed"]]

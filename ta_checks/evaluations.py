@@ -195,13 +195,15 @@ def all_seeds_aggregated(evidence: Evidence) -> Verdict:
 
 
 def readme_is_current(evidence: Evidence) -> Verdict:
-    """The block as it would be written now against the one in the file."""
-    from ta_assets.assets.readme import current_block, stored_block
+    """The block in the file against the stored one, and whether that is of the present results."""
+    from ta_assets.ledger.fingerprint import MADE_FROM
+    from ta_assets.studies.readme_file import stored_block
     from ta_checks.rules.files.readme_is_current import readme_is_current
 
-    world = evidence.world
-    expected = current_block(world, evidence.partition)
-    return readme_is_current(expected, stored_block(world.studies.by_name[evidence.partition], world.store.base))
+    world, partition = evidence.world, evidence.partition
+    made = world.ledger.materialization(evidence.asset, partition)
+    old = world.ledger.work(evidence.asset, partition, made.metadata.get(MADE_FROM) or {}) if made else "never made"
+    return readme_is_current(evidence.value, stored_block(evidence.study, world.store.base), old)
 
 
 def _labelled(evidence: Evidence) -> dict[int | None, LabelledVectors]:

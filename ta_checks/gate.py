@@ -6,6 +6,7 @@ Dagster's own blocking holds inside one run only; a release is many runs.
 from __future__ import annotations
 
 from ta_assets.ledger.ledger import Ledger
+from ta_assets.ledger.partitions import cells_of
 from ta_checks.table import invariants_of
 
 
@@ -24,3 +25,9 @@ def closed(instance: Ledger, asset: str, partition: str) -> str | None:
         if not state.passed:
             return f"{invariant.name} of {asset}[{partition}] did not pass"
     return None
+
+
+def left_out_cells(instance: Ledger, setting: str) -> dict[str, str]:
+    """Seed -> why its cell may not be aggregated; seeds whose cell may be are absent."""
+    reasons = {str(cell.seed): closed(instance, "probe_metrics", cell.key) for cell in cells_of(setting)}
+    return {seed: reason for seed, reason in reasons.items() if reason is not None}

@@ -6,7 +6,7 @@ NOT OK; a WARN check never does. A blocking check keeps what is built on its cel
 
 from __future__ import annotations
 
-from ta_assets.ledger.partitions import ASSETS
+from ta_assets.ledger.table import ASSETS
 from ta_assets.studies.study import Study
 from ta_checks import comparisons, deferral_evidence, evaluations, fit_evidence, label_evidence, recomputation
 from ta_checks.invariant import Invariant

@@ -55,6 +55,16 @@ def job_of(asset: str) -> str:
     return f"make_{asset}"
 
 
+def asset_job(asset: str) -> Any:
+    """The job that materializes one partition of an asset, with its checks."""
+    return dg.define_asset_job(
+        job_of(asset),
+        selection=dg.AssetSelection.assets(asset),
+        description=f"One partition of {asset}, with its checks.",
+        executor_def=dg.in_process_executor,
+    )
+
+
 def begin(instance: dg.DagsterInstance, folder: Path, log: Callable[[str], None]) -> None:
     """What a job that makes many cells does first: wait for its turn, then clean up after processes that died.
 

@@ -15,6 +15,8 @@ from ta_assets.core.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+GPU_POOL = "gpu"
+"""The pool of whatever loads the language model: one step at a time."""
 COMPUTE_DTYPES = ("float32", "bfloat16", "float16")
 STORAGE_DTYPES = ("float16", "float32")
 OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 
-from ta_assets.ledger.made_from import code_sha256
+from ta_assets.ledger.fingerprint import code_sha256
 from ta_assets.studies.sections import SEEDS
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from ta_assets.assets.verdicts import RELEASE, UNEDITED
 from ta_assets.core.markdown import table
-from ta_assets.ledger.partitions import ASSETS
+from ta_assets.ledger.table import ASSETS
 from ta_checks.report.rows import MADE
 from ta_checks.table import INVARIANTS, Invariant
 
