@@ -5,19 +5,20 @@ A killed process cannot close its run: it stays STARTED and holds its pool slot,
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import dagster as dg
+from filelock import BaseFileLock, FileLock, Timeout
 
 from ta_resources.instance_storage import HOST_TAG, PROCESS_TAG
 from ta_resources.processes import is_dead
 from ta_resources.storage.atomic import cannot_write, clear_abandoned
 
 LOCK = ".release.lock"
-_HELD: dict[Path, IO[str]] = {}
+_HELD: dict[Path, BaseFileLock] = {}
+"""Locks that this process holds, by path: one that is collected as garbage would be given back."""
 UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTED,
@@ -93,17 +94,18 @@ def wait_for_turn(folder: Path, log: Callable[[str], None]) -> None:
     path = (folder / LOCK).resolve()
     if path in _HELD:
         return
+    # no soft lock: its file outlives a process that is killed
+    lock = FileLock(path, thread_local=False, fallback_to_soft=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            log(f"another release holds {path}: waiting for it to end")
+            lock.acquire()
     except OSError as error:
         raise cannot_write(path, error) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        log(f"another release holds {path}: waiting for it to end")
-        fcntl.flock(file, fcntl.LOCK_EX)
-    _HELD[path] = file
+    _HELD[path] = lock
 
 
 def close_dead(instance: dg.DagsterInstance, log: Callable[[str], None]) -> None:
