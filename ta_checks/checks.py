@@ -15,11 +15,11 @@ from ta_checks.verdict import Verdict
 from ta_resources.language_model.devices import GPU_POOL
 
 PARAMETERS = "parameters"
-"""Name of the metadata entry with what the rule was run with."""
+"""Name of the metadata entry with the study's options that the rule was run with."""
 
 
 def judge(invariant: Invariant, evidence: Evidence) -> Verdict:
-    """Evaluate an invariant; whatever goes wrong is part of the verdict."""
+    """The verdict of an invariant; an exception becomes an ``errored`` one."""
     try:
         verdict = invariant.evaluate(evidence)
     except Exception as error:  # a rule that raises must still report
@@ -30,8 +30,8 @@ def judge(invariant: Invariant, evidence: Evidence) -> Verdict:
 def evaluate(invariant: Invariant, evidence: Evidence) -> dg.AssetCheckResult:
     """The judged invariant as Dagster records it.
 
-    A study that does not ask for it has no row of it in a verdict, but Dagster wants an answer: not evaluated, and no
-    error.
+    Dagster wants an answer also where the study does not ask for the check and no verdict has a row of it: skipped, and
+    no error.
     """
     asked = invariant.applies(evidence.study)
     verdict = judge(invariant, evidence) if asked else Verdict.skipped(f"study {evidence.study.name} has it turned off")
@@ -48,7 +48,7 @@ def evaluate(invariant: Invariant, evidence: Evidence) -> dg.AssetCheckResult:
 
 
 def build(assets: list[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
-    """One asset check for every row of the table, partitioned like its asset."""
+    """One asset check per row of the table, partitioned like its asset."""
     owners = {asset.key.to_user_string(): asset for asset in assets}
 
     def check_of(invariant: Invariant) -> dg.AssetChecksDefinition:

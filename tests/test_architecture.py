@@ -104,7 +104,7 @@ def upward(edges: dict[str, set[str]]) -> list[str]:
 def branches_on(names: set[str], source: str) -> list[int]:
     """Lines with a comparison, a case or a lookup among strings that are names of assets."""
 
-    def is_name(node: ast.AST | None) -> bool:
+    def is_name(node: ast.AST) -> bool:
         return isinstance(node, ast.Constant) and node.value in names
 
     def holds_name(node: ast.AST) -> bool:
@@ -113,8 +113,8 @@ def branches_on(names: set[str], source: str) -> list[int]:
     found = []
     for node in ast.walk(ast.parse(source)):
         sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
-        if any(map(holds_name, sides)) or (isinstance(node, ast.MatchValue) and is_name(node.value)):
-            found.append(node.left.lineno if isinstance(node, ast.Compare) else node.value.lineno)
+        case = [node.value] if isinstance(node, ast.MatchValue) else []
+        found += [side.lineno for side in [*sides, *case] if holds_name(side)]
     return found
 
 

@@ -31,7 +31,7 @@ def deferral_plan(context: dg.AssetExecutionContext, world: WorldResource) -> dg
     Tags of sentences come from the corpus through the store: a changed tag changes the hash of what the cells were
     fitted on, so it reaches this plan through them.
     """
-    from ta_assets.core.results.deferral_cells import grouped_predictions, plan_cells, seeds_to_plan
+    from ta_assets.core.results.deferral_cells import grouped, plan_cells, seeds_to_plan
 
     name, store = context.partition_key, world.store
     study = world.studies.by_setting[name]
@@ -42,8 +42,7 @@ def deferral_plan(context: dg.AssetExecutionContext, world: WorldResource) -> dg
     sentences = store.load("sentences", study.settings[name].corpus)
     cells = {seed: Cell(name, seed) for seed in seeds_to_plan(study.deferral_probe, believed)}
     tables = {
-        seed: grouped_predictions(store.load("probe_metrics", cell.key).predictions, sentences)
-        for seed, cell in cells.items()
+        seed: grouped(store.load("probe_metrics", cell.key).predictions, sentences) for seed, cell in cells.items()
     }
     value = {**plan_cells(tables, options_of(study)), "left_out": left_out}
     return output(value, without_cells(world, "deferral_plan", name, left_out), _facts(value))

@@ -16,26 +16,17 @@ from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.partitions import Partitions
 from ta_assets.ledger.table import ASSETS, Role, partitions_of, with_role
 from ta_assets.ledger.world import World, WorldResource
+from ta_checks.report import formats
 from ta_checks.report.environment import snapshot
 from ta_checks.report.report import CheckRow, ReleaseReport
-from ta_checks.report.rows import MADE, collect_rows
+from ta_checks.report.rows import ADDED, RELEASE, UNEDITED, collect_rows
 from ta_checks.rules.files.verdict_unedited import verdict_unedited
 from ta_checks.table import INVARIANTS
 from ta_checks.verdict import Verdict
 from ta_resources.storage.atomic import sha256_of, write_file
 
-RELEASE = "release"
-"""Folder of a study's verdict, and name of the check that a release itself ran to its end."""
-RELEASE_DESCRIPTION = (
-    "A step of the release itself failed, outside any check, so cells may be missing or out of date. The message says "
-    "which and why; mend that and release again."
-)
-UNEDITED = "verdict_unedited"
-"""Name of the check that the files of the release before are what that release wrote."""
-UNEDITED_DESCRIPTION = (
-    "A file of the verdict before this one is gone or is not the one that was recorded when it was written: whoever "
-    "read it may have read something else. Find out who changed it; this release has written it anew."
-)
+FOLDER = "release"
+"""Folder of a study's verdict."""
 (VERDICT_ASSET,) = with_role(Role.VERDICT)
 VERDICT_FILE, TABLE_FILE = "verdict.json", "verdict.txt"
 FILES = "release_files"
@@ -81,7 +72,7 @@ def release_verdict(context: dg.AssetExecutionContext, config: VerdictConfig, wo
 
 def rolled_up() -> tuple[str, ...]:
     """Names of the rolled-up checks."""
-    return tuple(dict.fromkeys([MADE, RELEASE, UNEDITED, *(invariant.name for invariant in INVARIANTS)]))
+    return tuple(dict.fromkeys([*(row.name for row in ADDED), *(invariant.name for invariant in INVARIANTS)]))
 
 
 def make_report(world: World, study_name: str, config: VerdictConfig) -> ReleaseReport:
@@ -92,9 +83,9 @@ def make_report(world: World, study_name: str, config: VerdictConfig) -> Release
     verdict = Verdict.judge(
         len(incidents), "==", 0, unit="incidents", n=1, offenders=incidents, message="; ".join(incidents)
     )
-    rows.append(CheckRow(RELEASE, VERDICT_ASSET, study_name, "ERROR", verdict, RELEASE_DESCRIPTION))
+    rows.append(CheckRow(RELEASE.name, VERDICT_ASSET, study_name, "ERROR", verdict, RELEASE.description))
     earlier = verdict_unedited(*_recorded_and_found(world.ledger, study_name, world.store.base))
-    rows.append(CheckRow(UNEDITED, VERDICT_ASSET, study_name, "ERROR", earlier, UNEDITED_DESCRIPTION))
+    rows.append(CheckRow(UNEDITED.name, VERDICT_ASSET, study_name, "ERROR", earlier, UNEDITED.description))
     cells = {
         f"{asset}[{partition}]": config.cells.get(f"{asset}[{partition}]", "not part of a release")
         for asset in ASSETS
@@ -105,22 +96,22 @@ def make_report(world: World, study_name: str, config: VerdictConfig) -> Release
 
 def broken_report(study_name: str, config: VerdictConfig, error: Exception) -> ReleaseReport:
     """What is left to say when not even the checks could be collected: NOT OK, and why."""
-    row = CheckRow(RELEASE, VERDICT_ASSET, study_name, "ERROR", Verdict.errored(error), RELEASE_DESCRIPTION)
+    row = CheckRow(RELEASE.name, VERDICT_ASSET, study_name, "ERROR", Verdict.errored(error), RELEASE.description)
     return ReleaseReport(study=study_name, rows=(row,), cells=config.cells, environment=snapshot())
 
 
 def release_folder(study: str, base: Path) -> Path:
     """Where a release leaves its files."""
-    return base / study / RELEASE
+    return base / study / FOLDER
 
 
 def release_files(report: ReleaseReport) -> dict[str, bytes]:
     """The files that a release leaves behind, by name."""
     texts = {
         VERDICT_FILE: json.dumps(report.to_json(), indent=1, allow_nan=False),
-        "verdict.md": report.to_markdown(),
-        TABLE_FILE: report.to_text(),
-        "junit.xml": report.to_junit_xml(),
+        "verdict.md": formats.markdown(report),
+        TABLE_FILE: formats.text(report),
+        "junit.xml": formats.junit_xml(report),
         "environment.json": json.dumps(report.environment, indent=1, allow_nan=False),
     }
     return {name: text.encode() for name, text in texts.items()}
@@ -148,7 +139,7 @@ def _facts(report: ReleaseReport, files: Mapping[str, bytes]) -> dict[str, Any]:
     return {
         "verdict": report.verdict,
         **Counter(row.verdict.status for row in report.rows),
-        "table": dg.MetadataValue.md(report.to_markdown()),
+        "table": dg.MetadataValue.md(formats.markdown(report)),
         FILES: {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 GPU_POOL = "gpu"
-"""The pool of whatever loads the language model: one step at a time."""
+"""Dagster pool of the steps that load a language model, so that no two of them run at once."""
 COMPUTE_DTYPES = ("float32", "bfloat16", "float16")
 STORAGE_DTYPES = ("float16", "float32")
 OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")

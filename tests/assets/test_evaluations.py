@@ -236,10 +236,10 @@ def test_a_readme_that_says_something_else_is_found(copied: World, edit: Callabl
 
 
 def test_a_rule_that_raises_is_errored_and_keeps_its_reason(made: World) -> None:
-    def raises(_: Evidence) -> Verdict:
+    def raises() -> Verdict:
         raise OSError("planted")
 
-    invariant = Invariant("planted", "splits", raises, "a planted fault", severity="WARN")
+    invariant = Invariant("planted", "splits", lambda _: {}, raises, "a planted fault", severity="WARN")
     found = judge(invariant, Evidence("splits", CORPUS, made))
     assert (found.status, found.message) == ("errored", "OSError: planted")
     assert not evaluate(invariant, Evidence("splits", CORPUS, made)).passed
