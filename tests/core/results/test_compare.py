@@ -120,7 +120,7 @@ def test_the_share_of_the_ceiling_has_the_interval_of_the_lead_over_chance() -> 
 
 def test_repeats_are_averaged_in_every_number() -> None:
     rows = made_rows(42, n_sentences=12)
-    options = InferenceOptions(permutations=20, ceiling_draws=20)
+    options = InferenceOptions.model_construct(permutations=20, ceiling_draws=20)
     fitted = cross_fitted(rows, {2: made_vectors(rows, 1.0, d=6)}, options)
     backwards = {f"ridge/{repeat}": fitted.scores[f"ridge/{4 - repeat}"] for repeat in range(5)}
     turned = replace(fitted, scores=fitted.scores.assign(**backwards))
@@ -131,14 +131,14 @@ def test_repeats_are_averaged_in_every_number() -> None:
 
 def test_other_sentences_are_refused() -> None:
     rows = made_rows(5)
-    fitted = cross_fitted(rows, {2: made_vectors(rows, 1.0)}, InferenceOptions(permutations=5))
+    fitted = cross_fitted(rows, {2: made_vectors(rows, 1.0)}, InferenceOptions.model_construct(permutations=5))
     with pytest.raises(ValueError, match="other sentences"):
         compare(rows.assign(problem_id=rows["problem_id"] + 1), fitted, OPTIONS)
 
 
 def test_many_problems_are_compared_with_the_correction_for_resampled_folds() -> None:
     rows = made_rows(42, n_sentences=12)
-    options = InferenceOptions(permutations=20, ceiling_draws=20)
+    options = InferenceOptions.model_construct(permutations=20, ceiling_draws=20)
     value = compare(rows, cross_fitted(rows, {2: made_vectors(rows, 2.0, d=6)}, options), options)
     assert value["scheme"] == "repeated_group_k_fold"
     assert by_name(value)["ridge"]["verdict"] == "better"
