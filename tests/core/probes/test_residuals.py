@@ -127,10 +127,10 @@ def test_a_continuous_cell_refits_on_the_residual_itself(data: ProbeData) -> Non
 def test_what_only_position_explains_is_gone_from_the_residual(data: ProbeData) -> None:
     position = data.rows["chunk_idx"].to_numpy(dtype=float)
     linear = replace(data, rows=data.rows.assign(importance_signed=3 * position))
-    left = residual_data(linear, replace(CONTINUOUS, residualize_against="position")).rows["residual"]
+    left = residual_data(linear, CONTINUOUS.model_copy(update={"residualize_against": "position"})).rows["residual"]
     assert np.abs(left).max() < 0.05 * np.ptp(3 * position)
     curved = replace(data, rows=data.rows.assign(importance_signed=np.square(position - 10)))
-    left = residual_data(curved, replace(CONTINUOUS, residualize_against="position")).rows["residual"]
+    left = residual_data(curved, CONTINUOUS.model_copy(update={"residualize_against": "position"})).rows["residual"]
     assert np.ptp(left) > 50, "documented: what is not linear in position stays"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from ta_assets.core.options import InferenceOptions
 from ta_assets.core.probes.feature_sets import position_splines
 from ta_assets.core.results import claims
 from ta_assets.core.results.compare import compare
+from ta_assets.core.results.comparison_row import ComparisonRow
 from ta_assets.core.results.precision_table import HURDLES, Family, PrecisionTable, is_probe
 from ta_assets.core.statistics.intervals import Interval, nadeau_bengio, one_sided_p, t_interval
 from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS
@@ -148,9 +150,11 @@ def around(lead: float) -> Interval:
     return Interval(lead, lead - 0.05, lead + 0.05, 20, 0.02)
 
 
-def row(**fields: Any) -> dict[str, Any]:
+def row(lead: float, **fields: Any) -> ComparisonRow:
     tests = dict.fromkeys(("p", "chance_p", "increment_p", "stratified_p"), 0.01)
-    return {"against": "order", "deviation": 0.1, "needed": 77, **tests, **fields}
+    known = {"difference": lead, "against": "order", "deviation": 0.1, "needed": 77, **tests, **fields}
+    every: dict[str, Any] = dict.fromkeys((one.name for one in dataclasses.fields(ComparisonRow)), None)
+    return ComparisonRow(**{**every, **known})
 
 
 @pytest.mark.parametrize(
@@ -171,14 +175,14 @@ def row(**fields: Any) -> dict[str, Any]:
     ],
 )
 def test_verdicts_follow_the_rule(lead: float, fields: dict[str, Any], n: int, verdict: str) -> None:
-    tested = claims.Tested(n, lead, around(lead), None, row(**fields), OPTIONS)
-    assert claims.verdict_of(tested)["verdict"] == verdict
+    tested = claims.Tested(row(lead, **fields), n, around(lead), None, OPTIONS.margin)
+    assert claims.verdict_of(tested).verdict == verdict
 
 
 def test_an_interval_inside_the_margin_is_no_difference() -> None:
     narrow = t_interval(np.tile([0.001, -0.001], 20), level=0.9)
-    tested = claims.Tested(40, 0.0, None, narrow, row(p=0.9), OPTIONS)
-    assert claims.verdict_of(tested)["verdict"] == "no difference"
+    tested = claims.Tested(row(0.0, p=0.9), 40, None, narrow, OPTIONS.margin)
+    assert claims.verdict_of(tested).verdict == "no difference"
 
 
 def linear_p(rows: pd.DataFrame, score: np.ndarray) -> float:
