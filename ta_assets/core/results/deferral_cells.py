@@ -14,9 +14,10 @@ import pandas as pd
 
 from ta_assets.core.options import DeferralOptions
 from ta_assets.core.probes.models import SEEDED
-from ta_assets.core.results.cells import jsonable
 from ta_assets.core.results.deferral import GroupPlan, Objective, Outcome, Pairs, Rows, apply, plan_groups
 from ta_assets.core.results.lopo import FOLD
+from ta_assets.core.score_columns import SCORE_PREFIX
+from ta_assets.core.values import jsonable
 
 BUDGETS = tuple(np.linspace(0, 0.5, 11).round(3).tolist())
 """Shares of deferred sentences at which the trade-off is shown."""
@@ -128,7 +129,7 @@ def _plan(table: pd.DataFrame, options: DeferralOptions) -> list[GroupPlan]:
 
 def _rows(table: pd.DataFrame, part: str, options: DeferralOptions) -> Rows:
     chosen = table.take(np.flatnonzero(table["split"] == part))
-    return Rows(chosen[f"score_{options.probe}"].to_numpy(), chosen["anchor"].to_numpy())
+    return Rows(chosen[f"{SCORE_PREFIX}{options.probe}"].to_numpy(), chosen["anchor"].to_numpy())
 
 
 def _sum(outcomes: Sequence[Outcome]) -> Outcome:

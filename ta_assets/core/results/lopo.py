@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.core.results.cells import PARTS, SCORED_PARTS, jsonable
+from ta_assets.core.results.cells import PARTS, SCORED_PARTS
 from ta_assets.core.statistics.intervals import MIN_PROBLEMS_FOR_INTERVAL, t_ends
-from ta_assets.core.values import CellResult, SeedFreeScores, Split
+from ta_assets.core.values import CellResult, SeedFreeScores, Split, jsonable
 
 FOLD = "fold_id"
 """Column of tables of several folds: the id of the problem that was left out."""
