@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from ta_assets.core.score_columns import KEYS
 from ta_assets.core.values import CrossFitted
 from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.partitions import Partitions
@@ -48,7 +49,7 @@ def cv_scores(
 
     name = context.partition_key
     data = joined(sentences, activations, problems_of(splits), world.store.base)
-    value = cross_fitted(data.rows, data.by_block, world.studies.by_setting[name].inference_options)
+    value = cross_fitted(data.rows, data.by_block, world.studies.by_setting[name].inference)
     return output(value, made_from(world, "cv_scores", name), _facts_of_scores(value))
 
 
@@ -59,15 +60,14 @@ def probe_comparison(
     from ta_assets.core.results.compare import compare
 
     name = context.partition_key
-    options = world.studies.by_setting[name].inference_options
+    options = world.studies.by_setting[name].inference
     value = compare(scored_rows(sentences, cv_scores), cv_scores, options)
     return output(value, made_from(world, "probe_comparison", name), _facts(value, cv_scores))
 
 
 def scored_rows(sentences: pd.DataFrame, scores: CrossFitted) -> pd.DataFrame:
     """The labelled sentences that have out-of-fold scores, in their order."""
-    keys = ["problem_id", "chunk_idx"]
-    return scores.scores[keys].merge(sentences, on=keys, how="left", validate="one_to_one")
+    return scores.scores[KEYS].merge(sentences, on=KEYS, how="left", validate="one_to_one")
 
 
 def _facts_of_scores(value: CrossFitted) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _facts_of_scores(value: CrossFitted) -> dict[str, Any]:
     return {
         "scheme": value.record["scheme"],
         "sentences": len(value.scores),
-        "scores": ", ".join(name for name in value.scores.columns if "/" in name),
+        "scores": ", ".join(value.table.names()),
         "largest_relative_gradient": worst,
         "permutations": len(value.nulls) - 1,
         "choices": dg.MetadataValue.json(value.record["choices"]),

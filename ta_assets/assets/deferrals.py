@@ -11,7 +11,6 @@ from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.partitions import Cell, Partitions, cells_of
 from ta_assets.ledger.world import WorldResource
 from ta_assets.pages import plots
-from ta_assets.studies.study import Study
 from ta_checks.gate import left_out_cells
 
 RATES = ("deferral_rate", "accepted_error")
@@ -44,18 +43,8 @@ def deferral_plan(context: dg.AssetExecutionContext, world: WorldResource) -> dg
     tables = {
         seed: grouped(store.load("probe_metrics", cell.key).predictions, sentences) for seed, cell in cells.items()
     }
-    value = {**plan_cells(tables, options_of(study)), "left_out": left_out}
+    value = {**plan_cells(tables, study.deferral_options), "left_out": left_out}
     return output(value, without_cells(world, "deferral_plan", name, left_out), _facts(value))
-
-
-def options_of(study: Study) -> Any:
-    """The study's deferral as the science takes it: ``core.deferral_cells.DeferralOptions``."""
-    from ta_assets.core.results.deferral import Objective
-    from ta_assets.core.results.deferral_cells import DeferralOptions
-
-    asked = study.deferral
-    objective = Objective(asked.objective, asked.budget if asked.objective == "budget" else asked.error)
-    return DeferralOptions(study.deferral_probe, objective, asked.quantiles, asked.group)
 
 
 def _facts(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def splits(
     if study.splits.scheme == "lopo":
         folds = lopo_splits(problem_ids, study.splits.val)
         return output(stored_folds(folds), record, {"folds": len(folds)})
-    value = stored_split(single_split(problem_ids, study.split_rule))
+    value = stored_split(single_split(problem_ids, study.splits))
     return output(value, record, {part: len(ids) for part, ids in value.items()})
 
 
@@ -65,7 +65,7 @@ def sentences(
     corpus = context.partition_key
     study = world.studies.by_corpus[corpus]
     problems = world.rollouts.load_problems(study.source(corpus), union(problem_ids))
-    table = label_problems(problems, study.label_rule)
+    table = label_problems(problems, study.labels)
     return output(table, made_from(world, "sentences", corpus), _facts(table))
 
 
@@ -75,7 +75,7 @@ def chosen_ids(studies: Studies, rollouts: RolloutsResource, name: str) -> tuple
     Raises:
         InputError: the data cannot be listed, settings that share their problems have none in common, or too few.
     """
-    from ta_assets.core.traces.splits import MIN_PROBLEMS, sample_problem_ids, shared_problem_ids
+    from ta_assets.core.traces.splits import MIN_PROBLEMS_TO_SPLIT, sample_problem_ids, shared_problem_ids
 
     study = studies.by_setting[name]
     setting, corpora = study.settings[name], shared_corpora(studies, name)
@@ -86,8 +86,9 @@ def chosen_ids(studies: Studies, rollouts: RolloutsResource, name: str) -> tuple
         raise InputError(study.path, f"settings.{name}.shared_problems", f"none among {counts}", expected)
     available = shared_problem_ids(listed)
     ids = sample_problem_ids(available, setting.problems, setting.problems_seed)
-    if len(ids) < MIN_PROBLEMS:
-        expected = f"at least {MIN_PROBLEMS} problems in {study.source(setting.corpus).prefix}, one for each part"
+    if len(ids) < MIN_PROBLEMS_TO_SPLIT:
+        place = study.source(setting.corpus).prefix
+        expected = f"at least {MIN_PROBLEMS_TO_SPLIT} problems in {place}, one for each part"
         raise InputError(study.path, f"settings.{name}", ids, expected)
     return ids, len(available)
 

@@ -47,9 +47,9 @@ def sweep_metrics(context: dg.AssetExecutionContext, world: WorldResource) -> dg
     study, corpus = cell.study, cell.study.settings[cell.setting].corpus
     ids = world.store.load("problem_ids", cell.setting)
     activations = SweepVectors(world, context.log.info).of(cell, ids)
-    sentences = label_problems(world.rollouts.load_problems(study.source(corpus), ids), study.label_rule)
+    sentences = label_problems(world.rollouts.load_problems(study.source(corpus), ids), study.labels)
     whole = joined(sentences, activations, ids, world.store.base, study.extraction.pooling)
-    scores = cross_validated(whole.under(single_split(ids, study.split_rule)), study.probe_options, cell.probe)
+    scores = cross_validated(whole.under(single_split(ids, study.splits)), study.probe_options, cell.probe)
     value = {
         "key": cell.key,
         "setting": cell.setting,

@@ -7,11 +7,11 @@ The functions stand in the table of assets (``partitions``), one or two for each
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from ta_assets.core.options import TOKEN_PROBES, ExtractionSpec
+from ta_assets.core.option_values import TOKEN_PROBES
+from ta_assets.core.options import ExtractionSpec
 from ta_assets.ledger.world import World
 from ta_assets.studies.loading import Studies
 from ta_assets.studies.study import Study
@@ -44,7 +44,7 @@ def probe_options(study: Study) -> dict[str, Any]:
 
 def cell_options(study: Study) -> dict[str, Any]:
     """The options that decide ``probe_metrics``; those of token probes where the study has such probes."""
-    options = dataclasses.asdict(study.probe_options)
+    options = study.probe_options.model_dump()
     if not set(TOKEN_PROBES) & set(options["models"]):
         del options["token_probes"]
     if study.probes.residualize_against == "none":
@@ -59,14 +59,13 @@ def aggregate_options(study: Study) -> dict[str, Any]:
 
 def deferral_options(study: Study) -> dict[str, Any]:
     """The options that decide ``deferral_plan``."""
-    return {"deferral": {**study.deferral.model_dump(), "probe": study.deferral_probe}}
+    return {"deferral": study.deferral_options.model_dump()}
 
 
 def extraction_options(spec: ExtractionSpec) -> dict[str, Any]:
     """The options of an extraction without the place of its model, which differs from machine to machine."""
-    place = {"language_model", "revision"}
-    options = {key: value for key, value in dataclasses.asdict(spec).items() if key not in place}
-    if spec.vertical_attention is None:  # without it, an extraction is what it was before there was this option
+    options = spec.model_dump(exclude={"language_model", "revision"})
+    if spec.scored_attention is None:  # without it, an extraction is what it was before there was this option
         del options["vertical_attention"]
     return options
 
@@ -92,7 +91,7 @@ def labels_identity(world: World, corpus: str) -> dict[str, Any]:
     study = world.studies.by_corpus[corpus]
     return {
         "source": world.rollouts.identity(study.source(corpus)),
-        "labels": dataclasses.asdict(study.label_rule),
+        "labels": study.labels.model_dump(exclude={"target"}),
     }
 
 
