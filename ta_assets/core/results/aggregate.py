@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from ta_assets.core.probes.models import SEED_FREE
-from ta_assets.core.results.cells import PRIMARY_METRIC, SCORED_PARTS, jsonable
+from ta_assets.core.results.cells import PRIMARY_METRIC, SCORED_PARTS
+from ta_assets.core.values import jsonable
 
 
 def aggregate(
