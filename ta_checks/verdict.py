@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ STATUSES = ("passed", "warned", "failed", "errored", "skipped")
 MAX_OFFENDERS = 10
 """Offenders kept, so that a loud rule does not crowd out a rare one."""
 MAX_TEXT_CHARACTERS = 2_000
-"""Of a message or an offender; a traceback or a whole README is no message."""
+"""Largest length of a message or an offender; a traceback or a whole README is no message."""
 
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
@@ -42,10 +42,10 @@ class Verdict:
     """One of passed, warned, failed, errored, skipped. Only passed is passed."""
     observed: Scalar = None
     comparison: str = ""
-    """How ``observed`` has to stand to ``threshold``: one of <=, <, >=, >, ==, !=; empty when nothing was compared."""
+    """Required relation of ``observed`` to ``threshold``: <=, <, >=, >, == or !=; empty when nothing was compared."""
     threshold: Scalar = None
     unit: str = ""
-    """Of ``observed`` and ``threshold``."""
+    """Unit of ``observed`` and ``threshold``."""
     n: int = 0
     """How many things were looked at: sentences, files, permutations, as the rule says."""
     offenders: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class Verdict:
     details: Mapping[str, Any] = field(default_factory=dict)
     """Further figures, by name."""
     n_offenders: int | None = None
-    """How many broke the rule; by default as many as were given."""
+    """Number of things that broke the rule, also of those not kept; by default the number of ``offenders`` given."""
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -109,6 +109,27 @@ class Verdict:
             message=message,
             details=details or {},
         )
+
+    @classmethod
+    def no_faults(
+        cls,
+        faults: Collection[Any],
+        *,
+        n: int,
+        unit: str = "faults",
+        message: str,
+        details: Mapping[str, Any] | None = None,
+    ) -> Verdict:
+        """Passed when there are no faults, else failed.
+
+        Args:
+            faults: what broke the rule, each in words.
+            n: how many things were looked at.
+            unit: what is counted.
+            message: for a person.
+            details: further figures, by name.
+        """
+        return cls.judge(len(faults), "<=", 0, unit=unit, n=n, offenders=faults, message=message, details=details)
 
     @classmethod
     def failed(cls, message: str, *, n: int = 0, offenders: Iterable[Any] = ()) -> Verdict:

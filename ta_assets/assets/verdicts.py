@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +11,23 @@ import dagster as dg
 from pydantic import Field
 
 from ta_assets.core.errors import InputError
+from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.ledger import Ledger
-from ta_assets.ledger.made_from import output
-from ta_assets.ledger.partitions import ASSETS, Partitions, partitions_of
-from ta_assets.ledger.world import World
+from ta_assets.ledger.partitions import Partitions
+from ta_assets.ledger.table import ASSETS, Role, partitions_of, with_role
+from ta_assets.ledger.world import World, WorldResource
+from ta_checks.report import formats
 from ta_checks.report.environment import snapshot
 from ta_checks.report.report import CheckRow, ReleaseReport
-from ta_checks.report.rows import MADE, collect_rows
+from ta_checks.report.rows import ADDED, RELEASE, UNEDITED, collect_rows
 from ta_checks.rules.files.verdict_unedited import verdict_unedited
+from ta_checks.table import INVARIANTS
 from ta_checks.verdict import Verdict
-from ta_resources.language_model.resource import LanguageModelResource
-from ta_resources.rollouts.resource import RolloutsResource
-from ta_resources.storage.artifacts import ArtifactStore
 from ta_resources.storage.atomic import sha256_of, write_file
 
-RELEASE = "release"
-"""Folder of a study's verdict, and name of the check that a release itself ran to its end."""
-RELEASE_DESCRIPTION = (
-    "A step of the release itself failed, outside any check, so cells may be missing or out of date. The message says "
-    "which and why; mend that and release again."
-)
-UNEDITED = "verdict_unedited"
-"""Name of the check that the files of the release before are what that release wrote."""
-UNEDITED_DESCRIPTION = (
-    "A file of the verdict before this one is gone or is not the one that was recorded when it was written: whoever "
-    "read it may have read something else. Find out who changed it; this release has written it anew."
-)
-VERDICT_ASSET = "release_verdict"
+FOLDER = "release"
+"""Folder of a study's verdict."""
+(VERDICT_ASSET,) = with_role(Role.VERDICT)
 VERDICT_FILE, TABLE_FILE = "verdict.json", "verdict.txt"
 FILES = "release_files"
 """Metadata of a materialized verdict: name of each file that it leaves behind -> SHA-256 in hex."""
@@ -50,11 +40,9 @@ class VerdictConfig(dg.Config):
     cells: dict[str, str] = Field(default={}, description="What the release did with each cell.")
 
 
-def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> list[dg.AssetsDefinition]:
+def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The asset ``release_verdict`` with one rolled-up check for every invariant."""
-    studies = partitions.studies
-
-    @dg.asset(
+    as_asset = dg.asset(
         partitions_def=partitions.study,
         deps=["readme_block"],
         check_specs=[
@@ -64,45 +52,27 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
         code_version="1",
         group_name="results",
     )
-    def release_verdict(
-        context: dg.AssetExecutionContext,
-        config: VerdictConfig,
-        store: ArtifactStore,
-        rollouts: RolloutsResource,
-        language_model: LanguageModelResource,
-    ) -> Iterator[Any]:
-        """OK only when every ERROR check passed in every cell of the study."""
-        instance = Ledger(context.instance, definitions)
-        world = World(studies, store, rollouts, language_model, instance)
-        try:
-            report = make_report(world, context.partition_key, config)
-        except Exception as error:  # there must be a verdict, whatever fails
-            context.log.exception("the checks could not be collected")
-            report = broken_report(context.partition_key, config, error)
-        files = release_files(report)
-        counts = defaultdict(int)
-        for row in report.rows:
-            counts[row.verdict.status] += 1
-        facts = {
-            "verdict": report.verdict,
-            **counts,
-            "table": dg.MetadataValue.md(report.to_markdown()),
-            FILES: {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-        }
-        yield output(report.to_json(), {}, facts)
-        # recorded by now; the other way round, a release that is killed in between would leave files like edited ones
-        for name, content in files.items():
-            write_file(release_folder(report.study, store.base) / name, content)
-        yield from _rolled_up_results(report)
+    return [as_asset(release_verdict)]
 
-    return [release_verdict]
+
+def release_verdict(context: dg.AssetExecutionContext, config: VerdictConfig, world: WorldResource) -> Iterator[Any]:
+    """OK only when every ERROR check passed in every cell of the study."""
+    try:
+        report = make_report(world, context.partition_key, config)
+    except Exception as error:  # there must be a verdict, whatever fails
+        context.log.exception("the checks could not be collected")
+        report = broken_report(context.partition_key, config, error)
+    files = release_files(report)
+    yield output(report.to_json(), {}, _facts(report, files))
+    # recorded by now; the other way round, a release that is killed in between would leave files like edited ones
+    for name, content in files.items():
+        write_file(release_folder(report.study, world.store.base) / name, content)
+    yield from _rolled_up_results(report)
 
 
 def rolled_up() -> tuple[str, ...]:
     """Names of the rolled-up checks."""
-    from ta_checks.table import INVARIANTS
-
-    return tuple(dict.fromkeys([MADE, RELEASE, UNEDITED, *(invariant.name for invariant in INVARIANTS)]))
+    return tuple(dict.fromkeys([*(row.name for row in ADDED), *(invariant.name for invariant in INVARIANTS)]))
 
 
 def make_report(world: World, study_name: str, config: VerdictConfig) -> ReleaseReport:
@@ -113,9 +83,9 @@ def make_report(world: World, study_name: str, config: VerdictConfig) -> Release
     verdict = Verdict.judge(
         len(incidents), "==", 0, unit="incidents", n=1, offenders=incidents, message="; ".join(incidents)
     )
-    rows.append(CheckRow(RELEASE, VERDICT_ASSET, study_name, "ERROR", verdict, RELEASE_DESCRIPTION))
+    rows.append(CheckRow(RELEASE.name, VERDICT_ASSET, study_name, "ERROR", verdict, RELEASE.description))
     earlier = verdict_unedited(*_recorded_and_found(world.ledger, study_name, world.store.base))
-    rows.append(CheckRow(UNEDITED, VERDICT_ASSET, study_name, "ERROR", earlier, UNEDITED_DESCRIPTION))
+    rows.append(CheckRow(UNEDITED.name, VERDICT_ASSET, study_name, "ERROR", earlier, UNEDITED.description))
     cells = {
         f"{asset}[{partition}]": config.cells.get(f"{asset}[{partition}]", "not part of a release")
         for asset in ASSETS
@@ -126,22 +96,22 @@ def make_report(world: World, study_name: str, config: VerdictConfig) -> Release
 
 def broken_report(study_name: str, config: VerdictConfig, error: Exception) -> ReleaseReport:
     """What is left to say when not even the checks could be collected: NOT OK, and why."""
-    row = CheckRow(RELEASE, VERDICT_ASSET, study_name, "ERROR", Verdict.errored(error), RELEASE_DESCRIPTION)
+    row = CheckRow(RELEASE.name, VERDICT_ASSET, study_name, "ERROR", Verdict.errored(error), RELEASE.description)
     return ReleaseReport(study=study_name, rows=(row,), cells=config.cells, environment=snapshot())
 
 
 def release_folder(study: str, base: Path) -> Path:
     """Where a release leaves its files."""
-    return base / study / RELEASE
+    return base / study / FOLDER
 
 
 def release_files(report: ReleaseReport) -> dict[str, bytes]:
     """The files that a release leaves behind, by name."""
     texts = {
         VERDICT_FILE: json.dumps(report.to_json(), indent=1, allow_nan=False),
-        "verdict.md": report.to_markdown(),
-        TABLE_FILE: report.to_text(),
-        "junit.xml": report.to_junit_xml(),
+        "verdict.md": formats.markdown(report),
+        TABLE_FILE: formats.text(report),
+        "junit.xml": formats.junit_xml(report),
         "environment.json": json.dumps(report.environment, indent=1, allow_nan=False),
     }
     return {name: text.encode() for name, text in texts.items()}
@@ -163,6 +133,15 @@ def read_release(instance: Ledger, study: str, base: Path) -> tuple[str, str]:
         if found != expected:
             raise InputError(folder / name, "sha256", found, f"{expected}, as its release recorded it; release again")
     return json.loads(contents[VERDICT_FILE])["verdict"], contents[TABLE_FILE].decode()
+
+
+def _facts(report: ReleaseReport, files: Mapping[str, bytes]) -> dict[str, Any]:
+    return {
+        "verdict": report.verdict,
+        **Counter(row.verdict.status for row in report.rows),
+        "table": dg.MetadataValue.md(formats.markdown(report)),
+        FILES: {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
 
 
 def _recorded_and_found(

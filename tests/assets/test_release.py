@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ta_assets.ledger.made_from import code_sha256
+from ta_assets.ledger.fingerprint import code_sha256
 from ta_assets.studies.sections import SEEDS
 from tests.assets.conftest import TinyWorld, build_world
 

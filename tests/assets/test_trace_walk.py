@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ta_assets.assets.readme import readme_path
 from ta_assets.core.errors import InputError
 from ta_assets.jobs import runs
 from ta_assets.ledger.ledger import Ledger
+from ta_assets.ledger.table import FACTS, recorded_partitions
 from ta_assets.ledger.world import World
-from ta_assets.pages.block_numbers import NUMBER
+from ta_assets.pages.block import current_block
+from ta_assets.pages.spans import NUMBER, from_json, numbers, render, to_json
+from ta_assets.studies.readme_file import readme_path
 from ta_assets.studies.sweep import sweep_cells
 from ta_assets.trace import walk as trace
-from ta_assets.trace.targets import TRACED, partitions_recorded, resolve
+from ta_assets.trace.printed import as_text
+from ta_assets.trace.targets import resolve
 from ta_resources.storage.artifacts import Activations, ArtifactStore
 from ta_resources.storage.atomic import REPLACED, beside
 from tests.assets.made import copy_of, materialized
@@ -83,8 +87,8 @@ def everything_in(folder: Path) -> dict[str, str]:
 
 def test_every_artifact_is_verified_from_its_name_and_from_each_of_its_files(copied: World) -> None:
     before, base = everything_in(copied.store.base), copied.store.base
-    for asset in TRACED:
-        partitions = [one for one in partitions_recorded(copied, asset) if copied.ledger.materialization(asset, one)]
+    for asset in FACTS:
+        partitions = [one for one in recorded_partitions(copied, asset) if copied.ledger.materialization(asset, one)]
         assert partitions, asset
         for partition in partitions:
             steps, faults = walked(copied, f"{asset}[{partition}]")
@@ -121,6 +125,17 @@ def test_the_numbers_of_all_reports_are_verified(copied: World) -> None:
         number = NUMBER.findall(value.read_text(encoding="utf-8"))[-1]
         steps, faults = walked(copied, number, value)
         assert (list(steps), faults) == ([f"problem_ids[{SETTING}]", f"sweep_metrics[{cell.key}]"], [])
+
+
+def test_no_number_of_the_block_is_left_out_and_each_has_its_artifact(made: World) -> None:
+    block, text = current_block(made, "tiny"), made.store.load("readme_block", "tiny")
+    assert render(block) == text
+    assert from_json(to_json(block)) == block
+    assert Counter(number for number, _ in numbers(block)) == Counter(NUMBER.findall(text))
+    owners = {node for _, one in numbers(block) for node in [one.node]}
+    own = {("readme_block", "tiny"), *((asset, SETTING) for asset in ("probe_comparison", "aggregate_metrics"))}
+    assert owners == {*own, ("activations", SETTING)}
+    assert all(one.line in text.splitlines() for _, one in numbers(block))
 
 
 def test_a_forged_number_of_the_readme_is_never_verified(copied: World) -> None:
@@ -214,7 +229,7 @@ def test_what_no_study_sweeps_any_more_is_a_fault(copied: World) -> None:
 def test_what_was_never_made_is_a_fault(copied: World) -> None:
     steps, faults = walked(copied, "splits[embedded_correct]")
     assert steps["splits[embedded_correct]"] == ["it was never made"]
-    assert trace._text(resolve(copied, "splits[embedded_correct]", None), [], faults)
+    assert as_text(resolve(copied, "splits[embedded_correct]", None), [], faults)
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.assets.readme import read_readme, readme_path, with_block
 from ta_assets.core.options import LabelRule
 from ta_assets.core.results.cells import PREDICTION_COLUMNS
 from ta_assets.core.values import CellResult, Markdown, PooledProblem
 from ta_assets.studies.loading import read_study
+from ta_assets.studies.readme_file import read_readme, readme_path, with_block
 from ta_resources.storage.artifacts import MANIFEST, Activations
 from ta_resources.storage.shards import Shard, ShardStore, read_shard
 from tests.proof.bad_case import BadInput, Bench

@@ -11,7 +11,7 @@ blocks that were looked at are corrected together. A lead that a smooth function
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,12 @@ from ta_assets.core.statistics.ranking import expected_top_k_recall
 from ta_assets.core.values import CrossFitted
 
 TOP_K = 5
+
+
+def compared_rows(settings: Iterable[str], comparisons: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of all comparisons that there are, each with its ``setting``."""
+    found = [name for name in settings if name in comparisons]
+    return [{"setting": name, **row} for name in found for row in comparisons[name]["rows"]]
 
 
 def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) -> dict[str, Any]:

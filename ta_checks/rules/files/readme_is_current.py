@@ -1,41 +1,68 @@
-"""Rule: the study's block in the README is what its results say now.
+"""The study's block in the README is the stored one, and that is of the present results.
 
-Belongs here: this rule. Stays out: finding and rendering the block (``ta_assets.assets.readme``), Dagster.
+A release makes the stored block anew when an artifact or the result of a check changes what it says, before this is
+judged; whether its bytes are the recorded ones is the business of ``artifacts_intact``.
 """
 
 from __future__ import annotations
 
 from itertools import zip_longest
+from typing import Any
 
+from ta_assets.ledger.fingerprint import MADE_FROM
+from ta_assets.studies.readme_file import stored_block
+from ta_checks.evidence import Evidence
+from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
 
 _HINT = "materialize readme_block, or somebody edited between the markers"
 
 
-def readme_is_current(expected: str, found: str | None) -> Verdict:
-    """Fail when the block differs in any character, is absent, or has nothing to say.
+def read(evidence: Evidence) -> dict[str, Any]:
+    """The block in the file, the stored one, and whether that is of the present results."""
+    world, partition = evidence.world, evidence.partition
+    made = world.ledger.materialization(evidence.asset, partition)
+    return {
+        "expected": evidence.value,
+        "found": stored_block(evidence.study, world.store.base),
+        "old": world.ledger.work(evidence.asset, partition, made.metadata.get(MADE_FROM) or {}) if made else None,
+    }
+
+
+def readme_is_current(expected: str, found: str | None, old: str | None = None) -> Verdict:
+    """Fail when the block differs in any character, is absent or old, or has nothing to say.
 
     Args:
-        expected: the block rendered from the stored results.
+        expected: the stored block.
         found: the text between the study's markers; None when the markers are not there exactly once.
+        old: why the stored block is not of the present results; None when it is.
     """
     wanted = expected.splitlines(keepends=True)
     if not expected.strip():
         return Verdict.failed("the results render to an empty block")
+    if old is not None:
+        return Verdict.failed(
+            f"the stored block is of earlier results ({old}): materialize readme_block", n=len(wanted)
+        )
     if found is None:
         return Verdict.failed(f"the README has no block of this study: {_HINT}", n=len(wanted))
-    offenders = [
+    differing = [
         f"line {number}: found {there!r}, expected {here!r}"
         for number, (here, there) in enumerate(zip_longest(wanted, found.splitlines(keepends=True)), start=1)
         if here != there
     ]
-    message = f"{len(offenders)} of {len(wanted)} lines differ"
-    return Verdict.judge(
-        len(offenders),
-        "<=",
-        0,
-        unit="lines",
-        n=len(wanted),
-        offenders=offenders,
-        message=f"{message}: {_HINT}" if offenders else message,
-    )
+    message = f"{len(differing)} of {len(wanted)} lines differ"
+    if differing:
+        message += f": {_HINT}"
+    return Verdict.no_faults(differing, n=len(wanted), unit="lines", message=message)
+
+
+ROW = Invariant(
+    "readme_is_current",
+    "readme_block",
+    read,
+    readme_is_current,
+    "The block in the file is not what the present results would print: it was edited by hand or is of an older "
+    "run. Materialize readme_block.",
+    every_release=True,
+)
