@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
-    "trace": ("ta_assets.trace.walk", "from a printed number back to data, code and options"),
+    "trace": ("ta_assets.trace.command", "from a printed number back to data, code and options"),
     "reproduce": ("ta_assets.reproduce", "the predecessor's published tables, from its label tables"),
     "split": ("ta_assets.split", "the sentences of a trace, as the dataset cuts them"),
 }
