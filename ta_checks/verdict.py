@@ -60,9 +60,9 @@ class Verdict:
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ValueError(f"status {self.status!r} is not one of {', '.join(STATUSES)}")
-        offenders = [_text(one) for one in self.offenders]
+        offenders = [_text(offender) for offender in self.offenders]
         count = len(offenders) if self.n_offenders is None else int(self.n_offenders)
-        made = {
+        converted = {
             "observed": _scalar(self.observed),
             "threshold": _scalar(self.threshold),
             "comparison": _text(self.comparison),
@@ -73,7 +73,7 @@ class Verdict:
             "message": _text(self.message),
             "details": plain(dict(self.details)),
         }
-        for name, value in made.items():
+        for name, value in converted.items():
             object.__setattr__(self, name, value)
 
     @classmethod
@@ -133,7 +133,7 @@ class Verdict:
 
     @classmethod
     def failed(cls, message: str, *, n: int = 0, offenders: Iterable[Any] = ()) -> Verdict:
-        """A failure without a figure: there is nothing that could be compared."""
+        """A failure without a figure, where there is nothing to compare."""
         return cls(status="failed", message=message, n=n, offenders=tuple(offenders))
 
     @classmethod
@@ -157,12 +157,12 @@ class Verdict:
 
     def to_metadata(self) -> dict[str, Any]:
         """Plain Python for a page of the check: numbers stay numbers (they are plotted over time)."""
-        made = self.to_json()
-        return made if self.details else {name: value for name, value in made.items() if name != "details"}
+        values = self.to_json()
+        return values if self.details else {name: value for name, value in values.items() if name != "details"}
 
     def to_json(self) -> dict[str, Any]:
         """All fields as strict JSON values; ``from_json`` reads them back."""
-        return {**{one.name: getattr(self, one.name) for one in fields(self)}, "offenders": list(self.offenders)}
+        return {**{part.name: getattr(self, part.name) for part in fields(self)}, "offenders": list(self.offenders)}
 
     @classmethod
     def from_json(cls, made: Mapping[str, Any]) -> Verdict:
@@ -196,10 +196,10 @@ def plain(value: Any) -> Any:
 
 def _scalar(value: Any) -> Scalar:
     """One figure; something longer would be no observation but a table."""
-    made = plain(value)
-    if isinstance(made, (list, dict)):
+    figure = plain(value)
+    if isinstance(figure, (list, dict)):
         raise ValueError(f"a figure of a verdict is one number or text, not {type(value).__name__}")
-    return made
+    return figure
 
 
 def _text(value: Any) -> str:

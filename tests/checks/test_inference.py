@@ -14,7 +14,8 @@ from ta_checks.rules.inference import holm, one_sided_p
 @pytest.mark.parametrize("mean", [-0.3, 0.0, 0.4])
 def test_a_p_value_is_that_of_scipy(n: int, mean: float) -> None:
     values = np.random.default_rng(n).normal(mean, 1, n)
-    assert one_sided_p(values, 1.0) == pytest.approx(ttest_1samp(values, 0, alternative="greater").pvalue, rel=1e-12)
+    _, expected = ttest_1samp(values, 0, alternative="greater")
+    assert one_sided_p(values, 1.0) == pytest.approx(expected, rel=1e-12)
     assert one_sided_p(values, 1.4) == intervals.one_sided_p(values, inflation=1.4)
 
 

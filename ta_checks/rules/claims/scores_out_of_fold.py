@@ -111,17 +111,17 @@ def _leaks(scores: pd.DataFrame, nulls: pd.DataFrame) -> list[str]:
     chance = float(np.mean([random_average_precision(labels[rows]) for rows in members]))
     faults = []
     for name in (name for name in nulls.columns if name.startswith(SHUFFLED)):
-        found = nulls[name].to_numpy(np.float64)
-        bound = STANDARD_ERRORS * found[1:].std(ddof=1) / np.sqrt(len(found) - 1)
-        if not abs(found[1:].mean() - chance) <= bound:
-            faults.append(f"{name}: permuted labels reach {found[1:].mean():.4f}, chance is {chance:.4f} ± {bound:.4f}")
+        permuted = nulls[name].to_numpy(np.float64)[1:]
+        bound = STANDARD_ERRORS * permuted.std(ddof=1) / np.sqrt(len(permuted))
+        if not abs(permuted.mean() - chance) <= bound:
+            faults.append(f"{name}: permuted labels reach {permuted.mean():.4f}, chance is {chance:.4f} ± {bound:.4f}")
     return faults
 
 
 def _not_by_hand(
     name: str, features: np.ndarray, scores: pd.DataFrame, repeats: Sequence[Sequence[Sequence[int]]]
 ) -> list[str]:
-    """Problems whose scores are not those of the other folds' sentences."""
+    """A fault when some problems' scores do not follow from the sentences of the other folds."""
     problems = scores["problem_id"].to_numpy()
     target = _centred(scores["anchor"].to_numpy(np.float64), problems)
     loads = {one: features[problems == one].T @ target[problems == one] for one in np.unique(problems)}
@@ -138,10 +138,11 @@ def _not_by_hand(
 
 
 def _centred(values: np.ndarray, problems: np.ndarray) -> np.ndarray:
-    found = values.copy()
-    for one in np.unique(problems):
-        found[problems == one] -= values[problems == one].mean()
-    return found
+    """[n_sentences] values less the mean of their problem."""
+    centred = values.copy()
+    for problem in np.unique(problems):
+        centred[problems == problem] -= values[problems == problem].mean()
+    return centred
 
 
 def _parallel(stored: np.ndarray, expected: np.ndarray) -> bool:

@@ -83,12 +83,12 @@ def _faults(split: Split, wanted: set[int]) -> list[str]:
     faults = [f"{name} is empty" for name, ids in parts.items() if not ids]
     for name, ids in parts.items():
         faults += [f"problem {one} is {times} times in {name}" for one, times in Counter(ids).items() if times > 1]
-    for one in sorted(wanted.union(*parts.values())):
-        homes = [name for name, ids in parts.items() if one in ids]
+    for problem_id in sorted(wanted.union(*parts.values())):
+        homes = [name for name, ids in parts.items() if problem_id in ids]
         if len(homes) > 1:
-            faults.append(f"problem {one} is in {' and '.join(homes)}")
+            faults.append(f"problem {problem_id} is in {' and '.join(homes)}")
         if not homes:
-            faults.append(f"problem {one} is in no part")
-        if one not in wanted:
-            faults.append(f"problem {one} is in {homes[0]} but not in the setting")
+            faults.append(f"problem {problem_id} is in no part")
+        if problem_id not in wanted:
+            faults.append(f"problem {problem_id} is in {homes[0]} but not in the setting")
     return faults

@@ -75,14 +75,16 @@ def overfit_memorization(data: LabelledVectors) -> Verdict:
             f"none of the {len(one_class)} training problems has both anchors and other sentences",
             {"one_class_problems": one_class},
         )
-    weak = [one for one in memories if not one.average_precision >= MINIMUM_AVERAGE_PRECISION]
-    offenders = [f"problem {one.problem}: average precision {one.average_precision:.3f}{one.fault}" for one in weak]
+    weak = [memory for memory in memories if not memory.average_precision >= MINIMUM_AVERAGE_PRECISION]
+    offenders = [
+        f"problem {memory.problem}: average precision {memory.average_precision:.3f}{memory.fault}" for memory in weak
+    ]
     details = {
-        "average_precision": {one.problem: one.average_precision for one in memories},
+        "average_precision": {memory.problem: memory.average_precision for memory in memories},
         "one_class_problems": one_class,
-        "problems_with_conflicting_rows": [one.problem for one in memories if one.conflict],
+        "problems_with_conflicting_rows": [memory.problem for memory in memories if memory.conflict],
     }
-    conflicts = [one for one in memories if one.conflict]
+    conflicts = [memory for memory in memories if memory.conflict]
     if conflicts and not weak:
         return Verdict.no_faults(
             [f"problem {memory.problem}{memory.fault}" for memory in conflicts],
@@ -93,7 +95,7 @@ def overfit_memorization(data: LabelledVectors) -> Verdict:
         )
     return Verdict.judge(
         # NaN first: min() would pass over it
-        float(np.min([one.average_precision for one in memories])),
+        float(np.min([memory.average_precision for memory in memories])),
         ">=",
         MINIMUM_AVERAGE_PRECISION,
         unit="average precision",

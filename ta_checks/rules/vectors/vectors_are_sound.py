@@ -70,9 +70,9 @@ ROW = Invariant(
 )
 
 
-def _faults(one: PooledProblem, expected: Expected) -> list[str]:
-    vectors, spans = one.vectors, one.token_spans
-    n_rows = len(spans) if one.offsets is None else int(one.offsets[-1])
+def _faults(problem: PooledProblem, expected: Expected) -> list[str]:
+    vectors, spans = problem.vectors, problem.token_spans
+    n_rows = len(spans) if problem.offsets is None else int(problem.offsets[-1])
     if vectors.shape != (n_rows, expected.d_model):
         return [f"shape {vectors.shape}, expected ({n_rows}, {expected.d_model})"]
     faults = []
@@ -84,7 +84,7 @@ def _faults(one: PooledProblem, expected: Expected) -> list[str]:
     zero = np.flatnonzero(~vectors.any(axis=1))
     if len(zero):
         faults.append(f"{len(zero)} rows are zero, such as {zero[0]}")
-    if one.offsets is None:
+    if problem.offsets is None:
         faults += _twins(vectors, spans)
     return faults
 
