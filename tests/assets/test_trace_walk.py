@@ -257,7 +257,10 @@ def test_what_no_study_sweeps_any_more_is_a_fault(copied: World) -> None:
 def test_what_was_never_made_is_a_fault(copied: World) -> None:
     steps, faults = walked(copied, "splits[embedded_correct]")
     assert steps["splits[embedded_correct]"] == ["it was never made"]
-    assert as_text(resolve(copied, "splits[embedded_correct]", None), [], faults)
+    lines = as_text(resolve(copied, "splits[embedded_correct]", None), [], faults)
+    assert lines[0] == "splits[embedded_correct] is of splits[embedded_correct]"
+    assert lines[-1] == f"  {faults[-1]}"
+    assert "it was never made" in lines[-1]
 
 
 @pytest.mark.parametrize(
