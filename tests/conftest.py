@@ -23,6 +23,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     A test outside of such a module is a group of its own; ``pytestmark`` of a module wins.
     """
     for item in items:
+        if not isinstance(item, pytest.Function):
+            continue
         fixtures = item._fixtureinfo.name2fixturedefs.values()
         shared = any(fixture.scope == "module" for found in fixtures for fixture in found)
         if shared and item.get_closest_marker("xdist_group") is None:

@@ -16,7 +16,7 @@ from ta_resources.storage.artifacts import ArtifactStore
 PICTURE = Path(__file__).parents[2] / "docs/effects.svg"
 SCORES = 7
 """The first rows of a comparison: its probes and the best baselines."""
-LOOK = {"svg.fonttype": "none", "svg.hashsalt": "effects", "font.size": 8}
+LOOK: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "effects", "font.size": 8}
 
 
 def render(store: ArtifactStore | None = None) -> str:
