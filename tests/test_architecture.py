@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ta_assets.jobs",),
     ("ta_assets.definitions",),
     ("ta_assets.trace", "ta_assets.reproduce", "ta_assets.split"),
+    ("ta_assets.command",),
 )
 """From the lowest to the highest; a module imports from its own layer and those below."""
 TABLE = "ta_assets.ledger.table"

@@ -11,7 +11,7 @@ from typing import Any
 from ta_assets.ledger.fingerprint import fingerprint
 from ta_assets.ledger.table import FACTS, made_from
 from ta_assets.ledger.world import World
-from ta_assets.pages.block import current_block
+from ta_assets.pages.block import current_page
 from ta_assets.pages.spans import render
 from ta_checks.gate import left_out_cells
 
@@ -20,10 +20,10 @@ def expected_made_from(world: World, asset: str, partition: str) -> dict[str, An
     """What a partition would be made from now, beyond its upstream assets; JSON-able.
 
     Raises:
-        InputError: data or model cannot be identified, or an artifact that a block tells of is missing or damaged.
+        InputError: data or model cannot be identified, or an artifact that a page tells of is missing or damaged.
     """
     if FACTS[asset].tells_of_checks:
-        return told(render(current_block(world, partition)))
+        return told(render(current_page(world, partition)))
     if FACTS[asset].leaves_out_cells:
         return without_cells(world, asset, partition, left_out_cells(world.ledger, partition))
     return made_from(world, asset, partition)

@@ -1,4 +1,4 @@
-"""The block of results in a README: between two marker lines, byte-identical while the results are."""
+"""The results of a study: a page with all of them, and the block of a README, byte-identical while the results are."""
 
 from pathlib import Path
 
@@ -8,34 +8,43 @@ from ta_assets.assets.expected import told
 from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.partitions import Partitions
 from ta_assets.ledger.world import WorldResource
-from ta_assets.pages.block import current_block
+from ta_assets.pages.block import current_page
 from ta_assets.pages.spans import render, to_json
-from ta_assets.studies.readme_file import end_marker, read_readme, readme_path, start_marker, with_block
+from ta_assets.studies.readme_file import (
+    block_of,
+    end_marker,
+    read_readme,
+    readme_path,
+    results_path,
+    start_marker,
+    with_block,
+)
 from ta_assets.studies.study import Study
 from ta_resources.storage.atomic import write_file
 
 SPANS = "spans"
-"""Name of the metadata entry with the pieces of the block and the artifact of each, see ``pages.spans.to_json``."""
+"""Name of the metadata entry with the pieces of the page and the artifact of each, see ``pages.spans.to_json``."""
 
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The asset ``readme_block``."""
     as_asset = dg.asset(
-        partitions_def=partitions.study, deps=["scaling_summary"], code_version="3", group_name="results"
+        partitions_def=partitions.study, deps=["scaling_summary"], code_version="4", group_name="results"
     )
     return [as_asset(readme_block)]
 
 
 def readme_block(context: dg.AssetExecutionContext, world: WorldResource) -> dg.Output[str]:
-    """The results of a study as Markdown, written between its markers."""
+    """The results of a study as Markdown: all of them on a page, the headlines between the markers of a README."""
     study = world.studies.by_name[context.partition_key]
-    block = current_block(world, study.name)
-    text, path = render(block), readme_path(study, world.store.base)
+    page = current_page(world, study.name)
+    text, path = render(page), readme_path(study, world.store.base)
+    write_file(results_path(study, world.store.base), f"{text}\n".encode())
     facts = {
         "path": dg.MetadataValue.path(path),
-        "changed": _write(path, study, text),
+        "changed": _write(path, study, block_of(text)),
         "block": dg.MetadataValue.md(text),
-        SPANS: dg.MetadataValue.json(to_json(block)),
+        SPANS: dg.MetadataValue.json(to_json(page)),
     }
     return output(text, told(text), facts)
 

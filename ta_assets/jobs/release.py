@@ -14,7 +14,7 @@ from ta_assets.jobs import runs
 from ta_assets.jobs.stage import Outcome, Stage, crashed
 from ta_assets.ledger.table import ASSETS
 from ta_assets.ledger.world import WorldResource
-from ta_assets.studies.readme_file import readme_path
+from ta_assets.studies.readme_file import readme_path, results_path
 from ta_resources.storage.atomic import clear_abandoned
 
 IN_MEMORY = "in_memory"
@@ -47,7 +47,8 @@ def start(context: dg.OpExecutionContext, world: WorldResource) -> list[Outcome]
     """What a release does before its first stage."""
     try:
         runs.begin(context.instance, world.store.base, context.log.info)
-        clear_abandoned(readme_path(world.studies.selected, world.store.base).parent, "*")
+        for path in (readme_path, results_path):
+            clear_abandoned(path(world.studies.selected, world.store.base).parent, "*")
     except Exception as error:
         return [crashed("start", error)]
     return []

@@ -1,6 +1,7 @@
-"""The results of a study as a block of Markdown whose every number knows the artifact that it is of.
+"""The results of a study as a page of Markdown whose every number knows the artifact that it is of.
 
-Belongs here: what the block says. Stays out: where it is written (``studies.readme_file``).
+Belongs here: what the page says, and how much of it the block of a README does. Stays out: where it is written
+(``studies.readme_file``).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,7 +18,14 @@ from ta_assets.ledger.fingerprint import MADE_FROM
 from ta_assets.ledger.table import ASSETS, FACTS, Node
 from ta_assets.ledger.world import World
 from ta_assets.pages.spans import Line, Span, render, row
-from ta_assets.studies.readme_file import readme_path, stored_block
+from ta_assets.studies.readme_file import (
+    ALL_OF_IT,
+    block_of,
+    readme_path,
+    results_path,
+    stored_block,
+    stored_page,
+)
 from ta_assets.studies.study import Study
 from ta_checks.report.rows import collect_rows
 
@@ -27,10 +36,12 @@ CEILINGS = (
     "rollouts gets a large estimate by chance in both campaigns, and so repeats its label without being important."
 )
 EMPTY: Line = ()
+HEADLINES = {"probe": 2, "baseline": 1}
+"""Rows of a setting that a README shows: the best of each kind."""
 
 
-def current_block(world: World, name: str) -> list[Line]:
-    """The block that the present artifacts and check results of a study give.
+def current_page(world: World, name: str) -> list[Line]:
+    """The page that the present artifacts and check results of a study give; the block of the README comes first.
 
     Raises:
         InputError: an artifact that it tells of is missing or damaged.
@@ -42,6 +53,7 @@ def current_block(world: World, name: str) -> list[Line]:
         for setting in study.settings
         if world.store.exists("probe_comparison", setting)
     }
+    checks = _counted(world, study)
     left_out = sorted({(row["setting"], row["left_out"]) for row in summary.to_dict("records") if row["left_out"]})
     return [
         _said(
@@ -50,12 +62,20 @@ def current_block(world: World, name: str) -> list[Line]:
             "all scores that were looked at:",
         ),
         EMPTY,
-        *_comparison(own, study, comparisons),
+        *_comparison(own, study, comparisons, headlines_only=True),
         *(
             (Span(_label_noise(setting, value), ("probe_comparison", setting), setting),)
             for setting, value in comparisons.items()
         ),
         EMPTY,
+        *((Span(f"Left out: {setting}: {why}", ("aggregate_metrics", setting), setting),) for setting, why in left_out),
+        _said(own, _in_short(study, checks)),
+        EMPTY,
+        *_origins(own, world, study),
+        EMPTY,
+        _said(own, ALL_OF_IT),
+        EMPTY,
+        *_comparison(own, study, comparisons),
         _said(own, CEILINGS),
         EMPTY,
         _said(
@@ -66,24 +86,27 @@ def current_block(world: World, name: str) -> list[Line]:
         ),
         EMPTY,
         *_seed_means(own, summary),
-        *((Span(f"Left out: {setting}: {why}", ("aggregate_metrics", setting), setting),) for setting, why in left_out),
-        *([EMPTY] if left_out else []),
-        *_checks(own, world, study),
-        *_origins(own, world, study),
+        *_checks(own, checks),
     ]
 
 
 def block_faults(world: World, name: str) -> list[str]:
-    """Where the block in the file is not the one that artifacts and check results give now, line by line.
+    """Where README and page are not what artifacts and check results give now, line by line.
 
     Raises:
-        InputError: an artifact that the block tells of is missing or damaged.
+        InputError: an artifact that they tell of is missing or damaged, or a file cannot be read.
     """
     study, base = world.studies.by_name[name], world.store.base
-    path, stored = readme_path(study, base), stored_block(study, base)
+    page = render(current_page(world, name))
+    return [
+        *_differences(readme_path(study, base), stored_block(study, base), block_of(page), name),
+        *_differences(results_path(study, base), stored_page(study, base), page, name),
+    ]
+
+
+def _differences(path: Path, stored: str | None, current: str, name: str) -> list[str]:
     if stored is None:
         return [f"{path}: it has no block of results of study {name}"]
-    current = render(current_block(world, name)).strip("\n")
     if stored == current:
         return []
     lines = difflib.unified_diff(stored.splitlines(), current.splitlines(), lineterm="", n=0)
@@ -113,12 +136,27 @@ def _table(
     return [*lines, EMPTY]
 
 
-def _comparison(own: Node, study: Study, comparisons: Mapping[str, Mapping[str, Any]]) -> list[Line]:
+def _comparison(
+    own: Node, study: Study, comparisons: Mapping[str, Mapping[str, Any]], *, headlines_only: bool = False
+) -> list[Line]:
     from ta_assets.core.markdown import comparison_columns
     from ta_assets.core.results.compare import compared_rows
 
-    headers, rows = comparison_columns(compared_rows(study.settings, comparisons), ["setting"])
+    compared = compared_rows(study.settings, comparisons)
+    headers, rows = comparison_columns(_headlines(compared) if headlines_only else compared, ["setting"])
     return _table(own, headers, rows, lambda row: (("probe_comparison", row[0]), f"{row[0]}, {row[1]}"))
+
+
+def _headlines(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The best scores of each kind and setting; rows are sorted already, probes first."""
+    seen: Counter[tuple[str, str]] = Counter()
+    chosen = []
+    for one in rows:
+        kind = "probe" if one["kind"] == "probe" else "baseline"
+        seen[one["setting"], kind] += 1
+        if seen[one["setting"], kind] <= HEADLINES[kind]:
+            chosen.append(one)
+    return chosen
 
 
 def _seed_means(own: Node, summary: pd.DataFrame) -> list[Line]:
@@ -131,13 +169,24 @@ def _seed_means(own: Node, summary: pd.DataFrame) -> list[Line]:
     return _table(own, headers, rows, lambda row: (("aggregate_metrics", row[0]), f"{row[0]}, {row[1]}"))
 
 
-def _checks(own: Node, world: World, study: Study) -> list[Line]:
-    """How many cells pass each check, of all assets but this one."""
+def _counted(world: World, study: Study) -> list[list[Any]]:
+    """Check, severity, and how many cells pass it of how many, of all assets but this one."""
     found = collect_rows(world, study, [asset for asset in ASSETS if not FACTS[asset].tells_of_checks])
     passed = Counter(row.name for row in found if row.verdict.status == "passed")
     total = Counter((row.name, row.severity) for row in found)
-    rows = [[check, severity, passed[check], count] for (check, severity), count in sorted(total.items())]
-    return _table(own, ["check", "severity", "passed", "of"], rows, lambda row: (own, row[0]))
+    return [[check, severity, passed[check], count] for (check, severity), count in sorted(total.items())]
+
+
+def _checks(own: Node, counted: Sequence[Sequence[Any]]) -> list[Line]:
+    return _table(own, ["check", "severity", "passed", "of"], counted, lambda row: (own, row[0]))
+
+
+def _in_short(study: Study, counted: Sequence[Sequence[Any]]) -> str:
+    passed, total = sum(row[2] for row in counted), sum(row[3] for row in counted)
+    return (
+        f"{passed} of {total} checks passed. All scores, means over seeds and every check: "
+        f"`{results_path(study, Path('artifacts'))}`, written with this block."
+    )
 
 
 def _label_noise(setting: str, value: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
-"""The file that holds a study's block of results, between two marker lines.
+"""The files that hold a study's results: a block between two marker lines of a README, and a page with all of it.
 
-Belongs here: where the file and the block are. Stays out: what the block says (``ta_assets.pages.block``).
+Belongs here: where the files and the block are. Stays out: what they say (``ta_assets.pages.block``).
 """
 
 from __future__ import annotations
@@ -9,6 +9,29 @@ from pathlib import Path
 
 from ta_assets.core.errors import InputError
 from ta_assets.studies.study import Study
+
+ALL_OF_IT = "## Every score, seed and check"
+"""The heading of a page of results below which its README says nothing any more."""
+
+
+def results_path(study: Study, base: Path) -> Path:
+    """The page that holds all results of a study; what stands above ``ALL_OF_IT`` is the block of its README."""
+    return base / study.name / "results.md"
+
+
+def block_of(page: str) -> str:
+    """The block that a README holds of a page of results."""
+    return page.partition(ALL_OF_IT)[0].strip("\n")
+
+
+def stored_page(study: Study, base: Path) -> str | None:
+    """The page of results as it is stored; None where there is none.
+
+    Raises:
+        InputError: it cannot be read, or is not UTF-8.
+    """
+    path = results_path(study, base)
+    return read_readme(path).removesuffix("\n") if path.is_file() else None
 
 
 def readme_path(study: Study, base: Path) -> Path:

@@ -17,7 +17,7 @@ from ta_assets.core.errors import InputError, shown
 from ta_assets.ledger.table import FACTS, Node, recorded_partitions
 from ta_assets.ledger.world import World
 from ta_assets.pages.spans import NUMBER, Found, Line, from_json, numbers, text_of
-from ta_assets.studies.readme_file import readme_path, stored_block
+from ta_assets.studies.readme_file import readme_path, results_path, stored_block, stored_page
 from ta_assets.studies.study import Study
 
 NODE = re.compile(r"(?P<asset>[a-z_]+)\[(?P<partition>[^\]]+)\]")
@@ -104,16 +104,17 @@ def _owner(world: World, path: Path) -> Node:
 
 
 def _study_of_readme(world: World, path: Path) -> Study | None:
-    """The study whose block a file holds; the selected one, should it hold several."""
+    """The study whose results a file holds, as a block or a page; the selected one, should it hold several."""
     studies = world.studies
     for study in (studies.selected, *studies.studies):
-        if path == readme_path(study, world.store.base).resolve():
+        places = readme_path(study, world.store.base), results_path(study, world.store.base)
+        if path in {place.resolve() for place in places}:
             return study
     return None
 
 
 def _in_block(world: World, study: Study, target: str) -> list[Found]:
-    """Where a number stands in a study's block of results, and what it is of: the file against the recorded spans.
+    """Where a number stands in a study's README or page, and what it is of: the files against the recorded spans.
 
     A line that was not recorded is of the block itself, whose walk says where it differs from what it should be.
 
@@ -125,7 +126,8 @@ def _in_block(world: World, study: Study, target: str) -> list[Found]:
         readme = readme_path(study, world.store.base)
         raise InputError(readme, "block of results", None, "one; run the release first")
     block = from_json((made.metadata.get(SPANS) or []) if made else [])
-    return found_in(stored, block, ("readme_block", study.name), target)
+    page = stored_page(study, world.store.base) or ""
+    return found_in(f"{stored}\n{page}", block, ("readme_block", study.name), target)
 
 
 def found_in(text: str, block: Sequence[Line], own: Node, target: str) -> list[Found]:

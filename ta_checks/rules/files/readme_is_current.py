@@ -1,4 +1,4 @@
-"""The study's block in the README is the stored one, and that is of the present results.
+"""The study's block in the README and its page of results are the stored ones, and these are of the present results.
 
 A release makes the stored block anew when an artifact or the result of a check changes what it says, before this is
 judged; whether its bytes are the recorded ones is the business of ``artifacts_intact``.
@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import Any
 
 from ta_assets.ledger.fingerprint import MADE_FROM
-from ta_assets.studies.readme_file import stored_block
+from ta_assets.studies.readme_file import block_of, stored_block, stored_page
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
@@ -19,12 +19,13 @@ _HINT = "materialize readme_block, or somebody edited between the markers"
 
 
 def read(evidence: Evidence) -> dict[str, Any]:
-    """The block in the file, the stored one, and whether that is of the present results."""
+    """What the files say, what is stored, and whether that is of the present results."""
     world, partition = evidence.world, evidence.partition
+    found = stored_block(evidence.study, world.store.base), stored_page(evidence.study, world.store.base)
     made = world.ledger.materialization(evidence.asset, partition)
     return {
-        "expected": evidence.value,
-        "found": stored_block(evidence.study, world.store.base),
+        "expected": f"{block_of(evidence.value)}\n{evidence.value}" if evidence.value else "",
+        "found": None if None in found else "\n".join(map(str, found)),
         "old": world.ledger.work(evidence.asset, partition, made.metadata.get(MADE_FROM) or {}) if made else None,
     }
 
@@ -33,8 +34,9 @@ def readme_is_current(expected: str, found: str | None, old: str | None = None) 
     """Fail when the block differs in any character, is absent or old, or has nothing to say.
 
     Args:
-        expected: the stored block.
-        found: the text between the study's markers; None when the markers are not there exactly once.
+        expected: the block of the stored page, and the page.
+        found: the text between the study's markers, and its page; None when there is no page, or the markers are not
+            there exactly once.
         old: why the stored block is not of the present results; None when it is.
     """
     wanted = expected.splitlines(keepends=True)
