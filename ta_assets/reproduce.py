@@ -22,7 +22,7 @@ from ta_assets.core.option_values import VERTICAL_MODELS
 from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes.features import POSITION_FEATURES, add_split
 from ta_assets.core.probes.models import NEEDS_ACTIVATIONS, SEED_FREE, ProbeData, fit_scores
-from ta_assets.core.results.cells import SCORED_PARTS
+from ta_assets.core.results.tidy import SCORED_PARTS
 from ta_assets.core.score_columns import KEYS, SCORE_PREFIX
 from ta_assets.core.statistics.metrics import evaluate
 from ta_assets.core.values import Split, jsonable

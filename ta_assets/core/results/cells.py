@@ -26,6 +26,7 @@ from ta_assets.core.probes.residuals import (
     residual_metrics,
 )
 from ta_assets.core.probes.targets import TARGETS
+from ta_assets.core.results.tidy import SCORED_PARTS
 from ta_assets.core.score_columns import KEYS, RESIDUAL_PREFIX, SCORE_PREFIX
 from ta_assets.core.statistics.metrics import position_bins
 from ta_assets.core.statistics.ranks import rank_delta_interval
@@ -33,9 +34,8 @@ from ta_assets.core.statistics.resampling import grouped_delta_bootstrap
 from ta_assets.core.values import CellResult, SeedFreeScores, jsonable
 
 PRIMARY_METRIC = TARGETS["anchor_binary"].primary_metric
-"""Of a study that says nothing about its target."""
+"""Primary metric when ``labels.target`` is not set."""
 PARTS = ("train", "val", "test")
-SCORED_PARTS = ("val", "test")
 COMPARISONS = (
     ("activations_plus_position", "position_baseline"),
     ("activations_plus_position", "text_only_baseline"),
