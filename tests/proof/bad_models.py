@@ -27,7 +27,7 @@ SENTENCES = ["The sum of two.", "So is five."]
 TEXT = " ".join(SENTENCES)
 
 
-def _identity(bench: Bench) -> object:
+def _identity(bench: Bench) -> Any:
     return LanguageModelResource().identity(bench.spec())
 
 
