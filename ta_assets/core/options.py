@@ -70,6 +70,8 @@ class ExtractionSpec:
     """Compute dtype: auto, float32, float16 or bfloat16."""
     storage_dtype: str = "float16"
     """float16 or float32."""
+    bos: str = "never"
+    """The token that begins a text, where it has none: ``never``, ``auto`` (as the tokenizer does) or ``always``."""
     vertical_attention: VerticalAttention | None = None
     """At the primary block; None is off."""
 

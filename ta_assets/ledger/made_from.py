@@ -103,6 +103,8 @@ def extraction_options(spec: ExtractionSpec) -> dict[str, Any]:
     options = {key: value for key, value in dataclasses.asdict(spec).items() if key not in place}
     if spec.vertical_attention is None:  # without it, an extraction is what it was before there was this option
         del options["vertical_attention"]
+    if spec.bos == "never":
+        del options["bos"]
     return options
 
 

@@ -67,4 +67,5 @@ class Extraction(BaseModel):
     pooling: Literal["mean", "last", "tokens"] = "mean"
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     storage_dtype: Literal["float16", "float32"] = "float16"
+    bos: Literal["never", "auto", "always"] = "never"
     vertical_attention: Vertical = Vertical()
