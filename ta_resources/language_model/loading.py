@@ -114,6 +114,8 @@ def _undo_quantization(source: str, config: Any) -> None:
 
 def _count(source: str, config: Any) -> int:
     """The number of blocks that a configuration names."""
+    if not isinstance(getattr(config, "hidden_size", None), int):
+        raise InputError(source, f"{CONFIG}: hidden_size", None, KNOWN_DECODER)
     count = getattr(config, "num_hidden_layers", None)
     if isinstance(count, bool) or not isinstance(count, int):
         raise InputError(source, f"{CONFIG}: num_hidden_layers", count, KNOWN_DECODER)
@@ -136,7 +138,7 @@ def _with_weights(files: _Files, config: Any, dtype: torch.dtype, is_part: bool)
     names = _text_names(files, config) if is_part else {}
     model, report = _read(files, config, dtype, names)
     head = next((name for name in files.shapes if HEADS.search(name) and name.endswith("lm_head.weight")), None)
-    embedding = _name_of(model, model.get_input_embeddings())
+    embedding = _embedding(files.source, model)
     if head and getattr(config, "tie_word_embeddings", False) and set(report["missing_keys"]) == {embedding}:
         # one matrix under two names, and only that of the head was stored
         return _read(files, config, dtype, {**names, f"^{re.escape(head)}$": embedding})
@@ -156,7 +158,12 @@ def _text_names(files: _Files, config: Any) -> dict[str, str]:
     raise InputError(files.source, files.weights[0].name, found, f"the text part of {config.model_type} with layers")
 
 
-def _name_of(model: Any, wanted: Any) -> str:
+def _embedding(source: str, model: Any) -> str:
+    """The name of the matrix that turns tokens into vectors."""
+    try:
+        wanted = model.get_input_embeddings()
+    except NotImplementedError as error:
+        raise InputError(source, CONFIG, model.config.model_type, KNOWN_DECODER) from error
     return next((f"{name}.weight" for name, module in model.named_modules() if module is wanted), "")
 
 

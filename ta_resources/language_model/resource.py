@@ -1,7 +1,7 @@
 """The language model as a resource: what identifies it, its tokenizer, and an extractor while it is open.
 
-Belongs here: configuration, loading, freeing. Stays out: what happens to a trace (``extractor.py``), files
-(``model_folder.py``). torch and transformers are imported inside functions, so that the graph loads without them.
+Belongs here: configuration, freeing. Stays out: what happens to a trace (``extractor.py``), loading
+(``loading.py``), files (``model_folder.py``). torch is imported inside functions, so that the graph loads without it.
 """
 
 from __future__ import annotations

@@ -60,6 +60,7 @@ OWN: dict[str, dict[str, Any]] = {
     "nemotron": SIZED_HEADS,
     "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 3},
     "mamba2": {"head_dim": 16},
+    "nemotron_h": {"layers_block_type": ["mamba", "attention"] * 3},
     "qwen4_exp_text": SIZED_HEADS,
     "qwen4_exp": {"text_config": SIZED_HEADS},
     "qwen2_vl": {"text_config": ROTATED},
