@@ -176,7 +176,7 @@ def cells(row: Row) -> list[str]:
     said = "; ".join(one if len(one) < SHOWN else f"{one[: SHOWN - 1]}…" for one in answers).replace("|", "/")
     if answers != ["right"]:
         loaded = joined = "-"
-    return [f"`{row.family}`", loaded, joined, said]
+    return [row.family, loaded, joined, said]
 
 
 def _text_kind(family: str) -> str:

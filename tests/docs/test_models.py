@@ -9,17 +9,16 @@ from pathlib import Path
 import pytest
 import transformers
 
+from ta_assets.core.markdown import escape
 from ta_assets.ledger.made_from import fingerprint
 from ta_resources.language_model.families import CUT, PIECES, TEXT_PARTS
 from tests.docs.models import BOUND, Row, cells, decoders, rows
 from tests.docs.tiny_models import tiny_config
 
 TEXT = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
-ROWS = {
-    line.split("`")[1]: [cell.strip().replace("\\", "") for cell in line.strip().strip("|").split(" | ")]
-    for line in TEXT.splitlines()
-    if line.startswith("| `")
-}
+LINES = [line for line in TEXT.splitlines() if line.startswith("| ")]
+ROWS = {cells[0]: cells for cells in ([cell.strip() for cell in line.strip("|").split(" | ")] for line in LINES[1:])}
+ROWS = {name: row for name, row in ROWS.items() if not name.startswith("-")}
 SAMPLE = 5
 
 
@@ -54,12 +53,13 @@ def test_a_sample_of_the_document_is_what_the_code_makes_now() -> None:
     sample = sorted(chooser.sample(measured, SAMPLE))
     for row in rows(sample):
         assert row.is_clear
-        assert plain(cells(row)) == plain(ROWS[row.family]), row.family
+        made = [escape(cell) for cell in cells(row)]
+        assert without_figures(made) == without_figures(ROWS[row.family])
 
 
-def plain(row: list[str]) -> list[str]:
-    """Without what the table escapes."""
-    return [re.sub(r"[\\\s]+", " ", cell) for cell in row]
+def without_figures(row: list[str]) -> list[str]:
+    """How far a refused model is off differs from one processor to another."""
+    return [re.sub(r"\d+\.\d+|\d+e[+-]\d+", "#", cell) for cell in row]
 
 
 def test_a_wrong_answer_is_not_clear() -> None:
