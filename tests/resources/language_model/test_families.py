@@ -20,8 +20,14 @@ from ta_resources.language_model import extractor as extractor_module
 from ta_resources.language_model.families import CUT, PIECES, TEXT_PARTS, is_cut, is_read_in_pieces
 from ta_resources.language_model.resource import LanguageModelResource
 
-HEADS = {"intermediate_size": 64, "num_attention_heads": 4}
-BASE = {"vocab_size": 300, "hidden_size": 32, "num_hidden_layers": 6, "pad_token_id": 0, "bos_token_id": 1}
+HEADS: dict[str, Any] = {"intermediate_size": 64, "num_attention_heads": 4}
+BASE: dict[str, Any] = {
+    "vocab_size": 300,
+    "hidden_size": 32,
+    "num_hidden_layers": 6,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+}
 FAMILIES: dict[str, Callable[[], Any]] = {
     "minicpm3": lambda: transformers.MiniCPM3Config(
         **BASE, **HEADS, kv_lora_rank=16, q_lora_rank=16, qk_rope_head_dim=8, qk_nope_head_dim=8, v_head_dim=8

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
+from ta_assets.core.values import PooledProblem
 from ta_resources.language_model.resource import LanguageModelResource
 
 Tensors = dict[str, torch.Tensor]
@@ -29,6 +30,7 @@ def vectors(folder: Path, trace: Any, layer: Any = 2) -> np.ndarray:
     spec = ExtractionSpec(str(folder), layer=layer, storage_dtype="float32")
     with LanguageModelResource(device="cpu").open(spec) as extractor:
         (found,) = extractor.extract([trace()], log=lambda _: None)
+    assert isinstance(found, PooledProblem)
     return found.vectors
 
 
@@ -89,7 +91,9 @@ def test_old_buffers_heads_predictions_and_upper_blocks_raise_no_alarm(
     found = []
     for one in (spec, plain):
         with LanguageModelResource(device="cpu").open(one) as extractor:
-            found.append([pooled.vectors for pooled in extractor.extract([trace()], log=lambda _: None)])
+            pooled = list(extractor.extract([trace()], log=lambda _: None))
+            found.append([one.vectors for one in pooled if isinstance(one, PooledProblem)])
+    assert len(found[0]) > 0
     np.testing.assert_array_equal(*found)
 
 

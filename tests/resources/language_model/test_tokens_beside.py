@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, processors
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
+from ta_assets.core.values import PooledProblem
 from ta_assets.ledger.made_from import extraction_options
 from ta_resources.language_model.model_folder import LocalModelFolder
 from ta_resources.language_model.resource import LanguageModelResource
@@ -138,6 +139,7 @@ def test_it_changes_the_vectors_of_a_text_and_is_recorded_only_where_it_is_asked
         spec = ExtractionSpec(str(copied_model), storage_dtype="float32", bos=bos)
         with LanguageModelResource(device="cpu").open(spec) as extractor:
             (pooled,) = extractor.extract([trace()], log=lambda _: None)
+        assert isinstance(pooled, PooledProblem)
         found.append(pooled)
         assert extraction_options(spec).get("bos") == (None if bos == "never" else bos)
     assert found[1].n_tokens == found[0].n_tokens + 1
