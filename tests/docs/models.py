@@ -106,7 +106,7 @@ def _worst(answers: Iterable[str]) -> str:
 
 
 def _answer(folder: Path, right: list[np.ndarray], layer: int | str, size: int) -> str:
-    spec = ExtractionSpec(str(folder), layer=layer, storage_dtype="float32", pooling="tokens")
+    spec = ExtractionSpec(language_model=str(folder), layer=layer, storage_dtype="float32", pooling="tokens")
     try:
         with LanguageModelResource(device="cpu", tokens_per_forward=size).open(spec) as extractor:
             found = list(extractor.extract([(1, TEXT, SENTENCES)], log=lambda _: None))

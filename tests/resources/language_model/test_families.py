@@ -58,7 +58,7 @@ def made(saved_model: Callable[[str], Path], tmp_path: Path) -> Callable[..., Pa
 
 
 def extract(folder: Path, traces: list[Any], size: int = 16384, **settings: Any) -> list[Any]:
-    spec = ExtractionSpec(str(folder), storage_dtype="float32", **settings)
+    spec = ExtractionSpec(language_model=str(folder), storage_dtype="float32", **settings)
     with LanguageModelResource(device="cpu", tokens_per_forward=size).open(spec) as opened:
         return list(opened.extract(traces, log=lambda _: None))
 
