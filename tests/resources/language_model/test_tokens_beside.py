@@ -15,7 +15,7 @@ from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.values import PooledProblem
 from ta_assets.ledger.made_from import extraction_options
-from ta_resources.language_model.model_folder import LocalModelFolder
+from ta_resources.language_model.checkpoint.model_folder import LocalModelFolder
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.language_model.tokenizing import TraceTokenizer
 
