@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from typing import Any
 
 import dagster as dg
 from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
@@ -13,7 +14,9 @@ def _column(name: str, column: Column) -> PandasColumn:
     """A column as dagster-pandas checks it."""
     if column.dtype == "object":
         return PandasColumn.string_column(name, non_nullable=column.known)
-    bounds = {key: end for key, end in (("min_value", column.low), ("max_value", column.high)) if math.isfinite(end)}
+    bounds: dict[str, Any] = {
+        key: end for key, end in (("min_value", column.low), ("max_value", column.high)) if math.isfinite(end)
+    }
     if column.dtype == "int64":
         return PandasColumn.integer_column(name, non_nullable=column.known, **bounds)
     return PandasColumn.float_column(name, non_nullable=column.known, ignore_missing_vals=not column.known, **bounds)

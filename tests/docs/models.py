@@ -1,7 +1,7 @@
 """``docs/models.md``: every decoder of the installed transformers, tiny and random, through the extractor.
 
 Belongs here: what is measured of a family, and the table. Stays out: how a configuration becomes tiny
-(``tiny_models``), and what follows from the table for a family, which ``ta_resources/language_model/checkpoint/families.py`` says.
+(``tiny_models``), and what follows from the table for a family, which ``checkpoint/families.py`` says.
 """
 
 from __future__ import annotations
