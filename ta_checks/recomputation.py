@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.core.values import PooledProblem
+from ta_assets.core.errors import InputError
+from ta_assets.core.values import PooledProblem, Skip
 from ta_assets.ledger.made_from import shared_corpora
 from ta_assets.ledger.partitions import Cell
 from ta_assets.vectors.probe_data import joined
@@ -46,12 +47,34 @@ def labels_follow_rule(evidence: Evidence) -> Verdict:
     wanted = sorted({one for name in study.settings_of(evidence.partition) for one in _problem_ids(store, name)})
 
     def problems() -> Iterator[SourceProblem]:
-        for problem in evidence.world.rollouts.load_problems(study.source(evidence.partition), wanted):
-            kept = problem.chunks[:-1] if rule.drop_last_chunk and len(problem.chunks) > 1 else problem.chunks
-            values = [float(chunk.get(rule.field) or 0.0) for chunk in kept]
+        for _, problem in evidence.world.rollouts.read_problems(study.source(evidence.partition), wanted):
+            if isinstance(problem, InputError):
+                continue  # skipped, which another check says: no row of it may be in the table
+            spoken = [problem.chunks[position] for position in problem.spoken]
+            kept = spoken[:-1] if rule.drop_last_chunk and len(spoken) > 1 else spoken
+            found = [chunk.get(rule.field) for chunk in kept]
+            if rule.missing == "error" and None in found:
+                continue
+            values = [float(value or 0.0) for value in found]
             yield SourceProblem(problem.problem_id, [chunk["chunk"] for chunk in kept], values)
 
     return labels_follow_rule(evidence.value, problems(), rule.anchor_percentile)
+
+
+def every_problem_labelled(evidence: Evidence) -> Verdict:
+    """The problems of the corpus' settings that the table lacks, each with why it cannot be labelled."""
+    from ta_assets.core.traces.labels import label_or_skip
+    from ta_checks.rules.vectors.zero_skipped_problems import zero_skipped_problems
+
+    study, rollouts = evidence.study, evidence.world.rollouts
+    wanted = {one for name in study.settings_of(evidence.partition) for one in _problem_ids(evidence.world.store, name)}
+    lacking = sorted(wanted - {int(one) for one in evidence.value["problem_id"].unique()})
+    found = rollouts.read_problems(study.source(evidence.partition), lacking)
+    labelled = (label_or_skip(problem_id, problem, study.label_rule) for problem_id, problem in found)
+    skipped = [one for one in labelled if isinstance(one, Skip)]
+    known = {skip.problem_id for skip in skipped}
+    skipped += [Skip(one, "lost", "neither labelled nor skipped") for one in lacking if one not in known]
+    return zero_skipped_problems(skipped, len(wanted))
 
 
 def vectors_are_sound(evidence: Evidence) -> Verdict:

@@ -48,6 +48,14 @@ INVARIANTS: tuple[Invariant, ...] = (
         blocking=True,
     ),
     Invariant(
+        "zero_skipped_problems",
+        "sentences",
+        recomputation.every_problem_labelled,
+        "Problems of the corpus have no labels, since their files are absent, malformed or without the label's field: "
+        "the study would report on fewer problems than it names. The offenders say what each one lacks; mend the data, "
+        "or choose other problems, then materialize sentences.",
+    ),
+    Invariant(
         "labels_recomputable",
         "sentences",
         label_evidence.labels_recomputable,

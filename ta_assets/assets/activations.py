@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Mapping
 
 import dagster as dg
-import pandas as pd
 from pydantic import Field
 
-from ta_assets.assets.problems import union
+from ta_assets.assets.problems import skip_facts, union
 from ta_assets.core.probes.features import VERTICAL_MODE
 from ta_assets.core.traces.storage_estimate import in_words
+from ta_assets.core.values import Skip
 from ta_assets.ledger.made_from import Origins, output
 from ta_assets.ledger.partitions import Partitions
 from ta_assets.pages import plots
@@ -86,7 +86,6 @@ def owed(skipped_kinds: Mapping[str, int]) -> str | None:
 
 def _facts(value: Activations) -> dict[str, object]:
     tokens = value.record["tokens"]
-    skips = pd.DataFrame(value.record["skipped"], columns=pd.Index(["problem_id", "kind", "reason"]))
     return {
         "problems": len(value.record["shards"]),
         "sentences": len(value.spans),
@@ -95,9 +94,7 @@ def _facts(value: Activations) -> dict[str, object]:
         "d_model": value.record["d_model"],
         "tokens": sum(tokens.values()),
         "tokens_of_problems": plots.tokens(tokens),
-        "skipped": len(skips),
-        "skipped_kinds": dict(Counter(skips["kind"])),
-        "skipped_problems": dg.MetadataValue.md(plots.markdown_table(skips)),
+        **skip_facts([Skip(**skip) for skip in value.record["skipped"]]),
     }
 
 

@@ -1,6 +1,8 @@
 """Which problems a setting uses, how they are split, and the labelled sentences of a corpus."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -8,6 +10,7 @@ import pandas as pd
 
 from ta_assets.assets.table_types import SentenceTable
 from ta_assets.core.errors import InputError
+from ta_assets.core.values import Skip
 from ta_assets.ledger.made_from import Origins, output, shared_corpora, study_options
 from ta_assets.ledger.partitions import Partitions
 from ta_assets.pages import plots
@@ -60,15 +63,15 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         rollouts: RolloutsResource,
         language_model: LanguageModelResource,
     ) -> dg.Output[pd.DataFrame]:
-        """Labelled sentences of every problem that a setting of this corpus uses."""
-        from ta_assets.core.traces.labels import label_problems
+        """Labelled sentences of the problems that the settings of a corpus use; what cannot be labelled is skipped."""
+        from ta_assets.core.traces.labels import label_usable
 
         corpus = context.partition_key
         study = studies.by_corpus[corpus]
-        problems = rollouts.load_problems(study.source(corpus), union(problem_ids))
-        table = label_problems(problems, study.label_rule)
+        problems = rollouts.read_problems(study.source(corpus), union(problem_ids))
+        table, skipped = label_usable(problems, study.label_rule)
         made_from = Origins(studies, rollouts, language_model).made_from("sentences", corpus)
-        return output(table, made_from, _facts(table))
+        return output(table, made_from, {**_facts(table), **skip_facts(skipped)})
 
     return [problem_ids, splits, sentences]
 
@@ -99,6 +102,17 @@ def chosen_ids(studies: Studies, rollouts: RolloutsResource, name: str) -> tuple
 def union(problem_ids: Mapping[str, list[int]]) -> list[int]:
     """Every problem that some setting uses, sorted."""
     return sorted({problem_id for ids in problem_ids.values() for problem_id in ids})
+
+
+def skip_facts(skipped: Sequence[Skip]) -> dict[str, object]:
+    """Metadata of a materialization: how many problems were skipped, of which kinds, and each with its reason."""
+    rows = [dataclasses.asdict(skip) for skip in skipped]
+    table = pd.DataFrame(rows, columns=pd.Index(["problem_id", "kind", "reason"]))
+    return {
+        "skipped": len(table),
+        "skipped_kinds": dict(Counter(table["kind"])),
+        "skipped_problems": dg.MetadataValue.md(plots.markdown_table(table)),
+    }
 
 
 def _facts(table: pd.DataFrame) -> dict[str, object]:

@@ -47,7 +47,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     ) -> dg.Output[dict[str, Any]]:
         """Leave-one-problem-out scores of one combination of factors, on the problems outside the test."""
         from ta_assets.core.results.sweep import cross_validated
-        from ta_assets.core.traces.labels import label_problems
+        from ta_assets.core.traces.labels import label_usable
         from ta_assets.core.traces.splits import single_split
 
         cell = cell_of(studies, context.partition_key)
@@ -55,7 +55,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         source = SweepSource(Origins(studies, rollouts, language_model), store, context.log.info)
         ids = source.problem_ids(cell)
         activations = source.vectors(cell, ids)
-        sentences = label_problems(rollouts.load_problems(study.source(corpus), ids), study.label_rule)
+        sentences, _ = label_usable(rollouts.read_problems(study.source(corpus), ids), study.label_rule)
         whole = joined(sentences, activations, ids, store.base, study.extraction.pooling)
         data = whole.under(single_split(ids, study.split_rule))
         scores = cross_validated(data, study.probe_options, cell.probe)

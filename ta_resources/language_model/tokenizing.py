@@ -73,7 +73,8 @@ class TraceTokenizer:
         """Token spans of the sentences in the text (FEATURES S2, S3, S4).
 
         When a span ends beyond the tokens (a sentence that lies where the tokenizer produced nothing), the sentences
-        joined by spaces are taken as the text instead.
+        joined by spaces are taken as the text instead. Blank sentences are not to be among them: one at the end would
+        have no tokens, and take the prompt away from all others.
 
         Raises:
             UnalignedSentence: a sentence does not occur, or has no tokens even in the joined text.
