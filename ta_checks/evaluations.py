@@ -68,18 +68,16 @@ def zero_skipped_problems(evidence: Evidence) -> Verdict:
 
 def activations_match_text(evidence: Evidence) -> Verdict:
     """Stored vectors against fresh ones at every block: the beginning of every problem, and some problems whole."""
-    from ta_checks.rules.vectors.activations_match_text import activations_match_text
+    from ta_checks.rules.vectors.activations_match_text import activations_match_text, tolerance_of
     from ta_checks.rules.vectors.fresh_vectors import compared, sample
 
     activations: Activations = evidence.value
     if not activations.shards:
         return Verdict.skipped("no problem was extracted")
-    spec = evidence.study.extraction_spec(evidence.partition)
-    return activations_match_text(
-        compared(evidence, sample(activations)),
-        storage_dtype=spec.storage_dtype,
-        compute_dtype=activations.record["extraction"]["dtype"],
-    )
+    stored = evidence.study.extraction_spec(evidence.partition).storage_dtype
+    computed = activations.record["extraction"]["dtype"]
+    rows = compared(evidence, sample(activations), tolerance_of(stored, computed))
+    return activations_match_text(rows, storage_dtype=stored, compute_dtype=computed)
 
 
 def span_integrity(evidence: Evidence) -> Verdict:
@@ -99,7 +97,7 @@ def span_integrity(evidence: Evidence) -> Verdict:
         decoded += tokenizer.decode_spans(pooled.text, np.asarray(spans))
         sentences += problem.sentences
         keys += [(problem.problem_id, index) for index in range(len(problem.sentences))]
-    return span_integrity(decoded, sentences, keys)
+    return span_integrity(decoded, sentences, keys, as_read=tokenizer.as_read(sentences))
 
 
 def random_label(evidence: Evidence) -> Verdict:

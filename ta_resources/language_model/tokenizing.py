@@ -93,6 +93,12 @@ class TraceTokenizer:
         """[n_sentences, 2] int64, half-open; see ``align``, which also gives the text that they refer to."""
         return self.align(text, sentences).token_spans
 
+    def as_read(self, sentences: Sequence[str]) -> list[str]:
+        """What the tokens of each sentence decode to when it is tokenized alone: the sentence as the tokenizer
+        normalizes it."""
+        ids = [self.encode(sentence)[0].tolist() for sentence in sentences]
+        return [self._tokenizer.decode(one, skip_special_tokens=False) for one in ids]
+
     def decode_spans(self, text: str, token_spans: np.ndarray) -> list[str]:
         """The text that each token span decodes to (FEATURES S5).
 

@@ -50,10 +50,7 @@ def activations_match_text(rows: Iterable[Compared], *, storage_dtype: str, comp
     Raises:
         ValueError: unknown dtype.
     """
-    if storage_dtype not in STORAGE_ROUNDING or compute_dtype not in COMPUTE_DRIFT:
-        known = f"{', '.join(STORAGE_ROUNDING)} stored; {', '.join(COMPUTE_DRIFT)} computed"
-        raise ValueError(f"unknown dtype {storage_dtype!r} stored or {compute_dtype!r} computed, expected {known}")
-    tolerance = STORAGE_ROUNDING[storage_dtype] + COMPUTE_DRIFT[compute_dtype]
+    tolerance = tolerance_of(storage_dtype, compute_dtype)
     found = [(row.key, relative_difference(row.stored, row.fresh)) for row in rows]
     if not found:
         return Verdict.failed("no sentence was compared")
@@ -71,6 +68,18 @@ def activations_match_text(rows: Iterable[Compared], *, storage_dtype: str, comp
         message=message,
         details={"median_difference": np.median([difference for _, difference in found])},
     )
+
+
+def tolerance_of(storage_dtype: str, compute_dtype: str = "auto") -> float:
+    """Largest relative difference of a row that rounding can explain.
+
+    Raises:
+        ValueError: unknown dtype.
+    """
+    if storage_dtype not in STORAGE_ROUNDING or compute_dtype not in COMPUTE_DRIFT:
+        known = f"{', '.join(STORAGE_ROUNDING)} stored; {', '.join(COMPUTE_DRIFT)} computed"
+        raise ValueError(f"unknown dtype {storage_dtype!r} stored or {compute_dtype!r} computed, expected {known}")
+    return STORAGE_ROUNDING[storage_dtype] + COMPUTE_DRIFT[compute_dtype]
 
 
 def relative_difference(stored: np.ndarray, fresh: np.ndarray | None) -> float:
