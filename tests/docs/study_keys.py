@@ -68,6 +68,11 @@ def render() -> str:
     return "\n".join(parts)
 
 
+def keys() -> list[str]:
+    """Every key as the document names it."""
+    return [path for _, path, _, _, _ in _keys(Study, "", Study.model_json_schema()["$defs"])]
+
+
 def meaning(section: type[BaseModel], key: str) -> str:
     """What the docstring below a field says, or that of the option which it becomes; empty where neither has one."""
     places = (section, SCIENCE.get(section))
