@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+from pydantic import Field
 
 from ta_assets.assets.table_types import SentenceTable
 from ta_assets.core.errors import InputError
@@ -20,17 +21,30 @@ from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 
 
+class ProblemIdsConfig(dg.Config):
+    """How the problems of a corpus are listed."""
+
+    refresh: bool = Field(
+        default=False,
+        description="Ask the Hub anew which commit the revision is and which problems it has. Without it the listing "
+        "that was kept is used, so that a moving branch changes no numbers unasked. A folder is always read anew.",
+    )
+
+
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The assets ``problem_ids``, ``splits`` and ``sentences``."""
     studies = partitions.studies
 
     @dg.asset(partitions_def=partitions.setting, code_version="1", group_name="data")
     def problem_ids(
-        context: dg.AssetExecutionContext, rollouts: RolloutsResource, language_model: LanguageModelResource
+        context: dg.AssetExecutionContext,
+        config: ProblemIdsConfig,
+        rollouts: RolloutsResource,
+        language_model: LanguageModelResource,
     ) -> dg.Output[list[int]]:
         """Ids of a setting's problems, sorted: all of its corpus, a seeded sample, or those that settings share."""
         name = context.partition_key
-        ids, available = chosen_ids(studies, rollouts, name)
+        ids, available = chosen_ids(studies, rollouts, name, refresh=config.refresh)
         made_from = Origins(studies, rollouts, language_model).made_from("problem_ids", name)
         return output(ids, made_from, {"problems": len(ids), "available": available, "ids": str(ids)})
 
@@ -76,8 +90,10 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     return [problem_ids, splits, sentences]
 
 
-def chosen_ids(studies: Studies, rollouts: RolloutsResource, name: str) -> tuple[list[int], int]:
-    """The sorted ids of a setting's problems, and how many there were to choose from.
+def chosen_ids(
+    studies: Studies, rollouts: RolloutsResource, name: str, *, refresh: bool = False
+) -> tuple[list[int], int]:
+    """The sorted ids of a setting's problems, and how many there were to choose from; ``refresh`` lists them anew.
 
     Raises:
         InputError: the data cannot be listed, settings that share their problems have none in common, or too few.
@@ -86,7 +102,8 @@ def chosen_ids(studies: Studies, rollouts: RolloutsResource, name: str) -> tuple
 
     study = studies.by_setting[name]
     setting, corpora = study.settings[name], shared_corpora(studies, name)
-    listed = [rollouts.list_problem_ids(study.source(corpus)) for corpus in corpora or (setting.corpus,)]
+    sources = [study.source(corpus) for corpus in corpora or (setting.corpus,)]
+    listed = [rollouts.list_problem_ids(source, refresh=refresh) for source in sources]
     if not set.intersection(*map(set, listed)):
         counts = ", ".join(str(len(ids)) for ids in listed)
         expected = f"problems that {', '.join(corpora)} have in common"

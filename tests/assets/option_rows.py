@@ -89,7 +89,7 @@ VALUES: Mapping[str, list[Any]] = {
     "deferral.quantiles": [101, 2],
     "deferral.group": ["none", "function_tag", "position_third"],
     "sweep": [None, {"labels.anchor_percentile": [80.0, 90.0]}],
-    f"{SETTING}solutions": ["correct", "incorrect"],
+    f"{SETTING}solutions": ["correct", "incorrect", "correct_forced_answer", "incorrect_forced_answer"],
     f"{SETTING}problems": [None, 5],
     f"{SETTING}problems_seed": [0, 1],
     f"{SETTING}shared_problems": [False, True],
@@ -133,7 +133,8 @@ def write_data(folder: Path, row: Mapping[str, Any]) -> None:
     """Six problems in the dataset's layout; one sentence lacks its importance where that may be read as zero."""
     rng = random.Random(0)
     for problem_id in range(1, 7):
-        solutions = f"{row[f'{SETTING}solutions']}_base_solution"
+        kind, _, twin = row[f"{SETTING}solutions"].partition("_")
+        solutions = f"{kind}_base_solution{'_' * bool(twin)}{twin}"
         place = folder / "tiny" / row["dataset.temperature"] / solutions / f"problem_{problem_id}"
         write_problem(place, rng)
         path = place / "chunks_labeled.json"
