@@ -8,15 +8,14 @@ from __future__ import annotations
 import copy
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import yaml
-from allpairspy import AllPairs
 
-from ta_assets.core.errors import InputError
 from ta_assets.core.options import DEFAULT_MODELS, TOKEN_PROBES, VERTICAL_MODELS
 from ta_assets.definitions import build_definitions
 from ta_assets.jobs import runs
@@ -33,6 +32,7 @@ from ta_resources.storage.artifacts import ArtifactStore
 from tests.assets.conftest import write_problem
 
 SETTING = "settings.one."
+ANCHOR = "anchor_binary"
 FEW = ["linear_probe", "position_baseline"]
 VALUES: Mapping[str, list[Any]] = {
     "dataset.temperature": ["temperature_0.6_top_p_0.95", "t"],
@@ -97,16 +97,70 @@ VALUES: Mapping[str, list[Any]] = {
     "readme": [None, "OUT.md"],
 }
 """Key as in the study file -> values, the default first. Sizes are small ones: they decide how long, not what."""
+ORDER = {key: place for place, key in enumerate(VALUES)}
 FIXED = {"name", "dataset.repo_id", "dataset.folder", "dataset.revision", "models", f"{SETTING}model"}
 """Keys that say where things lie."""
 
 
+def fits(row: Mapping[str, Any]) -> bool:
+    """Whether these values go together, as far as they are given; what does not is refused when the file is read."""
+    models, pooling, target = (row.get(key) for key in ("probes.models", "extraction.pooling", "labels.target"))
+    if models is not None:
+        if set(models) & set(TOKEN_PROBES) and (pooling not in (None, "tokens") or target not in (None, ANCHOR)):
+            return False
+        if set(models) & set(VERTICAL_MODELS) and row.get("extraction.vertical_attention.mode") == "off":
+            return False
+        if row.get("deferral.probe") not in (None, *models):
+            return False
+    # of the probes that take tokens, this one is only there with them
+    return row.get("deferral.probe") not in TOKEN_PROBES or (pooling in (None, "tokens") and target in (None, ANCHOR))
+
+
 def rows() -> list[dict[str, Any]]:
-    """Values of every key, the defaults first, so that all pairs occur; the same ones each time."""
-    plain = {key: values for key, values in VALUES.items() if len(values) > 1}
-    pairs = AllPairs([list(range(len(values))) for values in plain.values()])
-    found = [dict(zip(plain, row, strict=True)) for row in pairs]
-    return [{key: values[row.get(key, 0)] for key, values in VALUES.items()} for row in found]
+    """Values of every key, so that all pairs that fit occur; the first row begins with the defaults.
+
+    Each row starts with a pair that no row has yet; every other key takes the value that fits and brings most pairs.
+    """
+    open_pairs = {
+        ((a, i), (b, j))
+        for a, b in combinations(VALUES, 2)
+        for i, one in enumerate(VALUES[a])
+        for j, other in enumerate(VALUES[b])
+        if fits({a: one, b: other})
+    }
+    found = []
+    while open_pairs:
+        chosen = dict(min(open_pairs))
+        for key in VALUES:
+            if key not in chosen:
+                chosen[key] = max(
+                    (i for i in range(len(VALUES[key])) if fits(_values({**chosen, key: i}))),
+                    key=lambda i: (sum(pair in open_pairs for pair in _pairs({**chosen, key: i}, key)), -i),
+                )
+        open_pairs -= {pair for key in VALUES for pair in _pairs(chosen, key)}
+        found.append(_values({key: chosen[key] for key in VALUES}))
+    return found
+
+
+def _values(chosen: Mapping[str, int]) -> dict[str, Any]:
+    return {key: VALUES[key][index] for key, index in chosen.items()}
+
+
+def _pairs(chosen: Mapping[str, int], key: str) -> Iterator[tuple[tuple[str, int], tuple[str, int]]]:
+    """The pairs of one key's value with those of the others, each in the order of the keys."""
+    for other in VALUES:
+        if other in chosen and other != key:
+            a, b = sorted((key, other), key=ORDER.__getitem__)
+            yield (a, chosen[a]), (b, chosen[b])
+
+
+def misfits() -> list[dict[str, Any]]:
+    """Studies with two values that do not go together, all else as by default."""
+    plain = {key: values[0] for key, values in VALUES.items()}
+    found = []
+    for (a, ones), (b, others) in combinations(VALUES.items(), 2):
+        found += [{**plain, a: one, b: other} for one in ones for other in others if not fits({a: one, b: other})]
+    return found
 
 
 def study_of(row: Mapping[str, Any], model: Path) -> dict[str, Any]:
@@ -146,17 +200,16 @@ def write_data(folder: Path, row: Mapping[str, Any]) -> None:
         path.write_text(json.dumps(chunks), encoding="utf-8")
 
 
-def outcome(folder: Path, row: Mapping[str, Any], model: Path) -> tuple[str, list[str]]:
-    """``refused`` or ``judged``, and whatever is neither a verdict nor a clear refusal."""
+def outcome(folder: Path, row: Mapping[str, Any], model: Path) -> list[str]:
+    """What of a study is neither a verdict nor an input that is named.
+
+    Raises:
+        InputError: the study is refused.
+    """
     write_data(folder / "data", row)
     study = folder / "study.yaml"
     study.write_text(yaml.safe_dump(study_of(row, model)), encoding="utf-8")
-    try:
-        studies = load_studies(str(study))
-    except (InputError, ValueError) as error:
-        # a refusal names a key of the file
-        named = any(key.rpartition(".")[2] in str(error) for key in VALUES)
-        return "refused", [] if named and "Traceback" not in str(error) else [str(error)]
+    studies = load_studies(str(study))
     store = ArtifactStore(base_dir=str(folder / "artifacts"))
     definitions = build_definitions(studies, resources={"store": store})
     with dg.DagsterInstance.ephemeral() as instance:
@@ -169,7 +222,7 @@ def outcome(folder: Path, row: Mapping[str, Any], model: Path) -> tuple[str, lis
         world = World(
             studies, store, RolloutsResource(), LanguageModelResource(), Ledger(instance, lambda: definitions)
         )
-        return "judged", [*(one for one in failed if "InputError" not in one), *_unjudged(world)]
+        return [*(one for one in failed if "InputError" not in one), *_unjudged(world)]
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
