@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ta_assets.core.statistics.ranking import average_precision_by_problem, mixed_problems, random_average_precision
-from ta_checks.comparisons import precision_of
 from ta_checks.rules.claims.beats_order_baseline import beats_order_baseline
 from ta_checks.rules.claims.claims_survive_correction import claims_survive_correction
 from ta_checks.rules.claims.enough_problems import enough_problems
 from ta_checks.rules.claims.interval_not_degenerate import interval_not_degenerate
+from ta_checks.rules.claims.precisions import precision_of
 from ta_checks.rules.data.label_support import label_support
 
 

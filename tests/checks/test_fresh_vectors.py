@@ -14,7 +14,7 @@ import pytest
 
 from ta_assets.core.values import PooledProblem, Problem, Wanted
 from ta_checks.rules.vectors import fresh_vectors
-from ta_checks.rules.vectors.activations_match_text import activations_match_text
+from ta_checks.rules.vectors.activations_match_text import activations_match_text, relative_difference
 from ta_checks.rules.vectors.fresh_vectors import sample
 from ta_checks.verdict import Verdict
 from ta_resources.storage.artifacts import Activations
@@ -91,7 +91,11 @@ def judged(
     study = SimpleNamespace(extraction_spec=lambda _: None, source=lambda _: None)
     value = SimpleNamespace(shards_of=lambda _: {one: one for one in problems})
     evidence = cast("Any", SimpleNamespace(value=value, world=world, study=study, partition="corpus"))
-    rows = fresh_vectors.compared(evidence, fresh_vectors.Sample(whole, prefixes), 1e-3)
+
+    def differs(row: fresh_vectors.Compared) -> bool:
+        return relative_difference(row.stored, row.fresh) > 1e-3
+
+    rows = fresh_vectors.compared(evidence, fresh_vectors.Sample(whole, prefixes), differs)
     return activations_match_text(rows, storage_dtype="float32", compute_dtype="float32")
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from ta_checks.rules.vectors.activations_match_text import Compared, activations_match_text
+from ta_checks.rules.vectors.activations_match_text import activations_match_text
+from ta_checks.rules.vectors.fresh_vectors import Compared
 from ta_checks.rules.vectors.span_integrity import span_integrity
 from ta_checks.verdict import Verdict
 from ta_resources.language_model.tokenizing import TraceTokenizer

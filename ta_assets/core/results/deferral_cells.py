@@ -41,6 +41,17 @@ def seeds_to_plan(probe: str, seeds: Sequence[int]) -> list[int]:
     return sorted(seeds) if probe in SEEDED else sorted(seeds)[:1]
 
 
+def grouped(predictions: pd.DataFrame, sentences: pd.DataFrame) -> pd.DataFrame:
+    """The predictions of a cell with ``function_tag`` of their sentences.
+
+    Args:
+        predictions: rows with problem_id and chunk_idx; with folds, a sentence may have several.
+        sentences: labelled sentences of the corpus, one row each, with ``function_tag``.
+    """
+    tags = sentences[["problem_id", "chunk_idx", "function_tag"]]
+    return predictions.merge(tags, on=["problem_id", "chunk_idx"], how="left", validate="many_to_one")
+
+
 def groups_of(predictions: pd.DataFrame, group: str) -> np.ndarray:
     """The group of every row, [n_rows] str: its first function tag, its third of the trace, or ``all``.
 

@@ -1,14 +1,15 @@
 """Vectors computed again from the texts, beside the stored ones: of which sentences, and reading both.
 
 The models are causal: the vectors of the first sentences do not depend on what follows them, so of most problems only
-the beginning is read. Stays out: what may differ (``activations_match_text.py``), the language model itself.
+the beginning is read. Stays out: how much may differ (``activations_match_text``), the language model itself.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,18 +17,29 @@ from ta_assets.core.probes.features import VERTICAL_SCORE
 from ta_assets.core.values import PooledProblem, Skip, VerticalScores, Wanted
 from ta_assets.ledger.made_from import fingerprint
 from ta_checks.evidence import Evidence
-from ta_checks.rules.vectors.activations_match_text import Compared, relative_difference
 from ta_resources.language_model.extractor import Extractor
 from ta_resources.storage.artifacts import Activations
 from ta_resources.storage.shards import read_shard
 
 WHOLE_PROBLEMS = 2
-"""Problems that are read to their end besides the shortest one."""
+"""Number of problems that are read to their end beside the shortest one."""
 SAMPLED_SENTENCES = 20
-"""Of each of these; as many as the predecessor's span check looked at."""
+"""Sentences that are compared in each of these."""
 PREFIX_SHARE = 4
-"""Of every other problem the first sentences are read, at least two (one row alone may stay in its place when rows
-are shuffled) and at most a fourth of all."""
+"""Every other problem is read for its first sentences: at least two (one row alone may stay in its place when rows are
+shuffled) and at most one in so many of all."""
+
+
+class Compared(NamedTuple):
+    """One stored row and the same one computed again."""
+
+    key: str
+    """What the row is, for the offenders."""
+    stored: np.ndarray
+    """One row of a sentence (and block): [d_model] in the storage dtype, or [n_tokens, d_model] of all its tokens,
+    whose norm is then over all of them."""
+    fresh: np.ndarray | None
+    """The same from the same text, computed now; None when that is not possible, and the key says why."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,7 @@ class Sample:
 
 
 def sample(activations: Activations) -> Sample:
-    """Draw by the content: other vectors give another sample, the same ones the same."""
+    """The sentences to compare, drawn by the content: other vectors give another sample, the same ones the same."""
     # the draw is seeded by all hashes, so what is left out is not the same with every model, corpus and extraction
     chooser = random.Random(fingerprint(activations.record))
     tokens = {int(problem_id): n for problem_id, n in activations.record["tokens"].items()}
@@ -65,17 +77,17 @@ def sample(activations: Activations) -> Sample:
     return Sample(whole, prefixes)
 
 
-def compared(evidence: Evidence, chosen: Sample, tolerance: float) -> Iterator[Compared]:
+def compared(evidence: Evidence, chosen: Sample, differs: Callable[[Compared], bool]) -> Iterator[Compared]:
     """Stored and fresh rows of the chosen sentences at every block, one problem after the other.
 
-    Where the beginning of a text gives other rows than ``tolerance`` allows, the text is read to its end: only then
-    is it the computation that the stored rows come from. When that does not mend the first such problem, the
+    Where the beginning of a text gives other rows than the stored ones, the text is read to its end: only then is it
+    the computation that the stored rows come from. When that does not mend the first such problem, the
     beginning is not what is wrong, and the other ones are left as they are.
 
     Args:
         evidence: of the activations.
         chosen: which sentences.
-        tolerance: the largest relative difference that rounding explains.
+        differs: whether a row differs by more than rounding explains.
     """
     with evidence.world.language_model.open(evidence.study.extraction_spec(evidence.partition)) as extractor:
         whole = Wanted(extractor.blocks, vertical=extractor.vertical is not None)
@@ -85,7 +97,7 @@ def compared(evidence: Evidence, chosen: Sample, tolerance: float) -> Iterator[C
         }
         doubtful: dict[int, list[Compared]] = {}
         for problem_id, rows in _fresh(evidence, extractor, chosen, wanted):
-            far = any(relative_difference(row.stored, row.fresh) > tolerance for row in rows)
+            far = any(map(differs, rows))
             if problem_id in doubtful or (problem_id in chosen.prefixes and far):
                 doubtful[problem_id] = doubtful.get(problem_id, []) + rows
             else:
@@ -94,7 +106,7 @@ def compared(evidence: Evidence, chosen: Sample, tolerance: float) -> Iterator[C
         for problem_id in list(doubtful):
             again = _fresh(evidence, extractor, chosen, {problem_id: Wanted(extractor.blocks)})
             doubtful[problem_id] = [row for _, rows in again for row in rows]
-            far = any(relative_difference(row.stored, row.fresh) > tolerance for row in doubtful[problem_id])
+            far = any(map(differs, doubtful[problem_id]))
             mended = mended or not far
             if not mended:
                 break
