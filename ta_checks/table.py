@@ -30,7 +30,6 @@ from ta_checks.rules.claims import (
     scores_out_of_fold,
 )
 from ta_checks.rules.data import (
-    every_problem_labelled,
     label_support,
     labels_follow_rule,
     labels_recomputable,
@@ -46,9 +45,9 @@ INVARIANTS: tuple[Invariant, ...] = (
     problems_as_asked.ROW,
     split_is_disjoint.ROW,
     labels_follow_rule.ROW,
-    every_problem_labelled.ROW,
+    zero_skipped_problems.ROW_OF_LABELS,
     labels_recomputable.ROW,
-    zero_skipped_problems.ROW,
+    zero_skipped_problems.ROW_OF_VECTORS,
     vectors_are_sound.ROW,
     activations_match_text.ROW,
     span_integrity.ROW,

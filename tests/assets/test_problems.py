@@ -48,8 +48,9 @@ def test_every_listing_that_decides_a_setting_is_asked_for_anew_when_wanted(tmp_
 
 def test_a_refresh_is_an_option_of_the_asset_and_is_off() -> None:
     assert not ProblemIdsConfig().refresh
-    schema = build_definitions(load_studies("embedded")).resolve_job_def("make_problem_ids").run_config_schema
-    assert "refresh" in str(schema.config_type.fields["ops"].config_type.fields["problem_ids"].config_type.fields)
+    schema: Any = build_definitions(load_studies("embedded")).resolve_job_def("make_problem_ids").run_config_schema
+    ops = schema.config_type.fields["ops"].config_type.fields
+    assert "refresh" in str(ops["problem_ids"].config_type.fields)
 
 
 def test_skips_are_told_with_their_kinds_and_reasons() -> None:

@@ -98,6 +98,6 @@ def test_the_modules_of_the_checks_import_each_other_in_no_circle() -> None:
 
 
 def test_what_is_written_down_a_second_time_is_what_the_science_says() -> None:
-    assert (levels.ALPHA, levels.MIN_PROBLEMS) == (intervals.ALPHA, intervals.MIN_PROBLEMS)
+    assert (levels.ALPHA, levels.MIN_PROBLEMS) == (intervals.ALPHA, intervals.MIN_PROBLEMS_FOR_INTERVAL)
     assert set(levels.FURTHER_TESTS) == set(claims.BEYOND)
     assert evidence.FOLD == lopo.FOLD

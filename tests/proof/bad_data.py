@@ -8,20 +8,22 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
+
 from ta_assets.assets.problems import chosen_ids
 from ta_assets.core.options import LabelRule
 from ta_assets.core.traces.labels import label_usable
 from ta_assets.core.values import CorpusSource
 from ta_assets.studies.loading import Studies, read_study
 from ta_resources.rollouts.resource import RolloutsResource
-from tests.proof.bad_case import N_PROBLEMS, PREFIX, BadInput, Bench, refused
+from tests.proof.bad_case import N_PROBLEMS, PREFIX, BadInput, Bench, Refused, refused
 from tests.resources.hub_stand_in import HubStandIn
 
 CHUNKS, SOLUTION, STATEMENT = "chunks_labeled.json", "base_solution.json", "problem.json"
 IMPORTANCE = "counterfactual_importance_accuracy"
 
 
-def labelled(bench: Bench, **rule: Any) -> object:
+def labelled(bench: Bench, **rule: Any) -> pd.DataFrame | Refused:
     """The bench's dataset, read and labelled as the asset ``sentences`` does it; a skip goes to its check.
 
     What is wrong with one problem must not cost another one.
@@ -360,12 +362,15 @@ def odd_but_right(bench: Bench) -> None:
     assert len(bench.rollouts.load_rollouts(bench.source, 1, [1])[0]) == 1
 
 
-def healthy(bench: Bench) -> object:
+def healthy(bench: Bench) -> None:
     """The dataset without a fault is read and labelled, and so are its rollouts."""
     path = bench.problem_file("chunk_0/solutions.json")
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps([ROLLOUT]), encoding="utf-8")
     studies = Studies((read_study(bench.study()),), current="mine")
-    chosen_ids(studies, bench.rollouts, "small_correct")
+    assert chosen_ids(studies, bench.rollouts, "small_correct")[0] == [1, 2, 3]
     odd_but_right(bench)
-    return labelled(bench), bench.rollouts.load_rollouts(bench.source, 1, [0])
+    table = labelled(bench)
+    assert isinstance(table, pd.DataFrame)
+    assert table["problem_id"].unique().tolist() == [1, 2, 3]
+    assert [len(group) for group in bench.rollouts.load_rollouts(bench.source, 1, [0])] == [1]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ta_assets.core.options import ExtractionSpec
+from ta_assets.core.values import PooledProblem
 from ta_resources.language_model.model_folder import (
     ADAPTER,
     CONFIG,
@@ -84,7 +85,7 @@ def _weights(edit: Callable[[bytes], bytes]) -> Callable[[Bench], object]:
 
 
 def _absent(bench: Bench) -> object:
-    return LanguageModelResource().identity(ExtractionSpec(str(bench.folder / "nowhere")))
+    return LanguageModelResource().identity(ExtractionSpec(language_model=str(bench.folder / "nowhere")))
 
 
 def _pipe(bench: Bench) -> object:
@@ -259,6 +260,9 @@ CASES: list[BadInput] = [
 ]  # fmt: skip
 
 
-def healthy(bench: Bench) -> object:
+def healthy(bench: Bench) -> None:
     """The model without a fault reads a trace."""
-    return _identity(bench), _open(bench)
+    assert set(_identity(bench)) == {"kind", "sha256"}
+    pooled = _open(bench)
+    assert isinstance(pooled, PooledProblem)
+    assert len(pooled.token_spans) == len(SENTENCES)
