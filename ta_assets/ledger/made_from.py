@@ -67,6 +67,8 @@ def extraction_options(spec: ExtractionSpec) -> dict[str, Any]:
     options = spec.model_dump(exclude={"language_model", "revision"})
     if spec.scored_attention is None:  # without it, an extraction is what it was before there was this option
         del options["vertical_attention"]
+    if spec.bos == "never":
+        del options["bos"]
     return options
 
 

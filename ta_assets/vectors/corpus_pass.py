@@ -85,7 +85,8 @@ class CorpusExtraction:
         shards = {block: ShardStore(base, fingerprint({**vectors, "layer": block})) for block in blocks}
         vertical = None
         if "vertical_attention" in resolved:
-            deciding = {key: resolved[key] for key in ("language_model", "dtype", "vertical_attention")}
+            named = ("language_model", "dtype", "bos", "vertical_attention")
+            deciding = {key: resolved[key] for key in named if key in resolved}
             vertical = VerticalScoreStore(base, fingerprint({**deciding, "layer": blocks[0]}))
         return cls(source, rollouts, shards, vertical, reuse, log)
 

@@ -108,7 +108,7 @@ def test_nan_weights_skip_every_problem_as_not_finite(extractor, trace):
 
 def test_vectors_too_large_for_float16_are_skipped_as_overflow_and_kept_in_float32(saved_model, trace):
     for storage, kind in (("float16", "overflow"), ("float32", None)):
-        spec = ExtractionSpec(language_model=str(saved_model("llama")), storage_dtype=storage)
+        spec = ExtractionSpec.model_validate({"language_model": str(saved_model("llama")), "storage_dtype": storage})
         with LanguageModelResource(device="cpu").open(spec) as extractor:
             model: Any = extractor._loaded.model if extractor._loaded else None
             model.embed_tokens.weight.mul_(1e7)
