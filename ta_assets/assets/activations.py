@@ -3,12 +3,12 @@
 from collections import Counter
 
 import dagster as dg
-import pandas as pd
 from pydantic import Field
 
-from ta_assets.assets.problems import union
+from ta_assets.assets.problems import skip_facts, union
 from ta_assets.core.probes.features import VERTICAL_MODE
 from ta_assets.core.traces.storage_estimate import in_words
+from ta_assets.core.values import Skip
 from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.partitions import Partitions
 from ta_assets.ledger.table import made_from
@@ -68,7 +68,6 @@ def activations(
 
 def _facts(value: Activations) -> dict[str, object]:
     tokens = value.record["tokens"]
-    skips = pd.DataFrame(value.record["skipped"], columns=pd.Index(["problem_id", "kind", "reason"]))
     return {
         "problems": len(value.record["shards"]),
         "sentences": len(value.spans),
@@ -77,9 +76,7 @@ def _facts(value: Activations) -> dict[str, object]:
         "d_model": value.record["d_model"],
         "tokens": sum(tokens.values()),
         "tokens_of_problems": plots.tokens(tokens),
-        "skipped": len(skips),
-        "skipped_kinds": dict(Counter(skips["kind"])),
-        "skipped_problems": dg.MetadataValue.md(plots.markdown_table(skips)),
+        **skip_facts([Skip(**skip) for skip in value.record["skipped"]]),
     }
 
 

@@ -1,13 +1,17 @@
 """Which problems a setting uses, how they are split, and the labelled sentences of a corpus."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import pandas as pd
+from pydantic import Field
 
 from ta_assets.assets.table_types import SentenceTable
 from ta_assets.core.errors import InputError
+from ta_assets.core.values import Skip
 from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.made_from import shared_corpora
 from ta_assets.ledger.partitions import Partitions
@@ -17,6 +21,16 @@ from ta_assets.pages import plots
 from ta_assets.studies.loading import Studies
 from ta_assets.vectors.probe_data import stored_folds, stored_split
 from ta_resources.rollouts.resource import RolloutsResource
+
+
+class ProblemIdsConfig(dg.Config):
+    """How the problems of a corpus are listed."""
+
+    refresh: bool = Field(
+        default=False,
+        description="Ask the Hub anew which commit the revision is and which problems it has. Without it the listing "
+        "that was kept is used, so that a moving branch changes no numbers unasked. A folder is always read anew.",
+    )
 
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
@@ -32,10 +46,12 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     return [of_setting(problem_ids), of_setting(splits), of_corpus(sentences)]
 
 
-def problem_ids(context: dg.AssetExecutionContext, world: WorldResource) -> dg.Output[list[int]]:
+def problem_ids(
+    context: dg.AssetExecutionContext, config: ProblemIdsConfig, world: WorldResource
+) -> dg.Output[list[int]]:
     """Ids of a setting's problems, sorted: all of its corpus, a seeded sample, or those that settings share."""
     name = context.partition_key
-    ids, available = chosen_ids(world.studies, world.rollouts, name)
+    ids, available = chosen_ids(world.studies, world.rollouts, name, refresh=config.refresh)
     facts = {"problems": len(ids), "available": available, "ids": str(ids)}
     return output(ids, made_from(world, "problem_ids", name), facts)
 
@@ -59,18 +75,20 @@ def splits(
 def sentences(
     context: dg.AssetExecutionContext, world: WorldResource, problem_ids: dict[str, list[int]]
 ) -> dg.Output[pd.DataFrame]:
-    """Labelled sentences of every problem that a setting of this corpus uses."""
-    from ta_assets.core.traces.labels import label_problems
+    """Labelled sentences of the problems that the settings of a corpus use; what cannot be labelled is skipped."""
+    from ta_assets.core.traces.labels import label_usable
 
     corpus = context.partition_key
     study = world.studies.by_corpus[corpus]
-    problems = world.rollouts.load_problems(study.source(corpus), union(problem_ids))
-    table = label_problems(problems, study.labels)
-    return output(table, made_from(world, "sentences", corpus), _facts(table))
+    problems = world.rollouts.read_problems(study.source(corpus), union(problem_ids))
+    table, skipped = label_usable(problems, study.labels)
+    return output(table, made_from(world, "sentences", corpus), {**_facts(table), **skip_facts(skipped)})
 
 
-def chosen_ids(studies: Studies, rollouts: RolloutsResource, name: str) -> tuple[list[int], int]:
-    """The sorted ids of a setting's problems, and how many there were to choose from.
+def chosen_ids(
+    studies: Studies, rollouts: RolloutsResource, name: str, *, refresh: bool = False
+) -> tuple[list[int], int]:
+    """The sorted ids of a setting's problems, and how many there were to choose from; ``refresh`` lists them anew.
 
     Raises:
         InputError: the data cannot be listed, settings that share their problems have none in common, or too few.
@@ -79,7 +97,8 @@ def chosen_ids(studies: Studies, rollouts: RolloutsResource, name: str) -> tuple
 
     study = studies.by_setting[name]
     setting, corpora = study.settings[name], shared_corpora(studies, name)
-    listed = [rollouts.list_problem_ids(study.source(corpus)) for corpus in corpora or (setting.corpus,)]
+    sources = [study.source(corpus) for corpus in corpora or (setting.corpus,)]
+    listed = [rollouts.list_problem_ids(source, refresh=refresh) for source in sources]
     if not set.intersection(*map(set, listed)):
         counts = ", ".join(str(len(ids)) for ids in listed)
         expected = f"problems that {', '.join(corpora)} have in common"
@@ -96,6 +115,17 @@ def chosen_ids(studies: Studies, rollouts: RolloutsResource, name: str) -> tuple
 def union(problem_ids: Mapping[str, list[int]]) -> list[int]:
     """Every problem that some setting uses, sorted."""
     return sorted({problem_id for ids in problem_ids.values() for problem_id in ids})
+
+
+def skip_facts(skipped: Sequence[Skip]) -> dict[str, object]:
+    """Metadata of a materialization: how many problems were skipped, of which kinds, and each with its reason."""
+    rows = [dataclasses.asdict(skip) for skip in skipped]
+    table = pd.DataFrame(rows, columns=pd.Index(["problem_id", "kind", "reason"]))
+    return {
+        "skipped": len(table),
+        "skipped_kinds": dict(Counter(table["kind"])),
+        "skipped_problems": dg.MetadataValue.md(plots.markdown_table(table)),
+    }
 
 
 def _facts(table: pd.DataFrame) -> dict[str, object]:

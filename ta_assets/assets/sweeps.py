@@ -40,14 +40,14 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 def sweep_metrics(context: dg.AssetExecutionContext, world: WorldResource) -> dg.Output[dict[str, Any]]:
     """Leave-one-problem-out scores of one combination of factors, on the problems outside the test."""
     from ta_assets.core.results.sweep import cross_validated
-    from ta_assets.core.traces.labels import label_problems
+    from ta_assets.core.traces.labels import label_usable
     from ta_assets.core.traces.splits import single_split
 
     cell = world.combination(context.partition_key)
     study, corpus = cell.study, cell.study.settings[cell.setting].corpus
     ids = world.store.load("problem_ids", cell.setting)
     activations = SweepVectors(world, context.log.info).of(cell, ids)
-    sentences = label_problems(world.rollouts.load_problems(study.source(corpus), ids), study.labels)
+    sentences, _ = label_usable(world.rollouts.read_problems(study.source(corpus), ids), study.labels)
     whole = joined(sentences, activations, ids, world.store.base, study.extraction.pooling)
     scores = cross_validated(whole.under(single_split(ids, study.splits)), study.probe_options, cell.probe)
     value = {

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ta_assets.core.score_columns import ScoreTable
+from ta_assets.core.traces.spans import is_blank
 
 
 class Markdown(str):
@@ -50,12 +51,22 @@ class Problem:
     base_solution: Mapping[str, Any]
     """``base_solution.json``."""
     chunks: tuple[Mapping[str, Any], ...]
-    """``chunks_labeled.json`` in list order; each has a string ``chunk``."""
+    """``chunks_labeled.json`` in list order; each has a string ``chunk``, which may be blank."""
+
+    @property
+    def spoken(self) -> tuple[int, ...]:
+        """Positions in ``chunks`` of the sentences: a blank entry is none, and gets neither a label nor a vector."""
+        return tuple(index for index, chunk in enumerate(self.chunks) if not is_blank(chunk["chunk"]))
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """Text of every sentence, in order."""
-        return tuple(chunk["chunk"] for chunk in self.chunks)
+        return tuple(self.chunks[index]["chunk"] for index in self.spoken)
+
+    @property
+    def folders(self) -> tuple[int, ...]:
+        """Of every entry, the number of its rollouts' folder: ``chunk_idx``, or its position where it has none."""
+        return tuple(chunk.get("chunk_idx", index) for index, chunk in enumerate(self.chunks))
 
     @property
     def trace_text(self) -> str:
@@ -126,7 +137,7 @@ class Skip:
 
     problem_id: int
     kind: str
-    """One of context_length, out_of_memory, not_finite, unaligned, no_sentences, overflow."""
+    """One of unusable, unlabelled, context_length, out_of_memory, not_finite, unaligned, no_sentences, overflow."""
     reason: str
     """For a person: numbers and what to do."""
 

@@ -67,8 +67,9 @@ class Setting(Options):
 
     model: Name
     """One of ``models``."""
-    solutions: Literal["correct", "incorrect"]
-    """Traces that ended in a right answer, or in a wrong one."""
+    solutions: Literal["correct", "incorrect", "correct_forced_answer", "incorrect_forced_answer"]
+    """Traces that ended in a right answer, or in a wrong one; or their twins, whose rollouts were made to answer at
+    once."""
     problems: Annotated[Integer, Field(ge=MIN_PROBLEMS_TO_SPLIT)] | None = None
     """How many problems, drawn with ``problems_seed``; all when absent."""
     problems_seed: Seed = 0
@@ -81,3 +82,9 @@ class Setting(Options):
     def corpus(self) -> str:
         """Name of the corpus whose traces it uses."""
         return f"{self.model}_{self.solutions}"
+
+    @property
+    def solutions_folder(self) -> str:
+        """Its folder in the dataset, such as ``correct_base_solution_forced_answer``."""
+        kind, _, twin = self.solutions.partition("_")
+        return f"{kind}_base_solution" + (f"_{twin}" if twin else "")

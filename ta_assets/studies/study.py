@@ -151,17 +151,21 @@ class Study(Options):
 
     def source(self, corpus: str) -> CorpusSource:
         """Where the traces of a corpus lie."""
-        model, _, solutions = corpus.rpartition("_")
-        prefix = f"{self.models[model].folder}/{self.dataset.temperature}/{solutions}_base_solution"
+        setting = self._setting_of(corpus)
+        prefix = f"{self.models[setting.model].folder}/{self.dataset.temperature}/{setting.solutions_folder}"
         folder = None if self.dataset.folder is None else str(self._resolve(self.dataset.folder))
         return CorpusSource(prefix, repo_id=self.dataset.repo_id, folder=folder, revision=self.dataset.revision)
 
     def extraction_spec(self, corpus: str) -> ExtractionSpec:
         """What decides the activations of a corpus."""
-        model = self.models[corpus.rpartition("_")[0]]
+        model = self.models[self._setting_of(corpus).model]
         return ExtractionSpec(
             language_model=self._place(model.language_model), revision=model.revision, **dict(self.extraction)
         )
+
+    def _setting_of(self, corpus: str) -> Setting:
+        """A setting that uses the corpus; all of them name the same model and solutions."""
+        return self.settings[self.settings_of(corpus)[0]]
 
     @property
     def probe_options(self) -> ProbeOptions:

@@ -96,11 +96,16 @@ class CorpusExtraction:
         Reads every problem once, so that a malformed one is reported before any forward pass.
 
         Raises:
-            InputError: a malformed problem, or the disk has no room for what must be computed.
+            InputError: no problem can be read, or the disk has no room for what must be computed.
         """
-        plan = Plan({}, {}, StorageEstimate(0, 0))
+        plan = Plan({}, {}, [], StorageEstimate(0, 0))
         total = missing = 0
-        for problem in self.rollouts.load_problems(self.source, problem_ids):
+        for problem_id, problem in self.rollouts.read_problems(self.source, problem_ids):
+            if isinstance(problem, InputError):
+                if len(plan.skipped) + 1 == len(problem_ids):
+                    raise problem
+                plan.skipped.append(Skip(problem_id, "unusable", str(problem)))
+                continue
             names, entry = self._stored(problem)
             n_rows = entry.n_rows or rows_to_store(problem, extractor)
             one = block_bytes(len(problem.sentences), n_rows, extractor.d_model * extractor.storage_bytes)
@@ -108,7 +113,7 @@ class CorpusExtraction:
             plan.entries[problem.problem_id] = entry
             if names.any:
                 plan.missing[problem.problem_id] = names
-        complete = len(problem_ids) - len(plan.missing)
+        complete = len(plan.entries) - len(plan.missing)
         if complete:
             self.log(f"{complete} of {len(problem_ids)} problems taken from the store")
         self._require_room(missing)
@@ -116,7 +121,9 @@ class CorpusExtraction:
 
     def run(self, extractor: Extractor, plan: Plan, resolved: dict[str, Any]) -> Activations:
         """Extract, store and index every problem; memory does not grow with their number but for the spans."""
-        entries, skipped = dict(plan.entries), []
+        entries, skipped = dict(plan.entries), list(plan.skipped)
+        for skip in skipped:
+            self.log(f"problem {skip.problem_id} skipped ({skip.kind}): {skip.reason}")
         texts = MissingTexts(self.rollouts, self.source, list(plan.missing))
         wanted = {problem_id: names.wanted() for problem_id, names in plan.missing.items()}
         for result in extractor.extract(texts, wanted=wanted, log=self.log):
@@ -166,6 +173,8 @@ class Plan:
     """Problem id -> what is stored of it."""
     missing: dict[int, MissingNames]
     """Problem id -> what must be computed; problems that lack nothing are left out."""
+    skipped: list[Skip]
+    """Problems whose files cannot be used."""
     estimate: StorageEstimate
 
 

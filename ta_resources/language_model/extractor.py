@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.traces.spans import UnalignedSentence
+from ta_assets.core.traces.spans import UnalignedSentence, is_blank
 from ta_assets.core.values import PooledProblem, Skip, VerticalScores, Wanted
 from ta_resources.language_model.checkpoint.families import is_prefix_stable, is_read_in_pieces
 from ta_resources.language_model.devices import free_device_memory, is_out_of_memory
@@ -74,7 +74,8 @@ class Extractor:
         reading only its beginning.
 
         Args:
-            problems: (problem_id, trace text, sentences); any iterable, also an endless one.
+            problems: (problem_id, trace text, sentences); any iterable, also an endless one. A blank sentence is none:
+                it gets no vector.
             log: receives progress every ``progress_seconds``, and every retry.
             wanted: problem id -> what of it; by default all of ``self.blocks``, and vertical scores if they are on.
                 Of the first sentences alone the whole text is tokenized all the same, since a token may reach over the
@@ -106,7 +107,8 @@ class Extractor:
         progress.finish()
 
     def _job(self, problem: tuple[int, str, Sequence[str]], wanted: Wanted) -> Job | Skip:
-        problem_id, text, sentences = problem
+        problem_id, text, listed = problem
+        sentences = [sentence for sentence in listed if not is_blank(sentence)]
         if not sentences:
             return Skip(problem_id, "no_sentences", "the trace has no sentences")
         try:

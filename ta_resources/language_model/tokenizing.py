@@ -92,7 +92,8 @@ class TraceTokenizer:
         """Token spans of the sentences in the text (FEATURES S2, S3, S4).
 
         When a span ends beyond the tokens (a sentence that lies where the tokenizer produced nothing), the sentences
-        joined by spaces are taken as the text instead.
+        joined by spaces are taken as the text instead. Blank sentences are not to be among them: one at the end would
+        have no tokens, and take the prompt away from all others.
 
         Raises:
             UnalignedSentence: a sentence does not occur, or has no tokens even in the joined text.
@@ -110,6 +111,12 @@ class TraceTokenizer:
     def token_spans(self, text: str, sentences: Sequence[str]) -> np.ndarray:
         """[n_sentences, 2] int64, half-open; see ``align``, which also gives the text that they refer to."""
         return self.align(text, sentences).token_spans
+
+    def as_read(self, sentences: Sequence[str]) -> list[str]:
+        """What the tokens of each sentence decode to when it is tokenized alone: the sentence as the tokenizer
+        normalizes it."""
+        ids = [self.encode(sentence)[0].tolist() for sentence in sentences]
+        return [self._tokenizer.decode(one, skip_special_tokens=False) for one in ids]
 
     def decode_spans(self, text: str, token_spans: np.ndarray) -> list[str]:
         """The text that each token span decodes to (FEATURES S5).

@@ -28,7 +28,14 @@ from urllib.parse import quote
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import CorpusSource
 from ta_resources.hub_client import HubClient, HubFailedError, HubRefusedError
-from ta_resources.rollouts.problem_files import FILE_NAMES, RawProblem, check_prefix, folder_name, problem_id_of
+from ta_resources.rollouts.problem_files import (
+    FILE_NAMES,
+    RawProblem,
+    UnusableProblem,
+    check_prefix,
+    folder_name,
+    problem_id_of,
+)
 from ta_resources.storage.atomic import write_file
 
 logger = logging.getLogger(__name__)
@@ -224,7 +231,9 @@ class HubDataset:
             expected = f"a branch, tag or commit of the dataset; if its history was rewritten, list anew ({error})"
             return InputError(self._name, "revision", self._revision, expected)
         if file is not None:
-            return InputError(self._name, "file", file, f"a file that can be downloaded ({error})")
+            # a file that the dataset does not have is the problem's fault; whatever else is wrong may be anybody's
+            kind = UnusableProblem if error.status == 404 else InputError
+            return kind(self._name, "file", file, f"a file that can be downloaded ({error})")
         return InputError(self._name, "prefix", self._prefix, f"a folder of the dataset at this revision ({error})")
 
 

@@ -11,7 +11,14 @@ from pathlib import Path
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import CorpusSource
-from ta_resources.rollouts.problem_files import FILE_NAMES, RawProblem, check_prefix, folder_name, problem_id_of
+from ta_resources.rollouts.problem_files import (
+    FILE_NAMES,
+    RawProblem,
+    UnusableProblem,
+    check_prefix,
+    folder_name,
+    problem_id_of,
+)
 
 
 class LocalFolder:
@@ -42,7 +49,7 @@ class LocalFolder:
         """Files of a problem; by default the three that every problem has.
 
         Raises:
-            InputError: a file is absent, cannot be read, or is a link to what lies outside the dataset's folder.
+            UnusableProblem: a file is absent, cannot be read, or is a link to what lies outside the dataset's folder.
         """
         folder = self._root / folder_name(problem_id)
         return RawProblem(problem_id, str(folder), {name: self._content(folder / name) for name in names})
@@ -52,23 +59,43 @@ class LocalFolder:
         return (self._root / folder_name(problem_id) / name).is_file()
 
     def identity(self) -> dict[str, str]:
-        """``prefix`` and ``sha256`` over all problems' file names and contents; wherever the folder lies."""
+        """``prefix`` and ``sha256`` over all problems' file names and contents; wherever the folder lies.
+
+        A file that cannot be read counts as such: reading it later is other data.
+        """
         digest = hashlib.sha256()
         names = (f"{folder_name(problem_id)}/{name}" for problem_id in self.list_problem_ids() for name in FILE_NAMES)
         for name in sorted(names):
-            content_hash = hashlib.sha256(self._content(self._root / name)).hexdigest()
+            try:
+                content_hash = hashlib.sha256(self._content(self._root / name)).hexdigest()
+            except UnusableProblem:
+                content_hash = "unreadable"
             digest.update(f"{name}\n{content_hash}\n".encode())
         return {"prefix": self._prefix, "sha256": digest.hexdigest()}
 
     def _content(self, path: Path) -> bytes:
         try:
             place = path.resolve(strict=True)
-            if not place.is_relative_to(self._folder.resolve()):
-                raise InputError(path, "file", f"a link to {place}", "a file inside the dataset's folder")
+            if not any(place.is_relative_to(root) for root in self._roots()):
+                expected = "a file inside the dataset's folder (or, for a snapshot of a Hub cache, that cache's blobs)"
+                raise UnusableProblem(path, "file", f"a link to {place}", expected)
             if not place.is_file():
-                raise InputError(path, "file", "no regular file", "a file in the dataset's layout")
+                raise UnusableProblem(path, "file", "no regular file", "a file in the dataset's layout")
             return place.read_bytes()
         except FileNotFoundError as error:
-            raise InputError(path, "file", "absent", "a file in the dataset's layout") from error
+            raise UnusableProblem(path, "file", "absent", "a file in the dataset's layout") from error
         except (OSError, RuntimeError) as error:  # links in a circle are a RuntimeError
-            raise InputError(path, "file", str(error), "a file that can be read") from error
+            raise UnusableProblem(path, "file", str(error), "a file that can be read") from error
+
+    def _roots(self) -> tuple[Path, ...]:
+        """Where a file of the dataset may lie: its folder, and for a snapshot of a Hub cache that cache's blobs.
+
+        A cache is ``{kind}s--{owner}--{name}`` with ``blobs`` and ``snapshots/{commit}`` in it; the files of a snapshot
+        are links into the blobs. The folder may be a snapshot, or lie in one.
+        """
+        folder = self._folder.resolve()
+        for place in (folder, *folder.parents):
+            cache = place.parent.parent
+            if place.parent.name == "snapshots" and cache.name.startswith("datasets--"):
+                return folder, cache / "blobs"
+        return (folder,)

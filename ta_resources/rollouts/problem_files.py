@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ta_assets.core.errors import InputError
+from ta_assets.core.traces.spans import is_blank
 from ta_assets.core.values import Problem
 
 STATEMENT = "problem.json"
@@ -26,6 +27,10 @@ MAX_DIGITS = 18
 """So that an id fits into 64 bits."""
 FRACTIONS = ("accuracy", "different_trajectories_fraction")
 TAGS = "function_tags"
+
+
+class UnusableProblem(InputError):  # noqa: N818 - it names the thing that is wrong, and reads so in a skip's reason
+    """A problem's own files are not what they should be: the problem is lost, the others of its corpus are not."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,9 @@ def parse_problem(raw: RawProblem) -> Problem:
     """Validate and join the three files.
 
     Raises:
-        InputError: not UTF-8 or not JSON; not an object (problem, base solution), or a trace that is no text; not a
-            non-empty list of objects with a string ``chunk``, a ``chunk_idx`` (if any) equal to its position, finite
-            importances, fractions from 0 to 1 and tags that are texts (chunks).
+        UnusableProblem: not UTF-8 or not JSON; not an object (problem, base solution), or a trace that is no text, or
+            a note that there is none; not a non-empty list of objects with a string ``chunk``, a ``chunk_idx`` (if any)
+            above the one before it, finite importances, fractions from 0 to 1 and tags that are texts (chunks).
     """
     statement, base_solution, chunks = (read_json(f"{raw.source}/{name}", raw.contents[name]) for name in FILE_NAMES)
     for name, value, texts in (
@@ -87,12 +92,15 @@ def parse_problem(raw: RawProblem) -> Problem:
     ):
         source = f"{raw.source}/{name}"
         if not isinstance(value, dict):
-            raise InputError(source, "(whole file)", value, "an object")
+            raise UnusableProblem(source, "(whole file)", value, "an object")
         for key in texts:
             # not passed over for the next source of the trace: that would be another text
             if not isinstance(value.get(key), str | None):
-                raise InputError(source, key, value[key], "a text or null")
+                raise UnusableProblem(source, key, value[key], "a text or null")
             check_text(source, key, value.get(key))
+    if base_solution.get("error") and not base_solution.get("full_cot"):
+        # what the dataset's tool leaves behind when its model gave no answer: ``solution`` is the message
+        raise UnusableProblem(f"{raw.source}/{BASE_SOLUTION}", "error", base_solution["error"], "a trace")
     _check_chunks(f"{raw.source}/{CHUNKS}", chunks)
     return Problem(raw.problem_id, raw.source, statement, base_solution, tuple(chunks))
 
@@ -101,63 +109,68 @@ def read_json(source: str, content: bytes) -> Any:
     """The value of a JSON file.
 
     Raises:
-        InputError: not UTF-8, not JSON, an object with a key given twice, or JSON beyond what the parser bears.
+        UnusableProblem: not UTF-8, not JSON, an object with a key given twice, or JSON beyond what the parser bears.
     """
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(source, f"byte {error.start}", content[error.start : error.end], "UTF-8 text") from error
+        raise UnusableProblem(source, f"byte {error.start}", content[error.start : error.end], "UTF-8 text") from error
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
             keys = [key for key, _ in pairs]
             key = next(key for key in keys if keys.count(key) > 1)
-            raise InputError(source, key, "given twice", "each key once, since a parser would keep the last")
+            raise UnusableProblem(source, key, "given twice", "each key once, since a parser would keep the last")
         return found
 
     try:
         return json.loads(text, object_pairs_hook=once)
-    except InputError:
+    except UnusableProblem:
         raise
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
-        raise InputError(source, place, text[error.pos : error.pos + 40], f"JSON ({error.msg})") from error
+        raise UnusableProblem(source, place, text[error.pos : error.pos + 40], f"JSON ({error.msg})") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits; thousands of nested brackets
-        raise InputError(source, "(whole file)", text[:40], f"JSON of ordinary size ({error})") from error
+        raise UnusableProblem(source, "(whole file)", text[:40], f"JSON of ordinary size ({error})") from error
 
 
 def _check_chunks(source: str, chunks: Any) -> None:
     if not isinstance(chunks, list) or not chunks:
-        raise InputError(source, "(whole file)", chunks, "a list of at least one sentence")
+        raise UnusableProblem(source, "(whole file)", chunks, "a list of at least one sentence")
+    last = -1
     for position, chunk in enumerate(chunks):
         if not isinstance(chunk, dict):
-            raise InputError(source, f"[{position}]", chunk, "an object")
+            raise UnusableProblem(source, f"[{position}]", chunk, "an object")
         if not isinstance(chunk.get("chunk"), str):
-            raise InputError(source, f"[{position}].chunk", chunk.get("chunk"), "the sentence's text")
+            raise UnusableProblem(source, f"[{position}].chunk", chunk.get("chunk"), "the sentence's text")
         check_text(source, f"[{position}].chunk", chunk["chunk"])
         index = chunk.get("chunk_idx", position)
-        if type(index) is not int or index != position:
-            raise InputError(source, f"[{position}].chunk_idx", index, f"{position}, its position in the list")
+        if type(index) is not int or index <= last:
+            expected = f"the number of its rollouts' folder, larger than {last}"
+            raise UnusableProblem(source, f"[{position}].chunk_idx", index, expected)
+        last = index
         for key, value in chunk.items():
             if _is_importance(key) and value is not None and not _is_finite_number(value):
-                raise InputError(source, f"[{position}].{key}", value, "a finite number or null")
+                raise UnusableProblem(source, f"[{position}].{key}", value, "a finite number or null")
         for key in FRACTIONS:
             value = chunk.get(key)
             if value is not None and not (_is_finite_number(value) and 0 <= value <= 1):
-                raise InputError(source, f"[{position}].{key}", value, "a number from 0 to 1, or null")
+                raise UnusableProblem(source, f"[{position}].{key}", value, "a number from 0 to 1, or null")
         tags = chunk.get(TAGS)
         if tags is not None and not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
-            raise InputError(source, f"[{position}].{TAGS}", tags, "a list of texts, or null")
+            raise UnusableProblem(source, f"[{position}].{TAGS}", tags, "a list of texts, or null")
         for tag in tags or ():
             check_text(source, f"[{position}].{TAGS}", tag)
+    if all(is_blank(chunk["chunk"]) for chunk in chunks):
+        raise UnusableProblem(source, "(whole file)", chunks, "a list of at least one sentence that is not blank")
 
 
 def check_text(source: str, field: str, text: Any) -> None:
     """Refuse half of a surrogate pair, which is legal JSON but cannot be tokenized, hashed or stored.
 
     Raises:
-        InputError: with the characters around it. What is no text is not looked at.
+        UnusableProblem: with the characters around it. What is no text is not looked at.
     """
     if not isinstance(text, str):
         return
@@ -165,7 +178,7 @@ def check_text(source: str, field: str, text: Any) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         found = text[max(error.start - 10, 0) : error.start + 10]
-        raise InputError(source, field, found, "text without lone surrogates") from error
+        raise UnusableProblem(source, field, found, "text without lone surrogates") from error
 
 
 def _is_importance(key: str) -> bool:

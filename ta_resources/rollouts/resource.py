@@ -22,7 +22,7 @@ from ta_assets.core.values import CorpusSource, Problem
 from ta_resources.hub_client import HubClient, RetryPolicy
 from ta_resources.rollouts.hub_dataset import HubDataset
 from ta_resources.rollouts.local_folder import LocalFolder
-from ta_resources.rollouts.problem_files import FILE_NAMES, RawProblem, parse_problem
+from ta_resources.rollouts.problem_files import FILE_NAMES, RawProblem, UnusableProblem, parse_problem
 from ta_resources.rollouts.rollout_files import parse_rollouts, rollouts_name
 
 
@@ -99,47 +99,76 @@ class RolloutsResource(dg.ConfigurableResource):
         return parse_problem(self._reader(source).read(problem_id))
 
     def load_problems(self, source: CorpusSource, problem_ids: Iterable[int]) -> Iterator[Problem]:
-        """The problems in the given order; at most ``2 * workers`` are held or on their way ahead of the caller.
+        """The problems in the given order.
 
         Raises:
             InputError, HubFailedError: as ``load_problem``, when the problem's turn comes; the rest is not fetched.
         """
+        for _, problem in self.read_problems(source, problem_ids):
+            if isinstance(problem, UnusableProblem):
+                raise problem
+            yield problem
+
+    def read_problems(
+        self, source: CorpusSource, problem_ids: Iterable[int]
+    ) -> Iterator[tuple[int, Problem | UnusableProblem]]:
+        """Every id in the given order with its problem, or with why its own files are none.
+
+        At most ``2 * workers`` are held or on their way ahead of the caller.
+
+        Raises:
+            InputError, HubFailedError: what is wrong with no single problem, when its turn comes; the rest is not
+                fetched.
+        """
         remaining = iter(problem_ids)
         reader = self._reader(source)
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="rollouts")
-        ahead: deque[Future[RawProblem]] = deque()
+        ahead: deque[tuple[int, Future[RawProblem]]] = deque()
+
+        def submit(n: int) -> None:
+            ahead.extend((one, pool.submit(reader.read, one)) for one in islice(remaining, n))
+
         try:
-            ahead.extend(pool.submit(reader.read, problem_id) for problem_id in islice(remaining, 2 * self.workers))
+            submit(2 * self.workers)
             while ahead:
-                raw = ahead.popleft().result()
-                ahead.extend(pool.submit(reader.read, problem_id) for problem_id in islice(remaining, 1))
-                yield parse_problem(raw)
+                problem_id, future = ahead.popleft()
+                try:
+                    found: Problem | UnusableProblem = parse_problem(future.result())
+                except UnusableProblem as error:
+                    found = error
+                submit(1)
+                yield problem_id, found
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def load_rollouts(self, source: CorpusSource, problem_id: int, n_sentences: int) -> list[tuple[Rollout, ...]]:
-        """Of every sentence of a problem, by its position, the rollouts that reached an answer (FEATURES D3).
+    def load_rollouts(self, source: CorpusSource, problem_id: int, folders: Sequence[int]) -> list[tuple[Rollout, ...]]:
+        """Of every sentence of a problem, in order, the rollouts that reached an answer (FEATURES D3).
 
-        From the Hub exactly the files ``chunk_{i}/solutions.json`` are fetched, each once.
+        From the Hub exactly the files ``chunk_{number}/solutions.json`` are fetched, each once.
+
+        Args:
+            source: the corpus.
+            problem_id: the problem.
+            folders: number of each sentence's folder, as ``Problem.folders`` has it.
 
         Raises:
-            InputError: a file is absent or not what it should be; names file, field and value.
-            HubFailedError: as ``list_problem_ids``.
+            UnusableProblem: a file is absent or not what it should be; names file, field and value.
+            InputError, HubFailedError: as ``list_problem_ids``.
         """
-        reader, names = self._reader(source), [rollouts_name(index) for index in range(n_sentences)]
+        reader, names = self._reader(source), [rollouts_name(number) for number in folders]
         with ThreadPoolExecutor(self.workers, thread_name_prefix="rollouts") as pool:
             raws = list(pool.map(lambda name: reader.read(problem_id, [name]), names))
         return [
             parse_rollouts(f"{raw.source}/{name}", raw.contents[name]) for raw, name in zip(raws, names, strict=True)
         ]
 
-    def has_rollouts(self, source: CorpusSource, problem_id: int) -> bool:
-        """Whether rollouts of a problem are on this machine; sends no request beyond the listing's.
+    def kept_rollouts(self, source: CorpusSource, problem_id: int, folders: Sequence[int]) -> int:
+        """How many of a problem's files of rollouts are on this machine; sends no request beyond the listing's.
 
         Raises:
             InputError, HubFailedError: as ``list_problem_ids``.
         """
-        return self._reader(source).is_kept(problem_id, rollouts_name(0))
+        return sum(self._reader(source).is_kept(problem_id, rollouts_name(number)) for number in folders)
 
     def identity(self, source: CorpusSource) -> dict[str, str]:
         """What the data is, for fingerprints.

@@ -54,6 +54,18 @@ def test_paths_are_resolved_against_the_study_file(tmp_path: Path) -> None:
     assert study.extraction_spec("small_correct").language_model == str(tmp_path / "model")
 
 
+def test_a_forced_answer_twin_is_a_corpus_of_its_own_beside_its_base(tmp_path: Path) -> None:
+    both = {kind: {"model": "small", "solutions": kind} for kind in ("incorrect", "incorrect_forced_answer")}
+    study = read_study(write(tmp_path, changed(settings=both)))
+    prefixes = {corpus: study.source(corpus).prefix.rpartition("/")[2] for corpus in study.corpora}
+    assert prefixes == {
+        "small_incorrect": "incorrect_base_solution",
+        "small_incorrect_forced_answer": "incorrect_base_solution_forced_answer",
+    }
+    specs = {study.extraction_spec(corpus) for corpus in study.corpora}
+    assert len(specs) == 1, "both are read by the same model"
+
+
 def test_a_hub_id_is_not_taken_for_a_folder(tmp_path: Path) -> None:
     models = {"small": {"folder": "small-model", "language_model": "owner/model"}}
     study = read_study(write(tmp_path, changed(models=models)))

@@ -34,7 +34,7 @@ def right(groups: list[list[Rollout]]) -> Labels:
 
 def filtered_less_filtered(groups: list[list[Rollout]]) -> np.ndarray:
     """The predecessor's formula: the next group is filtered too."""
-    other = [np.mean([one.is_correct for one in group if one.resampled != one.removed]) for group in groups]
+    other = [np.mean([bool(one.is_correct) for one in group if one.resampled != one.removed]) for group in groups]
     return np.array([here - there for here, there in zip(other, [*other[1:], other[-1]], strict=True)])
 
 

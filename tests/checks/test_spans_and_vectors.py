@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from ta_checks.rules.vectors.activations_match_text import activations_match_text
 from ta_checks.rules.vectors.fresh_vectors import Compared
 from ta_checks.rules.vectors.span_integrity import span_integrity
 from ta_checks.verdict import Verdict
+from ta_resources.language_model.tokenizing import TraceTokenizer
 
 SENTENCES = ["So the answer is 4.", "Wait,\n let me check.", "x = 1"]
 KEYS = [(330, 0), (330, 1), (1591, 0)]
@@ -36,6 +39,52 @@ def test_a_span_that_decodes_to_something_else_fails(wrong: str) -> None:
     verdict = span_integrity([wrong, *SENTENCES[1:]], SENTENCES, KEYS)
     assert (verdict.status, verdict.observed) == ("failed", pytest.approx(2 / 3))
     assert verdict.offenders[0].startswith("problem 330, sentence 0")
+
+
+NORMALIZED = ["Hm, so x\u00b2 is 9\u2026 fine.", "The \ufb01rst root is 3.", "Cafe\u0301 na\u00efve \U0001f600 end."]
+
+
+def normalizing(normalizer: Any) -> TraceTokenizer:
+    """A byte-pair tokenizer in the manner of SentencePiece that reads a text through a normalizer."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    seen = [one for one in NORMALIZED for _ in range(9)]
+    trainer = trainers.BpeTrainer(vocab_size=90, special_tokens=["<unk>"], limit_alphabet=30, show_progress=False)
+    tokenizer.train_from_iterator(seen, trainer)
+    return TraceTokenizer(tokenizer)
+
+
+@pytest.mark.parametrize(
+    "normalizer",
+    [
+        pytest.param(normalizers.NFKC(), id="compatibility forms"),
+        pytest.param(normalizers.NFD(), id="decomposed"),
+        pytest.param(normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()]), id="no accents"),
+        pytest.param(normalizers.Replace("\u2026", " (dots) "), id="a replacement of its own"),
+    ],
+)
+def test_right_spans_of_a_normalizing_tokenizer_pass_and_those_off_by_one_fail(normalizer: Any) -> None:
+    reader = normalizing(normalizer)
+    aligned = reader.align("Q. " + " ".join(NORMALIZED), NORMALIZED)
+    read = reader.as_read(NORMALIZED)
+    keys = [(1, index) for index in range(len(NORMALIZED))]
+    right = reader.decode_spans(aligned.text, aligned.token_spans)
+    assert span_integrity(right, NORMALIZED, keys, as_read=read).passed
+    for shift in (np.array([1, 1]), np.array([1, 0]), np.array([0, -1])):
+        wrong = reader.decode_spans(aligned.text, aligned.token_spans + shift)
+        verdict = span_integrity(wrong, NORMALIZED, keys, as_read=read)
+        assert (verdict.status, len(verdict.offenders)) == ("failed", len(NORMALIZED)), (shift, wrong)
+
+
+def test_compatibility_forms_are_no_fault_of_a_span_also_where_nothing_else_is_known() -> None:
+    decoded = ["Hm, so x2 is 9... fine.", "The first root is 3.", "Caf\u00e9 na\u00efve \U0001f600 end."]
+    assert span_integrity(decoded, NORMALIZED, KEYS).passed
+    assert not span_integrity(["so x2 is 9... fine.", *decoded[1:]], NORMALIZED, KEYS).passed
+
+
+def test_a_sentence_that_decodes_to_nothing_fails() -> None:
+    assert not span_integrity(["", *SENTENCES[1:]], SENTENCES, KEYS, as_read=["", *SENTENCES[1:]]).passed
 
 
 def test_no_sentences_or_rows_that_do_not_fit_fail() -> None:

@@ -55,6 +55,11 @@ def render() -> str:
     return "\n".join(parts)
 
 
+def keys() -> list[str]:
+    """Every key as the document names it."""
+    return [path for _, path, _, _, _ in _keys(Study, "", Study.model_json_schema()["$defs"])]
+
+
 def meaning(section: type[BaseModel], key: str) -> str:
     """What the docstring below a field says; empty where there is none."""
     return _docstrings(section).get(key, "")

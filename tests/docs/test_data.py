@@ -37,7 +37,7 @@ def read(study: Study) -> None:
     source, rollouts = study.source("small_correct"), RolloutsResource()
     problem = rollouts.load_problem(source, PROBLEM_ID)
     label_problem(problem, study.labels)
-    rollouts.load_rollouts(source, PROBLEM_ID, n_sentences=1)
+    rollouts.load_rollouts(source, PROBLEM_ID, [0])
 
 
 def test_the_example_is_read_as_it_says(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_the_example_is_read_as_it_says(tmp_path: Path) -> None:
     assert table["function_tag"].tolist() == ["plan_generation", "active_computation"]
     assert not table["n_different"].isna().to_numpy().any(), "its fractions are of whole rollouts"
     assert all(sentence in problem.trace_text for sentence in problem.sentences)
-    found = rollouts.load_rollouts(source, PROBLEM_ID, n_sentences=1)[0]
+    found = rollouts.load_rollouts(source, PROBLEM_ID, [0])[0]
     assert [one.is_correct for one in found] == [False, True]
 
 

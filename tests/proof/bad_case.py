@@ -127,9 +127,7 @@ class Bench:
         with LanguageModelResource(device="cpu").open(self.spec(**options)) as extractor:
             (result,) = extractor.extract([(1, text, sentences)], log=lambda _: None)
         if isinstance(result, Skip):
-            verdict = zero_skipped_problems([result], 1)
-            assert verdict.status == "failed"
-            return Refused(f"{verdict.message}; {'; '.join(verdict.offenders)}")
+            return refused([result], 1)
         assert isinstance(result, PooledProblem)
         return result
 
@@ -158,6 +156,13 @@ class Bench:
             check=False,
         )
         return Refused(done.stdout + done.stderr) if done.returncode else None
+
+
+def refused(skipped: Sequence[Skip], n_problems: int) -> Refused:
+    """What the check on recorded skips says, which must be red."""
+    verdict = zero_skipped_problems(skipped, n_problems)
+    assert verdict.status == "failed"
+    return Refused(f"{verdict.message}; {'; '.join(verdict.offenders)}")
 
 
 OMIT = object()

@@ -224,7 +224,7 @@ COMMANDS = [
     _dagster("a release of a study with a fault", RELEASE, lambda b: b.study(seeds=3), "study.yaml", "seeds", "3", "5"),
     _dagster("validation of a study with a fault", "definitions validate", lambda b: b.study(seeds=3), "study.yaml", "seeds", "3", "5"),
     _dagster("a list of assets of a study that is a text", "asset list -m ta_assets.definitions", lambda b: b.write("study.yaml", "text"), "study.yaml", "file", "'text'", "a mapping"),
-    _dagster("a release of a half problem", RELEASE, _broken_problem, "chunks_labeled.json", "line 1", "''", "JSON"),
+    _dagster("a release of a half problem", RELEASE, _broken_problem, "sentences[small_correct]", "zero_skipped_problems", "1 of 3 problems", "fewer problems than it names"),
     _dagster("a release with half a model", RELEASE, _broken_model, "model", "model.safetensors", "incomplete metadata", "whole safetensors"),
     _dagster("a release that skips problems", RELEASE, _long_trace, "activations[small_correct]", "zero_skipped_problems", "3 of 3 problems", "fewer problems than it names"),
     BadInput(

@@ -12,21 +12,27 @@ import pandas as pd
 
 from ta_assets.assets.problems import chosen_ids
 from ta_assets.core.options import LabelRule
-from ta_assets.core.traces.labels import label_problems
+from ta_assets.core.traces.labels import label_usable
 from ta_assets.core.values import CorpusSource
 from ta_assets.studies.loading import Studies, read_study
 from ta_resources.rollouts.resource import RolloutsResource
-from tests.proof.bad_case import N_PROBLEMS, PREFIX, BadInput, Bench
+from tests.proof.bad_case import N_PROBLEMS, PREFIX, BadInput, Bench, Refused, refused
 from tests.resources.hub_stand_in import HubStandIn
 
 CHUNKS, SOLUTION, STATEMENT = "chunks_labeled.json", "base_solution.json", "problem.json"
 IMPORTANCE = "counterfactual_importance_accuracy"
 
 
-def labelled(bench: Bench, **rule: Any) -> pd.DataFrame:
-    """Every problem of the bench's dataset, read and labelled as the asset ``sentences`` does it."""
+def labelled(bench: Bench, **rule: Any) -> pd.DataFrame | Refused:
+    """The bench's dataset, read and labelled as the asset ``sentences`` does it; a skip goes to its check.
+
+    What is wrong with one problem must not cost another one.
+    """
     rollouts, source = bench.rollouts, bench.source
-    return label_problems(rollouts.load_problems(source, rollouts.list_problem_ids(source)), LabelRule(**rule))
+    ids = rollouts.list_problem_ids(source)
+    table, skipped = label_usable(rollouts.read_problems(source, ids), LabelRule(**rule))
+    assert {*table["problem_id"], *(skip.problem_id for skip in skipped)} == set(ids)
+    return refused(skipped, len(ids)) if skipped else table
 
 
 def _file(name: str, file: str, content: object, field: str, value: str, expected: str, /, **rule: Any) -> BadInput:
@@ -60,6 +66,8 @@ PROBLEMS = [
     _file("a list in place of a problem", STATEMENT, [], "whole file", "[]", "an object"),
     _file("a text in place of a solution", SOLUTION, '"text"', "whole file", "'text'", "an object"),
     _file("an object in place of sentences", CHUNKS, {"chunk": "a"}, "whole file", "'chunk'", "a list"),
+    _file("nothing but blank sentences", CHUNKS, [{"chunk": ""}, {"chunk": " "}], "whole file", "' '", "not blank"),
+    _file("a trace that was never made", SOLUTION, {"prompt": "2 + 3?", "solution": "Error: 502", "error": "502"}, "error", "'502'", "a trace"),
     _file("no sentence", CHUNKS, [], "whole file", "[]", "at least one sentence"),
     _file("a sentence that is a text", CHUNKS, ["a"], "[0]", "'a'", "an object"),
     _file("a hundred thousand open brackets", STATEMENT, "[" * 100_000, "whole file", "[[[", "ordinary size"),
@@ -79,8 +87,8 @@ PROBLEMS = [
     _chunk("an importance that is a truth", "True", "a finite number", **{IMPORTANCE: True}),
     _chunk("an importance of four hundred digits", "<a number", "a finite number", **{IMPORTANCE: 10**400}),
     _chunk("another importance that is a list", "[]", "a finite number", "forced_importance_accuracy", forced_importance_accuracy=[]),
-    _chunk("an index out of order", "5", "its position", "chunk_idx", chunk_idx=5),
-    _chunk("an index in quotes", "'2'", "its position", "chunk_idx", chunk_idx="2"),
+    _file("an index out of order", CHUNKS, lambda c: [*c[:2], {**c[2], "chunk_idx": 0}, *c[3:]], "[2].chunk_idx", "0", "larger than 1"),
+    _chunk("an index in quotes", "'2'", "rollouts' folder", "chunk_idx", chunk_idx="2"),
     _chunk("a sentence that is a number", "3", "text", "chunk", chunk=3),
     _chunk("an accuracy of one and a half", "1.5", "from 0 to 1", "accuracy", accuracy=1.5),
     _chunk("an accuracy below nothing", "-0.1", "from 0 to 1", "accuracy", accuracy=-0.1),
@@ -199,13 +207,13 @@ def _rollouts(name: str, content: object, field: str, value: str, expected: str)
         path = bench.problem_file("chunk_0/solutions.json")
         path.parent.mkdir()
         path.write_bytes(raw)
-        return bench.rollouts.load_rollouts(bench.source, 1, 1)
+        return bench.rollouts.load_rollouts(bench.source, 1, [0])
 
     return BadInput("rollouts", name, act, "problem_1/chunk_0/solutions.json", field, value, expected)
 
 
 def _absent_rollouts(bench: Bench) -> object:
-    return bench.rollouts.load_rollouts(bench.source, 1, 1)
+    return bench.rollouts.load_rollouts(bench.source, 1, [0])
 
 
 ROLLOUTS = [
@@ -215,8 +223,8 @@ ROLLOUTS = [
     _rollouts("an object in place of rollouts", {"a": 1}, "whole file", "{'a': 1}", "a list"),
     _rollouts("a rollout that is a text", ["so"], "[0]", "'so'", "an object"),
     _rollouts("an answer that is a number", [{**ROLLOUT, "answer": 5}], "[0].answer", "5", "a text"),
-    _rollouts("a truth in quotes", [{**ROLLOUT, "is_correct": "True"}], "[0].is_correct", "'True'", "true or false"),
-    _rollouts("a truth that is absent", [{**ROLLOUT, "is_correct": None}], "[0].is_correct", "None", "true or false"),
+    _rollouts("a truth in quotes", [{**ROLLOUT, "is_correct": "True"}], "[0].is_correct", "'True'", "true, false, or null"),
+    _rollouts("a truth that is absent", [{key: ROLLOUT[key] for key in ("chunk_removed", "chunk_resampled", "answer")}], "[0].is_correct", "absent", "true, false, or null"),
     _rollouts("a removed sentence that is absent", [{**ROLLOUT, "chunk_removed": None}], "[0].chunk_removed", "None", "text"),
     _rollouts("a resampled sentence that is a list", [{**ROLLOUT, "chunk_resampled": []}], "[0].chunk_resampled", "[]", "text"),
     _rollouts("a rollout with a key given twice", json.dumps([ROLLOUT]).encode()[:-2] + b', "is_correct": false}]', "is_correct", "twice", "each key once"),
@@ -242,7 +250,10 @@ def _hub(
             rollouts = bench.rollouts.model_copy(update={"endpoint": hub.endpoint, "first_wait_seconds": 0.01})
             source = CorpusSource(PREFIX, repo_id=hub.repo_id)
             ids = rollouts.list_problem_ids(source)
-            return [rollouts.load_problem(source, problem_id) for problem_id in ids] if read else ids
+            if not read:
+                return ids
+            table, skipped = label_usable(rollouts.read_problems(source, ids), LabelRule())
+            return refused(skipped, len(ids)) if skipped else table
 
     return BadInput("dataset listing", name, act, file, field, value, expected)
 
@@ -337,6 +348,20 @@ CASES: list[BadInput] = [
 ]  # fmt: skip
 
 
+def odd_but_right(bench: Bench) -> None:
+    """Forms that the dataset's own tools write, or that change nothing: no alarm may be raised on them."""
+    path = bench.problem_file(CHUNKS)
+    chunks = json.loads(path.read_text(encoding="utf-8"))
+    for number, chunk in enumerate(chunks):
+        chunk["chunk_idx"] = 2 * number
+    blank = {"chunk": " ", "chunk_idx": 2 * len(chunks)}
+    path.write_text(json.dumps([*chunks, blank]), encoding="utf-8")
+    unsure = bench.problem_file("chunk_1/solutions.json")
+    unsure.parent.mkdir(exist_ok=True)
+    unsure.write_text(json.dumps([{**ROLLOUT, "is_correct": None}, {"error": "timeout"}]), encoding="utf-8")
+    assert len(bench.rollouts.load_rollouts(bench.source, 1, [1])[0]) == 1
+
+
 def healthy(bench: Bench) -> None:
     """The dataset without a fault is read and labelled, and so are its rollouts."""
     path = bench.problem_file("chunk_0/solutions.json")
@@ -344,5 +369,8 @@ def healthy(bench: Bench) -> None:
     path.write_text(json.dumps([ROLLOUT]), encoding="utf-8")
     studies = Studies((read_study(bench.study()),), current="mine")
     assert chosen_ids(studies, bench.rollouts, "small_correct")[0] == [1, 2, 3]
-    assert labelled(bench)["problem_id"].unique().tolist() == [1, 2, 3]
-    assert [len(group) for group in bench.rollouts.load_rollouts(bench.source, 1, 1)] == [1]
+    odd_but_right(bench)
+    table = labelled(bench)
+    assert isinstance(table, pd.DataFrame)
+    assert table["problem_id"].unique().tolist() == [1, 2, 3]
+    assert [len(group) for group in bench.rollouts.load_rollouts(bench.source, 1, [0])] == [1]

@@ -165,6 +165,8 @@ def noise_ceiling(rows: pd.DataFrame, *, draws: int, seed: int) -> Ceiling | Non
     ids = rows["problem_id"].to_numpy()
     unknown = ids[rows["n_different"].isna().to_numpy()]
     rows = rows.take(np.flatnonzero(~np.isin(ids, unknown)))
+    if rows.empty:
+        return None
     groups = rows[list(COUNT_COLUMNS)].to_numpy(np.float64)
     known = (groups[:, 0] > 0) & (groups[:, 2] > 0)
     prior = _base_prior(groups[known], rows["problem_id"].to_numpy()[known])

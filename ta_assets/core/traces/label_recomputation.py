@@ -27,10 +27,13 @@ class Rollout:
     """The sentence of the trace that it replaces."""
     resampled: str
     """The sentence that it has in that place."""
-    is_correct: bool
+    is_correct: bool | None
+    """None where the dataset's own tool could not tell: in no accuracy, but in the share of dissimilar sentences."""
 
 
-def recompute_labels(rollouts: Sequence[Sequence[Rollout]], different: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+def recompute_labels(
+    rollouts: Sequence[Sequence[Rollout]], different: Sequence[np.ndarray], folders: Sequence[int] | None = None
+) -> dict[str, np.ndarray]:
     """The fields of ``RECOMPUTABLE`` for every sentence of a trace.
 
     With a(i) the accuracy of the rollouts of sentence i and d(i) that of those whose sentence differs from the removed
@@ -42,6 +45,9 @@ def recompute_labels(rollouts: Sequence[Sequence[Rollout]], different: Sequence[
     Args:
         rollouts: of each sentence, in order, those that reached an answer.
         different: for each sentence [n_rollouts] bool, whether the rollout has another sentence in its place.
+        folders: number of each sentence's folder of rollouts, increasing; without gaps by default. Where one is left
+            out, the dataset's next group is still the next sentence's for the counterfactual label, but the resampling
+            label is zero.
 
     Returns:
         Field name -> [n_sentences] float64. An accuracy without rollouts is 0, as is a fraction of none.
@@ -52,13 +58,18 @@ def recompute_labels(rollouts: Sequence[Sequence[Rollout]], different: Sequence[
     sizes, flags = [len(group) for group in rollouts], [len(mask) for mask in different]
     if sizes != flags:
         raise ValueError(f"{sizes} rollouts a sentence, but {flags} flags")
-    right = [np.array([one.is_correct for one in group], dtype=bool) for group in rollouts]
+    # NaN where nobody can tell whether the answer is right
+    right = [
+        np.array([np.nan if one.is_correct is None else one.is_correct for one in group], dtype=np.float64)
+        for group in rollouts
+    ]
     chosen = [flags[np.asarray(mask, dtype=bool)] for flags, mask in zip(right, different, strict=True)]
     every, other = _accuracies(right), _accuracies(chosen)
     following = np.append(every[1:], np.nan)
+    adjacent = np.diff([*(range(len(rollouts)) if folders is None else folders), np.inf]) == 1
     return {
         COUNTERFACTUAL: np.nan_to_num(other - following),
-        RESAMPLING: np.nan_to_num(following - every),
+        RESAMPLING: np.where(adjacent, np.nan_to_num(following - every), 0.0),
         ACCURACY: np.nan_to_num(every),
         DIFFERENT: np.array([len(some) / max(len(group), 1) for some, group in zip(chosen, right, strict=True)]),
     }
@@ -70,5 +81,7 @@ def different_text(rollouts: Sequence[Rollout]) -> np.ndarray:
 
 
 def _accuracies(groups: Sequence[np.ndarray]) -> np.ndarray:
-    """[n_groups] float64, NaN for an empty group."""
-    return np.array([np.count_nonzero(group) / len(group) if len(group) else np.nan for group in groups])
+    """[n_groups] float64: right ones among those that can be told, 0 if none can be; NaN for an empty group."""
+    return np.array(
+        [np.nansum(group) / max(np.count_nonzero(~np.isnan(group)), 1) if len(group) else np.nan for group in groups]
+    )

@@ -6,7 +6,7 @@ Belongs here: the label rule. Stays out: token spans and splits (``features``), 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -16,7 +16,7 @@ import pandas as pd
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import DEFAULT_LABEL_FIELD, LabelRule
 from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS, rollout_counts
-from ta_assets.core.values import Problem
+from ta_assets.core.values import Problem, Skip
 
 UNKNOWN_TAG = "unknown"
 
@@ -89,17 +89,19 @@ def anchors(importance: np.ndarray, percentile: float) -> np.ndarray:
 def label_problem(problem: Problem, rule: LabelRule) -> pd.DataFrame:
     """Label the sentences of one trace; one row a sentence, in order, columns ``COLUMNS``.
 
-    The last sentence of a longer trace is dropped when the rule says so (its importance is zero by construction), and
-    only then are percentile, ``num_chunks`` and ``relative_position`` = index / max(n - 1, 1) taken.
-    ``counterfactual_raw`` and ``importance_signed`` are the dataset's value, in which a positive number means that
-    the sentence lowers the accuracy; ``importance_score`` is its absolute value. ``source_text_len`` is in characters.
-    The columns of ``rollout_counts.COUNT_COLUMNS`` are NaN where the dataset does not tell.
+    Blank entries are left out; ``chunk_idx`` counts the sentences that remain. The last sentence of a longer trace is
+    dropped when the rule says so (its importance is zero by construction), and only then are percentile, ``num_chunks``
+    and ``relative_position`` = index / max(n - 1, 1) taken. ``counterfactual_raw`` and ``importance_signed`` are the
+    dataset's value, in which a positive number means that the sentence lowers the accuracy; ``importance_score`` is its
+    absolute value. ``source_text_len`` is in characters. The columns of ``rollout_counts.COUNT_COLUMNS`` are NaN where
+    the dataset does not tell.
 
     Raises:
         InputError: the field is absent (and the rule does not read that as zero) or not a finite number.
     """
-    chunks = problem.chunks[:-1] if rule.drop_last_chunk and len(problem.chunks) > 1 else problem.chunks
-    raw = _importances(problem, chunks, rule)
+    positions = labelled_positions(problem, rule)
+    raw = _importances(problem, positions, rule)
+    chunks = [problem.chunks[position] for position in positions]
     n = len(chunks)
     index = np.arange(n)
     rows = {
@@ -114,9 +116,14 @@ def label_problem(problem: Problem, rule: LabelRule) -> pd.DataFrame:
         "anchor": anchors(raw, rule.anchor_percentile),
         "relative_position": index / max(n - 1, 1),
         "source_text_len": np.full(n, len(problem.trace_text)),
-        **_counts(problem, rule, n),
+        **_counts(problem, rule, positions),
     }
     return pd.DataFrame(rows).astype(dict(LABEL_DTYPES))
+
+
+def labelled_positions(problem: Problem, rule: LabelRule) -> tuple[int, ...]:
+    """Positions in ``problem.chunks`` of the sentences that the rule labels, in order."""
+    return problem.spoken[:-1] if rule.drop_last_chunk and len(problem.spoken) > 1 else problem.spoken
 
 
 def label_problems(problems: Iterable[Problem], rule: LabelRule) -> pd.DataFrame:
@@ -131,16 +138,66 @@ def label_problems(problems: Iterable[Problem], rule: LabelRule) -> pd.DataFrame
         if problem.problem_id in frames:
             raise ValueError(f"problem {problem.problem_id} occurs twice")
         frames[problem.problem_id] = label_problem(problem, rule)
+    return _sorted(frames)
+
+
+def label_or_skip(problem_id: int, problem: Problem | InputError, rule: LabelRule) -> pd.DataFrame | Skip:
+    """The labelled sentences of a problem, or why it has none.
+
+    Args:
+        problem_id: the problem.
+        problem: itself, or what is wrong with its files.
+        rule: as ``label_problem`` takes it.
+    """
+    if isinstance(problem, InputError):
+        return Skip(problem_id, "unusable", str(problem))
+    try:
+        return label_problem(problem, rule)
+    except InputError as error:
+        return Skip(problem_id, "unlabelled", str(error))
+
+
+def label_usable(
+    problems: Iterable[tuple[int, Problem | InputError]], rule: LabelRule
+) -> tuple[pd.DataFrame, list[Skip]]:
+    """Labelled sentences of the problems that can be labelled, sorted as in ``label_problems``; why the others cannot.
+
+    Args:
+        problems: id and problem, or what is wrong with its files; each id once.
+        rule: as ``label_problem`` takes it.
+
+    Raises:
+        InputError: what is wrong with the first problem, when something is wrong with all of them.
+    """
+    frames: dict[int, pd.DataFrame] = {}
+    skipped: list[Skip] = []
+    first: Problem | InputError | None = None
+    for problem_id, problem in problems:
+        found = label_or_skip(problem_id, problem, rule)
+        if isinstance(found, Skip):
+            first = problem if first is None else first
+            skipped.append(found)
+        else:
+            frames[problem_id] = found
+    if first is not None and not frames:
+        if isinstance(first, InputError):
+            raise first
+        label_problem(first, rule)  # raises what its skip says
+    return _sorted(frames), skipped
+
+
+def _sorted(frames: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+    """One table, by problem and sentence; empty with the same columns for no problems."""
     if not frames:
         return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in LABEL_DTYPES.items()})
     return pd.concat([frames[problem_id] for problem_id in sorted(frames)], ignore_index=True)
 
 
-def _importances(problem: Problem, chunks: tuple[Mapping[str, Any], ...], rule: LabelRule) -> np.ndarray:
+def _importances(problem: Problem, positions: Sequence[int], rule: LabelRule) -> np.ndarray:
     values: list[float] = []
     faults: list[tuple[int, object]] = []
-    for position, chunk in enumerate(chunks):
-        value = chunk.get(rule.field)
+    for position in positions:
+        value = problem.chunks[position].get(rule.field)
         if value is None and rule.missing == "zero":
             value = 0.0
         if value is not None and _is_finite_number(value):
@@ -165,11 +222,13 @@ def _is_finite_number(value: object) -> TypeGuard[int | float]:
         return False
 
 
-def _counts(problem: Problem, rule: LabelRule, n: int) -> dict[str, np.ndarray]:
+def _counts(problem: Problem, rule: LabelRule, positions: Sequence[int]) -> dict[str, np.ndarray]:
     """The rollouts behind each label; unknown (NaN) for a field other than the counterfactual importance."""
     if rule.field != DEFAULT_LABEL_FIELD:
-        return {name: np.full(n, np.nan) for name in COUNT_COLUMNS}
-    return {name: values[:n] for name, values in rollout_counts(problem.chunks, rule.rollouts).items()}
+        return {name: np.full(len(positions), np.nan) for name in COUNT_COLUMNS}
+    # of all entries: the next group of rollouts is that of the next entry, also where that one is blank
+    counts = rollout_counts(problem.chunks, rule.rollouts)
+    return {name: values[list(positions)] for name, values in counts.items()}
 
 
 def _function_tag(chunk: Mapping[str, Any]) -> str:

@@ -38,9 +38,10 @@ def rollout_counts(chunks: Sequence[Mapping[str, Any]], rollouts: int) -> dict[s
     answered = [_answered(fractions, index, rollouts) for index in range(n_chunks)]
     for index in range(n_chunks - 1):
         here, following = answered[index], answered[index + 1]
-        if here is None or following is None:
-            continue
         _, share, importance = fractions[index]
+        # without an importance there is nothing that the right answers of the dissimilar group could be told from
+        if here is None or following is None or np.isnan(importance):
+            continue
         n_different, following_accuracy = round(share * here), fractions[index + 1][0]
         counts["n_different"][index], counts["n_next"][index] = n_different, following
         counts["k_next"][index] = round(following_accuracy * following)

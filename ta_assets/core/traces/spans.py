@@ -10,12 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+OPEN = "<think>"
+"""What a trace is thought behind."""
 SHOWN_CHARACTERS = 60
 """How much of a sentence a message quotes: enough to find it, short enough for one line."""
 
 
 class UnalignedSentence(ValueError):  # noqa: N818 - it names the thing that is wrong, and reads so in a skip's reason
-    """A sentence does not occur in the text after the sentences before it.
+    """A sentence does not occur in the text after the sentences before it, or has no tokens there.
 
     Attributes:
         index: 0-based position of the sentence in its trace.
@@ -27,6 +29,11 @@ class UnalignedSentence(ValueError):  # noqa: N818 - it names the thing that is 
         super().__init__(f"sentence {index} ({self.start!r}) does not occur in the text after character {cursor}")
 
 
+def is_blank(sentence: str) -> bool:
+    """Whether a sentence shows nothing: it is empty, or all whitespace, control and zero-width characters."""
+    return not any(one.isprintable() and not one.isspace() for one in sentence)
+
+
 def character_spans(text: str, sentences: Sequence[str]) -> np.ndarray:
     """Half-open character span of every sentence, found left to right.
 
@@ -34,14 +41,31 @@ def character_spans(text: str, sentences: Sequence[str]) -> np.ndarray:
     matching any run of whitespace in the text. An empty sentence (or one of only whitespace that is not found
     literally) gets the empty span at the cursor.
 
+    The prompt may hold the same words, as where a trace begins by restating its question. The first sentence is
+    therefore looked for behind ``<think>``: the last one of the text, else the first one (a prompt may ask for such a
+    tag, and so may a trace). Where that finds not every sentence, or there is no tag, the whole text is searched, and
+    every sentence but the last is moved to its last occurrence before the one after it: the sentences of a trace
+    follow one another.
+
     Returns:
         [n_sentences, 2] int64, starts and ends in characters; starts never decrease, spans never overlap.
 
     Raises:
-        UnalignedSentence: for the first sentence that is not found.
+        UnalignedSentence: for the first sentence that is not found in the whole text.
     """
+    for opened in (text.rfind(OPEN), text.find(OPEN)):
+        if opened < 0:
+            continue
+        try:
+            return _forward(text, sentences, opened + len(OPEN))
+        except UnalignedSentence:
+            continue
+    return _moved_together(text, sentences, _forward(text, sentences, 0))
+
+
+def _forward(text: str, sentences: Sequence[str], cursor: int) -> np.ndarray:
+    """Spans of the first occurrences, each after the one before it, the first from ``cursor`` on."""
     spans = np.zeros((len(sentences), 2), dtype=np.int64)
-    cursor = 0
     for index, sentence in enumerate(sentences):
         start = text.find(sentence, cursor)
         end = start + len(sentence)
@@ -53,6 +77,17 @@ def character_spans(text: str, sentences: Sequence[str]) -> np.ndarray:
         spans[index] = start, end
         cursor = end
     return spans
+
+
+def _moved_together(text: str, sentences: Sequence[str], spans: np.ndarray) -> np.ndarray:
+    """The spans, each at the last occurrence of its own characters before the span after it."""
+    moved = spans.copy()
+    for index in range(len(sentences) - 2, -1, -1):
+        start, end = spans[index].tolist()
+        if start < end:
+            last = text.rfind(text[start:end], end, int(moved[index + 1, 0]))
+            moved[index] = (start, end) if last < 0 else (last, last + end - start)
+    return moved
 
 
 def _flexible(sentence: str) -> re.Pattern[str]:

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 
+from ta_assets.core.traces.spans import OPEN
+
 MIN_CHARACTERS = 10
 """A shorter sentence is part of the one after it: ``Wait.``, ``1.``, ``Dr.`` alone say nothing."""
-OPEN, CLOSE = "<think>", "</think>"
+CLOSE = "</think>"
 
 _ENDS = re.compile(r"(?<=[.?!])(?=[ \n])|(?<=\n\n)|(?<=\r\n\r\n)")
 """After a stop before a space or a newline (so neither in 3.14 nor in n! = 6), and after an empty line."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ta_assets.core.errors import InputError
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
@@ -37,9 +38,15 @@ def read(evidence: Evidence) -> dict[str, Any]:
     rule, wanted = study.labels, evidence.problems_of_corpus()
 
     def problems() -> Iterator[SourceProblem]:
-        for problem in evidence.world.rollouts.load_problems(study.source(evidence.partition), wanted):
-            kept = problem.chunks[:-1] if rule.drop_last_chunk and len(problem.chunks) > 1 else problem.chunks
-            values = [float(chunk.get(rule.field) or 0.0) for chunk in kept]
+        for _, problem in evidence.world.rollouts.read_problems(study.source(evidence.partition), wanted):
+            if isinstance(problem, InputError):
+                continue  # skipped, which another check says: no row of it may be in the table
+            spoken = [problem.chunks[position] for position in problem.spoken]
+            kept = spoken[:-1] if rule.drop_last_chunk and len(spoken) > 1 else spoken
+            found = [chunk.get(rule.field) for chunk in kept]
+            if rule.missing == "error" and None in found:
+                continue
+            values = [float(value or 0.0) for value in found]
             yield SourceProblem(problem.problem_id, [chunk["chunk"] for chunk in kept], values)
 
     return {"table": evidence.value, "problems": problems(), "percentile": rule.anchor_percentile}

@@ -56,16 +56,17 @@ def read(evidence: Evidence) -> dict[str, Any]:
     rollouts, source = evidence.world.rollouts, study.source(evidence.partition)
     problem_id = chosen_problem(evidence, sorted(int(one) for one in table["problem_id"].unique()))
     problem = rollouts.load_problem(source, problem_id)
-    groups = rollouts.load_rollouts(source, problem_id, len(problem.chunks))
+    groups = rollouts.load_rollouts(source, problem_id, problem.folders)
     different, margin = differing(groups, study.verification, study.embedding_model)
-    recomputed = recompute_labels(groups, different)
+    recomputed = recompute_labels(groups, different, problem.folders)
     stored = {name: _numbers([chunk.get(name) for chunk in problem.chunks]) for name in RECOMPUTABLE}
     # the dataset holds 0 for the last sentence, which has no next one, whatever its rollouts say
     compared = {name: slice(None, -1) if name == DIFFERENT else slice(None) for name in RECOMPUTABLE}
     columns = [StoredLabels(name, stored[name][at], recomputed[name][at]) for name, at in compared.items()]
     trained = table.loc[table["problem_id"] == problem_id, "counterfactual_raw"].to_numpy(np.float64)
-    without_last = slice(None, -1) if study.labels.drop_last_chunk and len(groups) > 1 else slice(None)
-    columns.append(StoredLabels(TRAINED_ON, trained, recomputed[study.labels.field][without_last]))
+    spoken = list(problem.spoken)
+    labelled = spoken[:-1] if study.labels.drop_last_chunk and len(spoken) > 1 else spoken
+    columns.append(StoredLabels(TRAINED_ON, trained, recomputed[study.labels.field][labelled]))
     details = {
         "problem": problem_id,
         "sentences": len(groups),
@@ -129,9 +130,10 @@ ROW = Invariant(
 
 
 def chosen_problem(evidence: Evidence, problem_ids: Sequence[int]) -> int:
-    """The problem that the study names; for ``auto`` the smallest id with rollouts on this machine.
+    """The problem that the study names; for ``auto`` the smallest id with all its rollouts on this machine.
 
-    Where no rollouts are kept yet, ``auto`` is the smallest id if they can be fetched.
+    Where no problem has all of them, as after an interrupted run, it is the smallest id with some; where none are kept
+    yet, the smallest id if they can be fetched.
 
     Raises:
         InputError: the study names a problem that the corpus' table does not have, or a folder has no rollouts.
@@ -144,9 +146,15 @@ def chosen_problem(evidence: Evidence, problem_ids: Sequence[int]) -> int:
             raise InputError(study.path, "verification.problem", wanted, f"a problem of {evidence.partition}: {known}")
         return int(wanted)
     source = study.source(evidence.partition)
+    partly: list[int] = []
     for problem_id in problem_ids:
-        if evidence.world.rollouts.has_rollouts(source, problem_id):
+        folders = evidence.world.rollouts.load_problem(source, problem_id).folders
+        kept = evidence.world.rollouts.kept_rollouts(source, problem_id, folders)
+        if kept == len(folders):
             return problem_id
+        partly += [problem_id] * (kept > 0)
+    if partly:
+        return partly[0]
     if source.folder is not None:
         expected = "chunk_0/solutions.json and so on in at least one problem, or verification.problem: none"
         raise InputError(source.folder, source.prefix, "no rollouts", expected)

@@ -32,11 +32,15 @@ weights."""
 def read(evidence: Evidence) -> dict[str, Any]:
     """Stored vectors against fresh ones at every block: the beginning of every problem, and some problems whole."""
     activations: Activations = evidence.value
-    return {
-        "rows": compared(evidence, sample(activations)) if activations.shards else None,
-        "storage_dtype": evidence.study.extraction_spec(evidence.partition).storage_dtype,
-        "compute_dtype": activations.record["extraction"]["dtype"],
-    }
+    stored = evidence.study.extraction_spec(evidence.partition).storage_dtype
+    computed = activations.record["extraction"]["dtype"]
+    tolerance = tolerance_of(stored, computed)
+
+    def differs(row: Compared) -> bool:
+        return relative_difference(row.stored, row.fresh) > tolerance
+
+    rows = compared(evidence, sample(activations), differs) if activations.shards else None
+    return {"rows": rows, "storage_dtype": stored, "compute_dtype": computed}
 
 
 def activations_match_text(
@@ -57,10 +61,7 @@ def activations_match_text(
     """
     if rows is None:
         return Verdict.skipped("no problem was extracted")
-    if storage_dtype not in STORAGE_ROUNDING or compute_dtype not in COMPUTE_DRIFT:
-        known = f"{', '.join(STORAGE_ROUNDING)} stored; {', '.join(COMPUTE_DRIFT)} computed"
-        raise ValueError(f"unknown dtype {storage_dtype!r} stored or {compute_dtype!r} computed, expected {known}")
-    tolerance = STORAGE_ROUNDING[storage_dtype] + COMPUTE_DRIFT[compute_dtype]
+    tolerance = tolerance_of(storage_dtype, compute_dtype)
     differences = [(row.key, relative_difference(row.stored, row.fresh)) for row in rows]
     if not differences:
         return Verdict.failed("no sentence was compared")
@@ -92,6 +93,18 @@ ROW = Invariant(
     blocking=True,
     uses_model=True,
 )
+
+
+def tolerance_of(storage_dtype: str, compute_dtype: str = "auto") -> float:
+    """Largest relative difference of a row that rounding can explain.
+
+    Raises:
+        ValueError: unknown dtype.
+    """
+    if storage_dtype not in STORAGE_ROUNDING or compute_dtype not in COMPUTE_DRIFT:
+        known = f"{', '.join(STORAGE_ROUNDING)} stored; {', '.join(COMPUTE_DRIFT)} computed"
+        raise ValueError(f"unknown dtype {storage_dtype!r} stored or {compute_dtype!r} computed, expected {known}")
+    return STORAGE_ROUNDING[storage_dtype] + COMPUTE_DRIFT[compute_dtype]
 
 
 def relative_difference(stored: np.ndarray, fresh: np.ndarray | None) -> float:

@@ -7,7 +7,7 @@ the beginning is read. Stays out: how much may differ (``activations_match_text`
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from ta_assets.core.probes.features import VERTICAL_SCORE
 from ta_assets.core.values import PooledProblem, Skip, VerticalScores, Wanted
 from ta_assets.ledger.fingerprint import fingerprint
 from ta_checks.evidence import Evidence
+from ta_resources.language_model.extractor import Extractor
 from ta_resources.storage.artifacts import Activations
 from ta_resources.storage.shards import read_shard
 
@@ -76,40 +77,69 @@ def sample(activations: Activations) -> Sample:
     return Sample(whole, prefixes)
 
 
-def compared(evidence: Evidence, chosen: Sample) -> Iterator[Compared]:
-    """Stored and fresh rows of the chosen sentences at every block, one problem after the other."""
-    activations: Activations = evidence.value
-    base, study = evidence.world.store.base, evidence.study
-    ids = sorted({*chosen.whole, *chosen.prefixes})
-    problems = evidence.world.rollouts.load_problems(study.source(evidence.partition), ids)
-    texts = ((problem.problem_id, problem.trace_text, problem.sentences) for problem in problems)
-    with evidence.world.language_model.open(study.extraction_spec(evidence.partition)) as extractor:
+def compared(evidence: Evidence, chosen: Sample, differs: Callable[[Compared], bool]) -> Iterator[Compared]:
+    """Stored and fresh rows of the chosen sentences at every block, one problem after the other.
+
+    Where the beginning of a text gives other rows than the stored ones, the text is read to its end: only then is it
+    the computation that the stored rows come from. When that does not mend the first such problem, the
+    beginning is not what is wrong, and the other ones are left as they are.
+
+    Args:
+        evidence: of the activations.
+        chosen: which sentences.
+        differs: whether a row differs by more than rounding explains.
+    """
+    with evidence.world.language_model.open(evidence.study.extraction_spec(evidence.partition)) as extractor:
+        whole = Wanted(extractor.blocks, vertical=extractor.vertical is not None)
         wanted = {
-            problem_id: Wanted(extractor.blocks, vertical=extractor.vertical is not None)
-            if problem_id in chosen.whole
-            else Wanted(extractor.blocks, sentences=chosen.prefixes[problem_id])
-            for problem_id in ids
+            **dict.fromkeys(chosen.whole, whole),
+            **{one: Wanted(extractor.blocks, sentences=n) for one, n in chosen.prefixes.items()},
         }
-        shards = {block: activations.shards_of(block) for block in extractor.blocks}
-        for result in extractor.extract(texts, wanted=wanted, log=lambda _: None):
-            what = f"problem {result.problem_id}"
-            if isinstance(result, Skip):
-                key = f"{what} was stored but cannot be extracted now ({result.kind}: {result.reason})"
-                yield Compared(key, np.zeros(0), None)
-            elif isinstance(result, VerticalScores):
-                scores = activations.spans.loc[activations.spans["problem_id"] == result.problem_id, VERTICAL_SCORE]
-                yield Compared(f"{what}, vertical attention", scores.to_numpy(), result.scores)
+        doubtful: dict[int, list[Compared]] = {}
+        for problem_id, rows in _fresh(evidence, extractor, chosen, wanted):
+            far = any(map(differs, rows))
+            if problem_id in doubtful or (problem_id in chosen.prefixes and far):
+                doubtful[problem_id] = doubtful.get(problem_id, []) + rows
             else:
-                stored = read_shard(base, shards[result.block][result.problem_id])
-                yield from _rows(stored, result, chosen)
+                yield from rows
+        mended = False
+        for problem_id in list(doubtful):
+            again = _fresh(evidence, extractor, chosen, {problem_id: Wanted(extractor.blocks)})
+            doubtful[problem_id] = [row for _, rows in again for row in rows]
+            far = any(map(differs, doubtful[problem_id]))
+            mended = mended or not far
+            if not mended:
+                break
+    for rows in doubtful.values():
+        yield from rows
+
+
+def _fresh(
+    evidence: Evidence, extractor: Extractor, chosen: Sample, wanted: Mapping[int, Wanted]
+) -> Iterator[tuple[int, list[Compared]]]:
+    """Each problem's id with its rows at one block, or with its vertical scores, or with why there are none."""
+    activations: Activations = evidence.value
+    source = evidence.study.source(evidence.partition)
+    shards = {block: activations.shards_of(block) for block in extractor.blocks}
+    problems = evidence.world.rollouts.load_problems(source, sorted(wanted))
+    texts = ((problem.problem_id, problem.trace_text, problem.sentences) for problem in problems)
+    for result in extractor.extract(texts, wanted=wanted, log=lambda _: None):
+        what = f"problem {result.problem_id}"
+        if isinstance(result, Skip):
+            key = f"{what} was stored but cannot be extracted now ({result.kind}: {result.reason})"
+            yield result.problem_id, [Compared(key, np.zeros(0), None)]
+        elif isinstance(result, VerticalScores):
+            scores = activations.spans.loc[activations.spans["problem_id"] == result.problem_id, VERTICAL_SCORE]
+            yield result.problem_id, [Compared(f"{what}, vertical attention", scores.to_numpy(), result.scores)]
+        else:
+            one = read_shard(evidence.world.store.base, shards[result.block][result.problem_id])
+            yield result.problem_id, list(_rows(one, result, chosen))
 
 
 def _rows(stored: PooledProblem, fresh: PooledProblem, chosen: Sample) -> Iterator[Compared]:
     what = f"problem {fresh.problem_id}, block {fresh.block}"
-    spans = stored.token_spans
-    if fresh.problem_id in chosen.prefixes:
-        spans = spans[: chosen.prefixes[fresh.problem_id]]
-    if not np.array_equal(spans, fresh.token_spans):
+    n = chosen.prefixes.get(fresh.problem_id)
+    if not np.array_equal(stored.token_spans[:n], fresh.token_spans[:n]):
         yield Compared(f"{what}: other token spans than stored", stored.vectors, None)
         return
     for row in chosen.sentences(fresh.problem_id):

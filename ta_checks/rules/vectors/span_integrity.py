@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,6 +18,9 @@ SPAN_COLUMNS = ["token_start", "token_end"]
 MINIMUM_SHARE = 1.0
 """All of them: with SmolLM2's tokenizer 4,542 of the 4,542 sentences of the public data (32 problem-corpora) decode to
 their exact text, so a single failure is a fault and not noise."""
+FORMS: tuple[Literal["NFC", "NFKC"], ...] = ("NFC", "NFKC")
+"""Unicode forms in which two texts may be equal: composed, and with compatibility forms replaced (an ellipsis is three
+stops), as SentencePiece's tokenizers read a text."""
 MAX_EXTRA_CHARACTERS = 8
 """Most characters that tokens across the ends of a sentence may add, whitespace not counted: a stop and a bracket, or
 half a word. The public data needs 0. Without a bound a span over the whole trace would pass."""
@@ -37,7 +41,7 @@ def read(evidence: Evidence) -> dict[str, Any]:
         decoded += tokenizer.decode_spans(pooled.text, np.asarray(spans))
         sentences += problem.sentences
         keys += [(problem.problem_id, index) for index in range(len(problem.sentences))]
-    return {"decoded": decoded, "sentences": sentences, "keys": keys}
+    return {"decoded": decoded, "sentences": sentences, "keys": keys, "as_read": tokenizer.as_read(sentences)}
 
 
 def span_integrity(
@@ -45,28 +49,32 @@ def span_integrity(
     sentences: Sequence[str],
     keys: Sequence[tuple[int, int]],
     *,
+    as_read: Sequence[str] | None = None,
     minimum: float = MINIMUM_SHARE,
 ) -> Verdict:
     """Fail when fewer than ``minimum`` of the sentences lie whole, and nearly alone, in what their tokens decode to.
 
     Case and runs of whitespace do not count. The sentence must lie in the decoded text and not the other way round, or
-    an empty or one-letter decode would pass.
+    an empty or one-letter decode would pass. A tokenizer may normalize what it reads (compatibility forms, accents, its
+    own sign for what it does not know), so a sentence may also stand there in NFKC, or as the tokenizer reads it.
 
     Args:
         decoded: text of each sentence's tokens.
         sentences: text of each sentence.
         keys: problem id and sentence index of each, for the offenders.
+        as_read: what the tokens of each sentence alone decode to; None for the sentences themselves.
         minimum: share in [0, 1].
     """
-    if not len(decoded) == len(sentences) == len(keys):
-        counts = f"{len(decoded)} decoded texts, {len(sentences)} sentences, {len(keys)} keys"
+    alone = sentences if as_read is None else as_read
+    if not len(decoded) == len(sentences) == len(keys) == len(alone):
+        counts = f"{len(decoded)} decoded texts, {len(sentences)} sentences ({len(alone)} as read), {len(keys)} keys"
         return Verdict.failed(f"rows do not fit together: {counts}", n=len(sentences))
     if not sentences:
         return Verdict.failed("there are no sentences")
     offenders = [
         f"problem {problem}, sentence {index}: tokens say {text[:80]!r}, expected {sentence[:80]!r}"
-        for text, sentence, (problem, index) in zip(decoded, sentences, keys, strict=True)
-        if not _says(text, sentence)
+        for text, sentence, own, (problem, index) in zip(decoded, sentences, alone, keys, strict=True)
+        if not any(_says(text, wanted, form) for wanted in (sentence, own) for form in FORMS)
     ]
     good = len(sentences) - len(offenders)
     return Verdict.judge(
@@ -90,6 +98,6 @@ ROW = Invariant(
 )
 
 
-def _says(decoded: str, sentence: str) -> bool:
-    text, wanted = (" ".join(one.split()).lower() for one in (decoded, sentence))
-    return wanted in text and len(text) - len(wanted) <= MAX_EXTRA_CHARACTERS
+def _says(decoded: str, sentence: str, form: Literal["NFC", "NFKC"]) -> bool:
+    text, wanted = (" ".join(unicodedata.normalize(form, one).split()).lower() for one in (decoded, sentence))
+    return bool(wanted) and wanted in text and len(text) - len(wanted) <= MAX_EXTRA_CHARACTERS

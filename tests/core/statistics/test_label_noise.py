@@ -121,6 +121,14 @@ def test_a_problem_with_unknown_counts_does_not_lower_the_ceiling() -> None:
     assert (known.sentences, known.unknown) == (len(rows) - 20, 20)
 
 
+def test_where_every_problem_has_a_sentence_of_unknown_counts_there_is_no_ceiling() -> None:
+    rows, _ = campaign(0, 0.5, 0.2)
+    last = rows["problem_id"] != rows["problem_id"].shift(-1)
+    assert (
+        noise_ceiling(rows.assign(**{name: rows[name].mask(last) for name in COUNT_COLUMNS}), draws=20, seed=0) is None
+    )
+
+
 def test_support_tells_noise_from_effects() -> None:
     noisy, clear = support(campaign(1, 1.0, 0.1)[0]), support(campaign(1, 0.9, 0.5)[0])
     assert noisy is not None

@@ -45,6 +45,25 @@ def test_an_importance_with_an_empty_group_is_zero(groups: tuple[str, ...]) -> N
     assert labels(rollouts(*groups))[COUNTERFACTUAL][0] == 0
 
 
+def test_answers_that_nobody_can_judge_are_in_no_accuracy_but_in_the_share_of_dissimilar_sentences() -> None:
+    groups = rollouts("SdD", "Ss")
+    groups[0].append(Rollout("so", "but", None))
+    found = labels(groups)
+    assert found[ACCURACY].tolist() == [pytest.approx(2 / 3), 0.5]
+    assert found[COUNTERFACTUAL][0] == 0.5 - 0.5
+    assert found[DIFFERENT][0] == 0.75
+    unknown = [[Rollout("so", "but", None)], rollouts("S")[0]]
+    assert labels(unknown)[COUNTERFACTUAL][0] == 0.0 - 1.0, "a group of unknown answers is not empty"
+
+
+def test_a_folder_that_is_left_out_ends_the_resampling_label_and_not_the_counterfactual_one() -> None:
+    groups = rollouts("SSdD", "Sddd", "sD")
+    different = [different_text(group) for group in groups]
+    found = recompute_labels(groups, different, folders=[0, 2, 3])
+    assert found[COUNTERFACTUAL].tolist() == labels(groups)[COUNTERFACTUAL].tolist()
+    assert found[RESAMPLING].tolist() == [0.0, 0.5 - 0.25, 0.0]
+
+
 def test_flags_of_other_rollouts_are_refused() -> None:
     with pytest.raises(ValueError, match="flags"):
         recompute_labels(rollouts("SS", "d"), [np.array([True]), np.array([True])])

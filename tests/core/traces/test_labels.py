@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis.extra import numpy as st_numpy
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import DEFAULT_LABEL_FIELD, LabelRule
-from ta_assets.core.traces.labels import LABEL_DTYPES, anchors, label_problem, label_problems
+from ta_assets.core.traces.labels import LABEL_DTYPES, anchors, label_problem, label_problems, label_usable
 from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS
 from ta_assets.core.values import Problem
 
@@ -48,6 +49,41 @@ def test_no_published_trace_depends_on_the_deviation_for_zeros(shared_folder: Pa
     published = pd.read_parquet(shared_folder / f"reference/labels/{name}.parquet")
     for _, importance in published.groupby("problem_id")["importance_score"]:
         assert np.percentile(importance, 90) > 0.02
+
+
+@pytest.mark.parametrize("blank", [0, 2, 4])
+def test_a_blank_entry_gets_no_row_and_changes_no_other(blank: int) -> None:
+    values = [0.1, -0.5, 0.2, 9.0]
+    whole = problem(values)
+    chunks = list(whole.chunks)
+    chunks.insert(blank, {"chunk": " \n"})
+    found = label_problem(dataclasses.replace(whole, chunks=tuple(chunks)), LabelRule())
+    pd.testing.assert_frame_equal(found, label_problem(whole, LabelRule()))
+
+
+def test_what_is_wrong_with_one_problem_costs_that_problem() -> None:
+    right, lacking, absent = (
+        problem([0.1, 0.2], 1),
+        problem([None, 0.2], 2),
+        InputError("3", "file", "absent", "a file"),
+    )
+    table, skipped = label_usable([(3, absent), (2, lacking), (1, right)], LabelRule())
+    pd.testing.assert_frame_equal(table, label_problem(right, LabelRule()))
+    assert [(skip.problem_id, skip.kind) for skip in skipped] == [(3, "unusable"), (2, "unlabelled")]
+    assert f"[0].{DEFAULT_LABEL_FIELD}: found None" in skipped[1].reason
+    with pytest.raises(InputError, match="absent"):
+        label_usable([(3, absent), (2, lacking)], LabelRule())
+    with pytest.raises(InputError, match="found None"):
+        label_usable([(2, lacking), (3, absent)], LabelRule())
+
+
+def test_zero_for_an_absent_importance_leaves_the_counts_behind_it_unknown() -> None:
+    fractions = {"accuracy": 0.5, "different_trajectories_fraction": 0.5}
+    whole = problem([0.0, None, 0.5, 0.0])
+    given = dataclasses.replace(whole, chunks=tuple({**chunk, **fractions} for chunk in whole.chunks))
+    found = label_problem(given, LabelRule(missing="zero", rollouts=20))
+    assert found["counterfactual_raw"].tolist() == [0.0, 0.0, 0.5]
+    assert found["n_different"].tolist() == pytest.approx([10.0, float("nan"), 10.0], nan_ok=True)
 
 
 def test_the_last_sentence_of_a_longer_trace_is_dropped_before_the_percentile() -> None:

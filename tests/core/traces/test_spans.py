@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ta_assets.core.traces.spans import UnalignedSentence, character_spans, token_spans
+from ta_assets.core.traces.spans import UnalignedSentence, character_spans, is_blank, token_spans
 
 
 def plain_token_span(offsets: list[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
@@ -73,6 +73,43 @@ def test_sentences_are_found_whatever_whitespace_the_text_has(sentences, data):
 
 def test_a_repeated_sentence_is_found_after_the_one_before_it():
     assert character_spans("So. So. So.", ["So.", "So.", "So."]).tolist() == [[0, 3], [4, 7], [8, 11]]
+
+
+QUESTION = "What is 7 times 8?"
+SAID = [QUESTION, "Seven eights are 56.", "So 56."]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        pytest.param(f"Solve it. Problem: {QUESTION} Solution:\n<think>\n", id="before the tag"),
+        pytest.param(f"Think in <think> tags. Problem: {QUESTION} Solution:\n<think>\n", id="the prompt names the tag"),
+        pytest.param(f"Solve it. Problem: {QUESTION} Solution:\n", id="no tag"),
+        pytest.param(f"Seven eights are 56. Problem: {QUESTION}\n", id="two of its sentences, in another order"),
+    ],
+)
+def test_a_trace_that_restates_its_question_is_found_in_the_trace(prompt: str) -> None:
+    text = prompt + " ".join(SAID)
+    starts = [len(prompt), len(prompt) + len(SAID[0]) + 1, len(text) - len(SAID[2])]
+    assert character_spans(text, SAID)[:, 0].tolist() == starts
+
+
+@pytest.mark.parametrize("text", ["A. B. A. B. C. Then: A. B. A. B. C.", "<think>A. B. A. B. C.", "A.\n\nB. A. B. C."])
+def test_repeated_sentences_stay_in_order(text: str) -> None:
+    found = character_spans(text, ["A.", "B.", "A.", "B.", "C."])
+    assert (found[1:, 0] >= found[:-1, 1]).all()
+    assert [text[start:end] for start, end in found.tolist()] == ["A.", "B.", "A.", "B.", "C."]
+
+
+def test_a_tag_that_only_the_end_of_a_trace_names_is_no_beginning() -> None:
+    text = "I think. Now close <think> and answer. It is 4."
+    assert character_spans(text, ["I think.", "It is 4."])[:, 0].tolist() == [0, text.index("It is")]
+
+
+@pytest.mark.parametrize("blank", ["", " \n\t", "\u200b", "\ufeff", "\x00"])
+def test_what_shows_nothing_is_blank(blank: str) -> None:
+    assert is_blank(blank)
+    assert not is_blank(blank + "." + blank)
 
 
 def test_an_empty_sentence_gets_the_empty_span_at_the_cursor():

@@ -66,6 +66,18 @@ def _unreadable_problem(world: World) -> None:
     edit_json(world.problems(CORPUS)[0] / "chunks_labeled.json", lambda chunks: [{**chunks[0], "chunk": 5}])
 
 
+def _interrupted(world: World) -> None:
+    (world.problems(CORPUS)[-1] / "chunks_labeled.json").unlink()
+
+
+def _lacks_importance(world: World) -> None:
+    field = world.studies.selected.labels.field
+    edit_json(
+        world.problems(CORPUS)[-1] / "chunks_labeled.json",
+        lambda chunks: [{key: value for key, value in chunks[0].items() if key != field}, *chunks[1:]],
+    )
+
+
 def _gate_left_open(world: World) -> None:
     """A cell fails its blocking check, and what is built on it is not made: left out, not passed over."""
     folder = world.store.folder("activations", CORPUS)
@@ -161,7 +173,9 @@ FAULTS = (
     ),
     Fault("a check raised", "split_is_disjoint", "splits", _check_raises, status="errored"),
     Fault("the body of an asset raised", "made", "deferral_plan", _body_raises),
-    Fault("a sentence of the dataset is a number", "made", "sentences", _unreadable_problem),
+    Fault("a sentence of the dataset is a number", "zero_skipped_problems", "sentences", _unreadable_problem),
+    Fault("a problem's run was interrupted before its labels", "zero_skipped_problems", "sentences", _interrupted),
+    Fault("a problem lacks the importance of a sentence", "zero_skipped_problems", "sentences", _lacks_importance),
     Fault("a release cannot be planned", "release", "release_verdict", _plan_raises),
     Fault("the model is gone", "release", "release_verdict", _lose_model),
     Fault("a table is emptied on the disk", "artifacts_intact", "activations", _gate_left_open),

@@ -69,18 +69,34 @@ def test_a_trace_without_sentences_is_skipped(extractor, trace):
     assert one_bad_among_good(extractor, trace, (2, "One. Two.", [])).kind == "no_sentences"
 
 
-@pytest.mark.parametrize(("text", "sentences"), [("", [""]), ("", ["", ""])])
-def test_a_trace_without_text_is_skipped(extractor, trace, text, sentences):
-    if len(sentences) == 1:
-        assert one_bad_among_good(extractor, trace, (2, text, sentences)).kind == "unaligned"
-    else:  # joined by a space there is one token
-        assert only(extractor.extract([(2, text, sentences)], log=silent)).text == " "
+@pytest.mark.parametrize("sentences", [[""], ["", " \n"], ["\u200b"]])
+def test_a_trace_of_blank_sentences_is_skipped(extractor, trace, sentences):
+    assert one_bad_among_good(extractor, trace, (2, "", sentences)).kind == "no_sentences"
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n\n", "\u200b"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_blank_sentence_gets_no_vector_and_takes_the_prompt_from_no_other(extractor, blank, place):
+    text, sentences = "Prompt: One. Two.", ["One.", "Two."]
+    found = only(extractor.extract([(2, text, [*sentences[:place], blank, *sentences[place:]])], log=silent))
+    plain = only(extractor.extract([(2, text, sentences)], log=silent))
+    assert found.text == text
+    assert found.vectors.tobytes() == plain.vectors.tobytes()
+    assert found.token_spans.tolist() == plain.token_spans.tolist()
+
+
+def test_a_restated_question_is_pooled_in_the_trace(extractor):
+    question = "What is 7 times 8?"
+    text = f"Problem: {question}\n<think>\n{question} So 56."
+    found = only(extractor.extract([(2, text, [question, "So 56."])], log=silent))
+    before = len(extractor.tokenizer.encode(text[: text.index("<think>")])[0])
+    assert found.token_spans[0, 0] >= before
 
 
 def test_a_last_sentence_beyond_the_tokens_is_tried_with_the_joined_sentences(extractor):
-    pooled = only(extractor.extract([(2, "Prompt: One. Two.", ["One.", "Two.", ""])], log=silent))
-    assert pooled.text == "One. Two. "
-    assert pooled.token_spans.max() <= pooled.n_tokens
+    aligned = extractor.tokenizer.align("Prompt: One. Two.", ["One.", "Two.", ""])
+    assert aligned.text == "One. Two. "
+    assert aligned.token_spans.max() <= len(aligned.ids)
 
 
 def test_nan_weights_skip_every_problem_as_not_finite(extractor, trace):

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import Problem
-from ta_resources.rollouts.problem_files import FILE_NAMES, RawProblem, check_prefix, parse_problem, problem_id_of
+from ta_resources.rollouts.problem_files import (
+    FILE_NAMES,
+    RawProblem,
+    UnusableProblem,
+    check_prefix,
+    parse_problem,
+    problem_id_of,
+)
 
 SENTENCE = {"chunk": "So the answer is 4.", "chunk_idx": 0, "counterfactual_importance_accuracy": -0.1}
 HEALTHY: dict[str, Any] = {
@@ -45,6 +52,21 @@ def test_a_healthy_problem_is_read_with_its_unknown_fields() -> None:
     assert problem.chunks[0]["other_importance_kl"] == float("inf")
 
 
+def test_an_index_is_the_number_of_its_folder_and_may_have_gaps() -> None:
+    chunks = [SENTENCE, SENTENCE | {"chunk_idx": 2}, {"chunk": "No number of its own."}, SENTENCE | {"chunk_idx": 7}]
+    with pytest.raises(UnusableProblem, match=r"chunk_idx: found 2, expected .* larger than 2"):
+        parse_problem(raw(chunks_labeled=chunks))
+    del chunks[2]
+    assert parse_problem(raw(chunks_labeled=chunks)).folders == (0, 2, 7)
+
+
+def test_a_blank_entry_is_kept_as_an_entry_and_is_no_sentence() -> None:
+    chunks = [{"chunk": one} for one in ("", "So.", " \n", "\u200b", "It is 4.", "\ufeff")]
+    problem = parse_problem(raw(chunks_labeled=chunks))
+    assert problem.sentences == ("So.", "It is 4.")
+    assert (problem.spoken, problem.folders) == ((1, 4), (0, 1, 2, 3, 4, 5))
+
+
 @pytest.mark.parametrize("importance", [None, 0, -1.5, 1e-300])
 def test_an_importance_may_be_a_finite_number_or_null(importance: float | None) -> None:
     chunks = [SENTENCE | {"counterfactual_importance_accuracy": importance}]
@@ -69,7 +91,19 @@ def test_an_importance_that_is_no_finite_number_is_named(importance: Any) -> Non
         ({"chunks_labeled": [SENTENCE, "x"]}, "chunks_labeled.json", "[1]"),
         ({"chunks_labeled": [SENTENCE, {"chunk": 3}]}, "chunks_labeled.json", "[1].chunk"),
         ({"chunks_labeled": [{}]}, "chunks_labeled.json", "[0].chunk"),
+        ({"chunks_labeled": [{"chunk": ""}, {"chunk": " "}]}, "chunks_labeled.json", "(whole file)"),
         ({"chunks_labeled": [SENTENCE, SENTENCE]}, "chunks_labeled.json", "[1].chunk_idx"),
+        (
+            {"chunks_labeled": [SENTENCE | {"chunk_idx": 5}] * 2},
+            "chunks_labeled.json",
+            "[1].chunk_idx",
+        ),
+        ({"chunks_labeled": [SENTENCE | {"chunk_idx": -1}]}, "chunks_labeled.json", "[0].chunk_idx"),
+        (
+            {"base_solution": {"solution": "Error: 502", "error": "502"}},
+            "base_solution.json",
+            "error",
+        ),
         ({"chunks_labeled": [SENTENCE | {"chunk_idx": "0"}]}, "chunks_labeled.json", "[0].chunk_idx"),
         ({"chunks_labeled": [SENTENCE | {"chunk_idx": False}]}, "chunks_labeled.json", "[0].chunk_idx"),
         ({"chunks_labeled": b'[{"chunk": "half \\ud83d"}]'}, "chunks_labeled.json", "[0].chunk"),

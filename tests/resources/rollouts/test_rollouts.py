@@ -13,8 +13,8 @@ import dagster as dg
 import pytest
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.values import CorpusSource
-from ta_resources.rollouts.problem_files import FILE_NAMES, RawProblem
+from ta_assets.core.values import CorpusSource, Problem
+from ta_resources.rollouts.problem_files import FILE_NAMES, RawProblem, UnusableProblem
 from ta_resources.rollouts.resource import RolloutsResource
 
 
@@ -43,11 +43,53 @@ def test_an_absent_folder_problem_or_file_is_named(corpus: CorpusSource, dataset
         rollouts.list_problem_ids(CorpusSource(prefix="no/such/prefix", folder=str(dataset_folder)))
     with pytest.raises(InputError, match=r"problem_4.problem\.json: file: found 'absent'"):
         rollouts.load_problem(corpus, 4)
+    whole = rollouts.identity(corpus)
     (dataset_folder / prefix / "problem_2" / "base_solution.json").unlink()
-    with pytest.raises(InputError, match=r"problem_2.base_solution\.json"):
+    with pytest.raises(UnusableProblem, match=r"problem_2.base_solution\.json"):
         rollouts.load_problem(corpus, 2)
-    with pytest.raises(InputError, match=r"problem_2.base_solution\.json"):
-        rollouts.identity(corpus)
+    assert rollouts.identity(corpus) != whole, "with and without a file it is other data"
+
+
+def test_what_is_wrong_with_one_problem_costs_that_problem(
+    corpus: CorpusSource, dataset_folder: Path, prefix: str
+) -> None:
+    (dataset_folder / prefix / "problem_2" / "chunks_labeled.json").unlink()
+    found = dict(RolloutsResource().read_problems(corpus, [2, 10]))
+    assert isinstance(found[2], UnusableProblem)
+    assert "chunks_labeled.json: file: found 'absent'" in str(found[2])
+    assert isinstance(found[10], Problem)
+
+
+def snapshot(root: Path, dataset_folder: Path, blobs: Path) -> Path:
+    """The dataset as a snapshot of a Hub cache at ``root``, whose files are links to ``blobs``."""
+    folder = root / "datasets--someone--rollouts/snapshots/0123abcd"
+    blobs.mkdir(parents=True, exist_ok=True)
+    for number, path in enumerate(sorted(one for one in dataset_folder.rglob("*") if one.is_file())):
+        link = folder / path.relative_to(dataset_folder)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, blobs / f"{number:040x}")
+        link.symlink_to(blobs / f"{number:040x}")
+    return folder
+
+
+def test_a_snapshot_of_a_hub_cache_is_read_and_is_the_data_that_a_folder_is(
+    corpus: CorpusSource, dataset_folder: Path, tmp_path: Path, prefix: str
+) -> None:
+    folder = snapshot(tmp_path, dataset_folder, tmp_path / "datasets--someone--rollouts/blobs")
+    cached = CorpusSource(prefix, folder=str(folder))
+    assert (
+        RolloutsResource().load_problem(cached, 10).sentences == RolloutsResource().load_problem(corpus, 10).sentences
+    )
+    assert RolloutsResource().identity(cached) == RolloutsResource().identity(corpus)
+
+
+@pytest.mark.parametrize("blobs", ["datasets--another--rollouts/blobs", "datasets--someone--rollouts/refs"])
+def test_a_snapshots_link_out_of_its_own_blobs_is_not_followed(
+    dataset_folder: Path, tmp_path: Path, prefix: str, blobs: str
+) -> None:
+    folder = snapshot(tmp_path, dataset_folder, tmp_path / blobs)
+    with pytest.raises(UnusableProblem, match="inside the dataset's folder"):
+        RolloutsResource().load_problem(CorpusSource(prefix, folder=str(folder)), 10)
 
 
 def test_a_folder_without_problems_is_an_error(tmp_path: Path) -> None:
