@@ -30,11 +30,14 @@ from ta_checks.rules.claims import (
     scores_out_of_fold,
 )
 from ta_checks.rules.data import (
+    corpus_not_shrunk,
     label_support,
+    labels_follow_fractions,
     labels_follow_rule,
     labels_recomputable,
     problems_as_asked,
     split_is_disjoint,
+    traces_are_whole,
 )
 from ta_checks.rules.files import artifacts_intact, readme_is_current
 from ta_checks.rules.shuffles import beats_shuffled_labels, overfit_memorization, random_label
@@ -43,9 +46,12 @@ from ta_checks.rules.vectors import activations_match_text, span_integrity, vect
 INVARIANTS: tuple[Invariant, ...] = (
     *artifacts_intact.ROWS,
     problems_as_asked.ROW,
+    corpus_not_shrunk.ROW,
     split_is_disjoint.ROW,
     labels_follow_rule.ROW,
+    labels_follow_fractions.ROW,
     labels_recomputable.ROW,
+    traces_are_whole.ROW,
     zero_skipped_problems.ROW,
     vectors_are_sound.ROW,
     activations_match_text.ROW,
