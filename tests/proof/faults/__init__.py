@@ -46,11 +46,25 @@ def catalogue() -> tuple[Fault, ...]:
         files,
         joins,
         labels,
+        measures,
         one_problem,
         releases,
         splits,
         vectors,
     )
 
-    modules = (datasets, splits, labels, vectors, one_problem, joins, comparisons, cells, aggregates, files, releases)
+    modules = (
+        datasets,
+        splits,
+        labels,
+        vectors,
+        one_problem,
+        joins,
+        comparisons,
+        cells,
+        measures,
+        aggregates,
+        files,
+        releases,
+    )
     return tuple(fault for module in modules for fault in module.FAULTS)
