@@ -6,6 +6,7 @@ Belongs here: reading that several checks share. Stays out: what one check alone
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,10 @@ import pandas as pd
 from ta_assets.ledger.partitions import Cell
 from ta_assets.ledger.world import World
 from ta_assets.studies.study import Study
-from ta_assets.vectors.probe_data import fold_data, folds_of, probe_data, split_of
-from ta_resources.storage.artifacts import Activations
+from ta_checks.own_join import PARTS, OwnJoin
+from ta_checks.written_twice import CONTINUOUS, TARGET_COLUMN
 
 if TYPE_CHECKING:
-    from ta_assets.core.probes.models import ProbeData
     from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
 
 KEYS = ["problem_id", "chunk_idx"]
@@ -89,40 +89,53 @@ class Evidence:
         keys = {seed: Cell(self.setting, seed).key for seed in self.value["seeds"]}
         return {seed: self.world.store.load("probe_metrics", key) for seed, key in keys.items()}
 
-    @cached_property
-    def probe_data(self) -> dict[int | None, ProbeData]:
-        """Rows and vectors of the cell's setting, put together from sentences, activations and splits.
-
-        One entry per fold, by the problem that is left out; a single split is the one entry under None.
-        """
+    def joined(self, wanted: Collection[int]) -> OwnJoin:
+        """Labelled sentences of the wanted problems of the setting's corpus, with their vectors."""
         store = self.world.store
-        activations: Activations = store.load("activations", self.corpus)
-        sentences, splits = store.load("sentences", self.corpus), store.load("splits", self.setting)
-        folds = folds_of(splits)
-        if folds is None:
-            return {None: probe_data(sentences, activations, split_of(splits), store.base)}
-        return {**fold_data(sentences, activations, folds, store.base)}
+        activations, sentences = store.load("activations", self.corpus), store.load("sentences", self.corpus)
+        inside = np.flatnonzero(sentences["problem_id"].isin(list(wanted)).to_numpy())
+        return OwnJoin(store.base, activations.record, sentences.take(inside), activations.spans)
+
+    @cached_property
+    def fold_rows(self) -> dict[int | None, FoldRows]:
+        """Rows and vectors of the cell's setting by the checks' own join.
+
+        One entry per fold, by the problem that is left out, where that was extracted; a single split is the one entry
+        under None.
+        """
+        splits = self.world.store.load("splits", self.setting)
+        folds = {int(fold): split for fold, split in splits["folds"].items()} if "folds" in splits else {None: splits}
+        wanted = {problem for split in folds.values() for part in PARTS for problem in split[part]}
+        whole = self.joined(wanted)
+        rows, vectors = whole.rows, whole.vectors
+        present = set(rows["problem_id"].tolist())
+        kept = {fold: split for fold, split in folds.items() if fold is None or present & set(split["test"])}
+        order = sorted(kept, key=lambda fold: -1 if fold is None else fold)
+        return {fold: FoldRows(rows.assign(split=whole.parts(kept[fold])), vectors) for fold in order}
 
     def labelled_vectors(self) -> dict[int | None, LabelledVectors]:
-        """Vectors, labels and parts of the split, under the keys of ``probe_data``.
-
-        Raises:
-            ValueError: the setting has no activations.
-        """
-        from ta_assets.core.probes.targets import TARGETS
+        """Vectors, labels and parts of the split, under the keys of ``fold_rows``."""
         from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
 
-        target = TARGETS[self.study.labels.target]
-        folds = {}
-        for fold, data in self.probe_data.items():
-            if data.vectors is None:
-                raise ValueError("the setting has no activations")
-            folds[fold] = LabelledVectors(
+        target = self.study.labels.target
+        return {
+            fold: LabelledVectors(
                 vectors=data.vectors,
                 anchors=data.rows["anchor"].to_numpy(),
                 problems=data.rows["problem_id"].to_numpy(),
                 train=(data.rows["split"] == "train").to_numpy(),
                 test=(data.rows["split"] == "test").to_numpy(),
-                importance=target.values(data.rows) if target.continuous else None,
+                importance=data.rows[TARGET_COLUMN[target]].to_numpy(np.float64) if target in CONTINUOUS else None,
             )
-        return folds
+            for fold, data in self.fold_rows.items()
+        }
+
+
+@dataclass(frozen=True)
+class FoldRows:
+    """The sentences of a split, or of one fold."""
+
+    rows: pd.DataFrame
+    """Label columns, token spans and ``split``."""
+    vectors: np.ndarray
+    """[n_rows, d_model] float32 of the primary block."""

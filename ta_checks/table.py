@@ -11,8 +11,10 @@ from ta_checks.invariant import Invariant
 from ta_checks.rules.cells import (
     aggregate_recomputes,
     all_seeds_aggregated,
+    chosen_on_val,
     finite_metrics,
     fits_converged,
+    metrics_measured_again,
     predictions_recompute,
     scores_refit,
     scores_vary,
@@ -30,11 +32,14 @@ from ta_checks.rules.claims import (
     scores_out_of_fold,
 )
 from ta_checks.rules.data import (
+    corpus_not_shrunk,
     label_support,
+    labels_follow_fractions,
     labels_follow_rule,
     labels_recomputable,
     problems_as_asked,
     split_is_disjoint,
+    traces_are_whole,
 )
 from ta_checks.rules.files import artifacts_intact, readme_is_current
 from ta_checks.rules.shuffles import beats_shuffled_labels, overfit_memorization, random_label
@@ -43,10 +48,13 @@ from ta_checks.rules.vectors import activations_match_text, span_integrity, vect
 INVARIANTS: tuple[Invariant, ...] = (
     *artifacts_intact.ROWS,
     problems_as_asked.ROW,
+    corpus_not_shrunk.ROW,
     split_is_disjoint.ROW,
     labels_follow_rule.ROW,
     zero_skipped_problems.ROW_OF_LABELS,
+    labels_follow_fractions.ROW,
     labels_recomputable.ROW,
+    traces_are_whole.ROW,
     zero_skipped_problems.ROW_OF_VECTORS,
     vectors_are_sound.ROW,
     activations_match_text.ROW,
@@ -62,6 +70,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     scores_refit.ROW,
     finite_metrics.ROW_OF_CELL,
     predictions_recompute.ROW,
+    metrics_measured_again.ROW,
     scores_vary.ROW,
     fits_converged.ROW,
     random_label.ROW,
@@ -70,6 +79,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     all_seeds_aggregated.ROW,
     seeds_differ.ROW,
     aggregate_recomputes.ROW,
+    chosen_on_val.ROW,
     finite_metrics.ROW_OF_MEAN,
     deferral_recomputes.ROW,
     deferral_objective_met.ROW,

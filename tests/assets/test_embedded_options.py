@@ -20,6 +20,7 @@ from ta_assets.jobs import runs
 from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.world import World
 from ta_assets.studies.loading import SHIPPED, load_studies
+from ta_assets.vectors.probe_data import probe_data, split_of
 from ta_checks.checks import judge
 from ta_checks.evidence import Evidence
 from ta_checks.table import INVARIANTS
@@ -54,7 +55,9 @@ class Made:
 
     @property
     def data(self) -> ProbeData:
-        return Evidence("probe_metrics", CELL, self.world).probe_data[None]
+        store = self.world.store
+        split = split_of(store.load("splits", SETTING))
+        return probe_data(store.load("sentences", CORPUS), store.load("activations", CORPUS), split, store.base)
 
 
 def make(folder: Path, **sections: Any) -> Made:

@@ -11,9 +11,14 @@ from types import ModuleType
 
 import pytest
 
+from ta_assets.core.crossfit import fit
+from ta_assets.core.options import ProbeOptions
+from ta_assets.core.probes import features, models
+from ta_assets.core.probes.residuals import residual_metric_names
+from ta_assets.core.probes.targets import TARGETS
 from ta_assets.core.results import claims, lopo
 from ta_assets.core.statistics import intervals
-from ta_checks import evidence
+from ta_checks import evidence, written_twice
 from ta_checks.invariant import Invariant
 from ta_checks.rules import levels
 from ta_checks.table import INVARIANTS
@@ -101,3 +106,63 @@ def test_what_is_written_down_a_second_time_is_what_the_science_says() -> None:
     assert (levels.ALPHA, levels.MIN_PROBLEMS) == (intervals.ALPHA, intervals.MIN_PROBLEMS_FOR_INTERVAL)
     assert set(levels.FURTHER_TESTS) == set(claims.BEYOND)
     assert evidence.FOLD == lopo.FOLD
+    assert {target: one.column for target, one in TARGETS.items()} == written_twice.TARGET_COLUMN
+    assert {target for target, one in TARGETS.items() if one.continuous} == set(written_twice.CONTINUOUS)
+    assert (written_twice.SEEDED, written_twice.UNTRAINED) == (models.SEEDED, fit.UNTRAINED)
+    assert written_twice.POSITION_COLUMNS == features.POSITION_FEATURES
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_the_metrics_of_a_target_are_those_that_are_measured(target: str) -> None:
+    options = ProbeOptions(target=target, residualize_against="position")
+    assert written_twice.metric_names(target, (5, 10)) == TARGETS[target].metric_names((5, 10))
+    assert written_twice.residual_metric_names(target) == residual_metric_names(options)
+
+
+PLAIN = (
+    "ta_assets.core.values",
+    "ta_assets.core.errors",
+    "ta_assets.core.options",
+    "ta_assets.core.markdown",
+    "ta_assets.studies",
+    "ta_assets.ledger.ledger",
+    "ta_assets.ledger.partitions",
+    "ta_assets.ledger.world",
+)
+"""What a check may know of the product: records, what a study says, and how cells are named and looked up."""
+SHARED = {
+    "ta_checks.rules.data.labels_recomputable": {
+        "ta_assets.core.traces.label_recomputation": "no asset computes labels from rollouts: only this check does",
+    },
+    "ta_checks.rules.files.readme_is_current": {
+        "ta_assets.assets.readme": "asks whether the file is what would be written now, not whether that is right",
+    },
+}
+"""Check -> module of what it judges that it uses nevertheless, and why."""
+
+
+def shares(source: str) -> set[str]:
+    """Modules of the product that a source imports and that are not plain records."""
+    found = {name for name in imports_of(source) if name.startswith("ta_assets.")}
+    return {name for name in found if not name.startswith(PLAIN) and not any(one.startswith(name) for one in PLAIN)}
+
+
+@pytest.mark.parametrize("name", [*RULES, "ta_checks.evidence", "ta_checks.own_join", "ta_checks.written_twice"])
+def test_a_check_shares_nothing_with_what_it_judges(name: str) -> None:
+    allowed = tuple(SHARED.get(name, ()))
+    found = shares(FILES[name].read_text(encoding="utf-8"))
+    assert {one for one in found if not one.startswith(allowed or ("nothing",))} - {"ta_assets.assets"} == set()
+    assert all(any(one.startswith(use) for one in found) for use in allowed), "an exception that is not used any more"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from ta_assets.core.crossfit.fit import probe_name\n",
+        "def read():\n    import ta_assets.vectors.probe_data\n",
+        "from ta_assets.core.statistics import metrics\n",
+    ],
+)
+def test_an_import_of_what_is_judged_is_seen(source: str) -> None:
+    assert shares(source)
+    assert not shares("from ta_assets.core.values import Skip\nfrom ta_assets.core import errors\n")

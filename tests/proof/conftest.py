@@ -1,4 +1,4 @@
-"""One world whose releases are killed and starved, for all tests that do so."""
+"""One world whose releases are killed and starved, and a healthy one, for all tests that use them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from tests.assets.conftest import TinyWorld
-from tests.proof import kills, releases
+from tests.proof import kills, matrix, releases
 from tests.proof.releases import Attempt, Starter
+from tests.proof.world import World, build
 
 
 @dataclass(frozen=True)
@@ -74,3 +76,16 @@ def halfway(kept_halfway: Halfway) -> Halfway:
     for name in ("artifacts", ".dagster"):
         kept_halfway.restore(name)
     return kept_halfway
+
+
+N_PROBLEMS = 14
+"""Of each corpus of the healthy world: too few for signal, enough for every check to run."""
+
+
+@pytest.fixture(scope="session")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, set[str]]]:
+    """A small release to plant faults in, and the checks that warn nevertheless."""
+    folder = tmp_path_factory.mktemp("proof")
+    with dg.DagsterInstance.ephemeral() as instance:
+        world = build(folder / "healthy", instance, N_PROBLEMS)
+        yield world, matrix.in_place(world)

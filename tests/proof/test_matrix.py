@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 import torch
 
@@ -18,7 +17,7 @@ from tests.proof import clean, document, matrix
 from tests.proof import world as proof_world
 from tests.proof.determinism import torch_threads
 from tests.proof.faults import REFUSED, Fault, catalogue
-from tests.proof.world import World, build
+from tests.proof.world import World
 
 REPRESENTATIVE = (
     "labels are shifted by one sentence",
@@ -30,15 +29,7 @@ REPRESENTATIVE = (
     "a truncated shard is read",
     "NOT OK was edited into OK and sealed again",
 )
-N_PROBLEMS, N_CLEAN = 14, 1
-
-
-@pytest.fixture(scope="module")
-def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, set[str]]]:
-    folder = tmp_path_factory.mktemp("proof")
-    with dg.DagsterInstance.ephemeral() as instance:
-        world = build(folder / "healthy", instance, N_PROBLEMS)
-        yield world, matrix.in_place(world)
+N_CLEAN = 1
 
 
 def quiet(_: str) -> None:

@@ -11,15 +11,13 @@ import numpy as np
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
+from ta_checks.written_twice import metric_names, residual_metric_names
 
 
 def read_cell(evidence: Evidence) -> dict[str, Any]:
     """Every metric that the study's target has, of every probe, on val and test and in every fold; absent is None."""
-    from ta_assets.core.probes.residuals import residual_metric_names
-    from ta_assets.core.probes.targets import TARGETS
-
     options = evidence.study.probe_options
-    names = TARGETS[options.target].metric_names(options.k_values)
+    names = metric_names(options.target, tuple(options.k_values))
     numbers = {}
     metrics = evidence.value.metrics
     folds = {f"fold {fold}.": part for fold, part in metrics.get("folds", {}).items()}
@@ -27,7 +25,11 @@ def read_cell(evidence: Evidence) -> dict[str, Any]:
         wanted = {fold: (options.models, part_of_cell["models"], names)}
         if options.residualize_against != "none":
             models = part_of_cell["residual"]["models"]
-            wanted[f"{fold}residual of "] = (tuple(models) or ("no probe",), models, residual_metric_names(options))
+            wanted[f"{fold}residual of "] = (
+                tuple(models) or ("no probe",),
+                models,
+                residual_metric_names(options.target),
+            )
         numbers |= {
             f"{kind}{model}.{part}.{metric}": stored.get(model, {}).get(part, {}).get(metric)
             for kind, (models, stored, metric_names) in wanted.items()

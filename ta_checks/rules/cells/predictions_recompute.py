@@ -15,6 +15,7 @@ import pandas as pd
 from ta_checks.evidence import FOLD, Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
+from ta_checks.written_twice import TARGET_COLUMN
 
 KEYS = ["problem_id", "chunk_idx", "split"]
 PARTS = ("val", "test")
@@ -38,11 +39,9 @@ class PredictedPart:
 
 def read(evidence: Evidence) -> dict[str, Any]:
     """The stored predictions and metrics against the sentences of the cell's split, or of its folds."""
-    from ta_assets.core.probes.targets import TARGETS
-
     value = evidence.value
     parts = []
-    for fold, data in evidence.probe_data.items():
+    for fold, data in evidence.fold_rows.items():
         rows = data.rows.take(np.flatnonzero(data.rows["split"] != "train"))
         table = value.predictions
         own = table if fold is None else table.take(np.flatnonzero(table[FOLD] == fold))
@@ -53,7 +52,7 @@ def read(evidence: Evidence) -> dict[str, Any]:
         "parts": parts,
         "seed": evidence.cell.seed,
         "models": options.models,
-        "target": TARGETS[options.target].column,
+        "target": TARGET_COLUMN[options.target],
     }
 
 

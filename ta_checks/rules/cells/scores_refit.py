@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ta_checks.evidence import KEYS, Evidence
+from ta_checks.evidence import FOLD, KEYS, Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
+from ta_checks.written_twice import CONTINUOUS, POSITION_COLUMNS, TARGET_COLUMN
 
 SAMPLE_SEED = 0
 TOLERANCE = 0.01
@@ -42,31 +43,27 @@ class StoredFit:
 
 def read(evidence: Evidence) -> dict[str, Any]:
     """The stored scores of the linear models against the setting's split, or one of its folds."""
-    from ta_assets.core.probes.features import POSITION_FEATURES
-    from ta_assets.core.probes.targets import TARGETS
-    from ta_assets.core.results.lopo import scores_of
-
     options = evidence.study.probe_options
-    target = TARGETS[options.target]
+    continuous = options.target in CONTINUOUS
+    target = TARGET_COLUMN[options.target]
     # folds are fitted by one and the same code: one of them is enough
-    fold = random.Random(SAMPLE_SEED).choice(list(evidence.probe_data))
-    data = evidence.probe_data[fold]
-    stored = (evidence.value if fold is None else scores_of(evidence.value, fold)).scores
-    if data.vectors is None:
-        raise ValueError("the setting has no activations")
+    fold = random.Random(SAMPLE_SEED).choice(list(evidence.fold_rows))
+    data, stored = evidence.fold_rows[fold], evidence.value.scores
+    if fold is not None:
+        stored = stored.take(np.flatnonzero(stored[FOLD] == fold))
     aligned = data.rows[KEYS].merge(stored, on=KEYS, how="left", validate="one_to_one")
     inputs = {
-        "position_baseline": data.rows[list(POSITION_FEATURES)].to_numpy(dtype=np.float32),
+        "position_baseline": data.rows[list(POSITION_COLUMNS)].to_numpy(dtype=np.float32),
         "linear_probe": np.asarray(data.vectors, dtype=np.float32),
     }
     fits = (
         StoredFit(
             model if fold is None else f"fold {fold}: {model}",
             features,
-            target.values(data.rows),
+            data.rows[target].to_numpy(np.float64 if continuous else np.int64),
             (data.rows["split"] == "train").to_numpy(),
             aligned[f"score_{model}"].to_numpy(np.float64),
-            continuous=target.continuous,
+            continuous=continuous,
         )
         for model, features in inputs.items()
         if model in options.models

@@ -12,17 +12,16 @@ import pandas as pd
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
+from ta_checks.written_twice import SEEDED
 
 
 def read(evidence: Evidence) -> dict[str, Any]:
     """The predictions of the aggregated seeds against each other."""
-    from ta_assets.core.probes.models import SEED_FREE
-
     cells = evidence.aggregated_cells()
     models = {model for cell in cells.values() for model in cell.metrics["models"]}
     return {
         "predictions": {seed: cell.predictions for seed, cell in cells.items()},
-        "seeded": models - set(SEED_FREE),
+        "seeded": models & set(SEEDED),
     }
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ta_assets.ledger.partitions import Cell
-from ta_checks.evidence import Evidence
+from ta_checks.evidence import FOLD, KEYS, Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
 
@@ -34,19 +35,17 @@ class PlannedRows:
 
 def read(evidence: Evidence) -> dict[str, Any]:
     """Every plan of every seed and group against the predictions of its cell."""
-    from ta_assets.core.results.deferral_cells import grouped, groups_of
-
     value, store = evidence.value, evidence.world.store
     sentences = store.load("sentences", evidence.corpus)
     tables = {}
     for seed in sorted({plan["seed"] for plan in value["plans"]}):
         predictions = store.load("probe_metrics", Cell(evidence.partition, seed).key).predictions
-        tables[seed] = grouped(predictions, sentences)
+        tables[seed] = predictions.merge(sentences[[*KEYS, "function_tag"]], on=KEYS, how="left")
     planned = []
     for plan in value["plans"]:
         table = tables[plan["seed"]]
         for part in ("val", "test"):
-            inside = (table["split"] == part).to_numpy() & (groups_of(table, value["group"]) == plan["group"])
+            inside = (table["split"] == part).to_numpy() & (_groups(table, value["group"]) == plan["group"])
             rows = table.take(np.flatnonzero(inside))
             planned.append(
                 PlannedRows(
@@ -76,6 +75,19 @@ ROW = Invariant(
     "Thresholds are out of order, or applied to the stored predictions they give other counts than the plan says: "
     "the plan is of other predictions, or its arithmetic is wrong. Materialize deferral_plan.",
 )
+
+
+def _groups(table: pd.DataFrame, group: str) -> np.ndarray:
+    """[n_rows] str: what each row's thresholds are for, and in which fold."""
+    if group == "function_tag":
+        names = [str(tag) for tag in table["function_tag"]]
+    elif group == "position_third":
+        names = [("early", "middle", "late")[min(int(3 * at), 2)] for at in table["relative_position"].astype(float)]
+    else:
+        names = ["all"] * len(table)
+    if FOLD in table:
+        names = [f"fold {fold}, {name}" for fold, name in zip(table[FOLD], names, strict=True)]
+    return np.array(names, dtype=str)
 
 
 def _faults(plan: PlannedRows) -> list[str]:

@@ -13,6 +13,7 @@ from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.rules.claims.precisions import score_names
 from ta_checks.verdict import Verdict
+from ta_checks.written_twice import UNTRAINED
 
 MAXIMUM_RELATIVE_GRADIENT = 1e-4
 """Largest ratio of the gradient's norm at the solution to that at zero. In the embedded study finished logistic fits
@@ -22,8 +23,6 @@ and changed no average precision; at 2e-3 that of a problem changed by .04, at 2
 
 def read(evidence: Evidence) -> dict[str, Any]:
     """The certificates of every trained score in every fold."""
-    from ta_assets.core.crossfit.fit import UNTRAINED
-
     record = evidence.value.record
     return {
         "choices": record["choices"],

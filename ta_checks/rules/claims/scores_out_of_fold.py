@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.vectors.probe_data import joined
 from ta_checks.evidence import KEYS, Evidence
 from ta_checks.invariant import Invariant
+from ta_checks.rules.claims.precisions import CHANCE, precision_of
 from ta_checks.verdict import Verdict
 
 STANDARD_ERRORS = 6.0
@@ -29,12 +29,8 @@ BY_HAND, SHUFFLED = "difference_of_means", "shuffled/"
 
 def read(evidence: Evidence) -> dict[str, Any]:
     """The stored scores and permutations against the labelled sentences that were extracted, and their vectors."""
-    from ta_assets.core.crossfit.fit import probe_name
-    from ta_assets.core.crossfit.spectrum import prepare
-
-    value, store, corpus = evidence.value, evidence.world.store, evidence.corpus
-    wanted = frozenset(store.load("problem_ids", evidence.partition))
-    data = joined(store.load("sentences", corpus), store.load("activations", corpus), wanted, store.base)
+    value = evidence.value
+    data = evidence.joined(evidence.world.store.load("problem_ids", evidence.partition))
     problems = data.rows["problem_id"].to_numpy()
     return {
         "scores": value.scores,
@@ -42,8 +38,8 @@ def read(evidence: Evidence) -> dict[str, Any]:
         "repeats": value.record["repeats"],
         "expected": data.rows,
         "features": {
-            probe_name(BY_HAND, block, data.by_block): prepare(vectors, problems)
-            for block, vectors in data.by_block.items()
+            BY_HAND if len(data.blocks) == 1 else f"{BY_HAND}@{block}": _prepared(data.at(block), problems)
+            for block in data.blocks
         },
     }
 
@@ -102,13 +98,10 @@ def _other_rows(scores: pd.DataFrame, expected: pd.DataFrame) -> list[str]:
 
 
 def _leaks(scores: pd.DataFrame, nulls: pd.DataFrame) -> list[str]:
-    from ta_assets.core.statistics.ranking import mixed_problems, random_average_precision
-
-    labels, problems = scores["anchor"].to_numpy(), scores["problem_id"].to_numpy()
-    members = mixed_problems(labels, problems).values()
-    if not members:
+    by_problem = precision_of(scores, CHANCE)
+    if not len(by_problem):
         return []
-    chance = float(np.mean([random_average_precision(labels[rows]) for rows in members]))
+    chance = float(by_problem.mean())
     faults = []
     for name in (name for name in nulls.columns if name.startswith(SHUFFLED)):
         permuted = nulls[name].to_numpy(np.float64)[1:]
@@ -135,6 +128,17 @@ def _not_by_hand(
                 one for one in fold if not _parallel(stored[problems == one], features[problems == one] @ direction)
             ]
     return [f"{name}: scores of {len(wrong)} problems, such as {wrong[0]}, know more than their folds"] if wrong else []
+
+
+def _prepared(vectors: np.ndarray, problems: np.ndarray) -> np.ndarray:
+    """[n, d] float64: centred within problems, each column of unit standard deviation; constant columns 0."""
+    wide = vectors.astype(np.float64)
+    centred = np.concatenate(
+        [wide[problems == one] - wide[problems == one].mean(axis=0) for one in np.unique(problems)]
+    )
+    deviation = centred.std(axis=0)
+    varying = deviation > np.finfo(np.float32).eps * np.abs(wide).max(axis=0)
+    return np.where(varying, centred, 0.0) / np.where(varying, deviation, 1.0)
 
 
 def _centred(values: np.ndarray, problems: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from ta_assets.ledger.made_from import shared_corpora
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
@@ -16,8 +15,10 @@ def read(evidence: Evidence) -> dict[str, Any]:
     """The stored ids against what the data lists now."""
     study, rollouts = evidence.study, evidence.world.rollouts
     setting = study.settings[evidence.partition]
-    corpora = shared_corpora(evidence.world.studies, evidence.partition) or (setting.corpus,)
-    listings = [set(rollouts.list_problem_ids(study.source(corpus))) for corpus in corpora]
+    corpora = {setting.corpus}
+    if setting.shared_problems:
+        corpora |= {one.corpus for one in study.settings.values() if one.shared_problems}
+    listings = [set(rollouts.list_problem_ids(study.source(corpus))) for corpus in sorted(corpora)]
     return {
         "found": evidence.value,
         "available": sorted(set.intersection(*listings)),

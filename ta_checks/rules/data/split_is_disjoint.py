@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ta_assets.core.values import Split
-from ta_assets.vectors.probe_data import folds_of, split_of
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
@@ -17,9 +16,9 @@ PARTS = ("train", "val", "test")
 
 def read(evidence: Evidence) -> dict[str, Any]:
     """The stored split, or every fold, against the setting's problems."""
-    folds = folds_of(evidence.value)
+    folds = evidence.value.get("folds")
     return {
-        "parts": split_of(evidence.value) if folds is None else folds,
+        "parts": _split(evidence.value) if folds is None else {int(fold): _split(one) for fold, one in folds.items()},
         "problem_ids": evidence.world.store.load("problem_ids", evidence.partition),
     }
 
@@ -69,6 +68,10 @@ ROW = Invariant(
     "Materialize splits again; if it stays red, the split rule is wrong.",
     blocking=True,
 )
+
+
+def _split(stored: Mapping[str, Sequence[int]]) -> Split:
+    return Split(**{part: tuple(stored[part]) for part in PARTS})
 
 
 def _verdict(faults: list[str], wanted: set[int], sizes: str) -> Verdict:

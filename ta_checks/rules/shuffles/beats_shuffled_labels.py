@@ -53,7 +53,7 @@ def read(evidence: Evidence) -> dict[str, Any]:
     folds = []
     for fold, data in evidence.labelled_vectors().items():
         predictions = table if fold is None else table[table[FOLD] == fold]
-        aligned = evidence.probe_data[fold].rows[KEYS].merge(predictions, on=KEYS, how="left")
+        aligned = evidence.fold_rows[fold].rows[KEYS].merge(predictions, on=KEYS, how="left")
         names = [name for name in predictions.columns if name.startswith("score_")]
         scores = {name.removeprefix("score_"): aligned[name].to_numpy(np.float64) for name in names}
         folds.append(ScoredVectors(data, scores))

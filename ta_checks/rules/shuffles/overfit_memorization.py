@@ -119,7 +119,7 @@ ROW = Invariant(
 
 def _memorize(problem: int, data: LabelledVectors, rows: np.ndarray) -> _Memory:
     """Fit the [n_sentences] bool rows of one problem, which hold both classes."""
-    from ta_assets.core.statistics.metrics import average_precision
+    from sklearn.metrics import average_precision_score
 
     vectors, anchors = data.vectors[rows].astype(np.float64), data.anchors[rows]
     if not np.isfinite(vectors).all():
@@ -128,7 +128,7 @@ def _memorize(problem: int, data: LabelledVectors, rows: np.ndarray) -> _Memory:
     fault = ", equal vectors have different labels" if conflict else ""
     directions, collapsed = _directions(vectors)
     scores = np.zeros(len(anchors)) if collapsed else _scores(directions, anchors)
-    return _Memory(problem, average_precision(anchors, scores), fault + collapsed, conflict)
+    return _Memory(problem, float(average_precision_score(anchors, scores)), fault + collapsed, conflict)
 
 
 def _conflict(vectors: np.ndarray, labels: np.ndarray) -> bool:

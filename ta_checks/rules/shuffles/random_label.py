@@ -168,14 +168,17 @@ def _apart(data: LabelledVectors, details: dict[str, Any]) -> Verdict:
 
 def _predecessor_rule(data: LabelledVectors, probes: ShuffledProbes) -> dict[str, Any]:
     """The predecessor's check: its linear probe on the first shuffle, test PR-AUC against prevalence + 0.1."""
-    import pandas as pd
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import auc, precision_recall_curve
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
-    from ta_assets.core.options import ProbeOptions
-    from ta_assets.core.probes.models import ProbeData, fit_scores
-    from ta_assets.core.statistics.metrics import pr_auc_trapezoid
-
-    rows = pd.DataFrame({"anchor": probes.labels[:, 0]})
-    scores = fit_scores("linear_probe", ProbeData(rows, data.vectors, data.train), ProbeOptions()).scores
+    model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1_000))
+    with threadpool_limits(1):
+        model.fit(data.vectors[data.train], probes.labels[data.train, 0])
+        scores = model.decision_function(data.vectors[data.test])
     truth = data.anchors[data.test]
-    observed, limit = pr_auc_trapezoid(truth, scores[data.test]), float(truth.mean()) + PREDECESSOR_MARGIN
+    precision, recall, _ = precision_recall_curve(truth, scores)
+    observed, limit = float(auc(recall, precision)), float(truth.mean()) + PREDECESSOR_MARGIN
     return {"pr_auc": observed, "limit": limit, "would_pass": observed <= limit}

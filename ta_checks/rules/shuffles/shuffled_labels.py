@@ -63,16 +63,16 @@ def agreement_by_problem(data: LabelledVectors, labels: np.ndarray, scores: np.n
     Returns:
         [n_test_problems] or [n_test_problems, n_scores] float64 by sorted problem id; NaN where the labels of a
         problem are all equal. A constant score orders nothing: 1/2.
-    """
-    from ta_assets.core.statistics.metrics import auroc_by_problem, spearman_by_problem
 
+    Raises:
+        ValueError: a score is not finite.
+    """
+    if not np.isfinite(scores).all():
+        raise ValueError("a score is not finite")
     problems = data.problems[data.test]
-    if data.importance is None:
-        return auroc_by_problem(labels, scores, problems)
-    correlations = spearman_by_problem(labels, scores, problems)
-    differing = [len(np.unique(labels[problems == one])) > 1 for one in np.unique(problems)]
-    mixed = np.array(differing).reshape(-1, *[1] * (correlations.ndim - 1))
-    return (1 + np.where(mixed & np.isnan(correlations), 0.0, correlations)) / 2
+    agreement = _auroc if data.importance is None else _rank_agreement
+    inside = [problems == one for one in np.unique(problems)]
+    return np.stack([agreement(labels[rows], scores[rows]) for rows in inside])
 
 
 def permute_within_problems(data: LabelledVectors, rng: np.random.Generator, permutations: int) -> np.ndarray:
@@ -182,6 +182,30 @@ def agreement_z(data: LabelledVectors, labels: np.ndarray) -> float:
 def unchanged_share(data: LabelledVectors, labels: np.ndarray) -> float:
     """Share of shuffles that left every label where it was."""
     return float((labels[data.train] == data.target[data.train, None]).all(axis=0).mean())
+
+
+def _auroc(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """[] or [n_scores]: the share of pairs in which the anchor has the higher score, by Mann and Whitney's U."""
+    from scipy.stats import rankdata
+
+    n, hits = len(labels), int(labels.sum())
+    if not 0 < hits < n:
+        return np.full(scores.shape[1:], np.nan)
+    ranks = rankdata(scores, axis=0)
+    return (ranks[labels == 1].sum(axis=0) - hits * (hits + 1) / 2) / (hits * (n - hits))
+
+
+def _rank_agreement(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """[] or [n_scores]: half of one plus Spearman's correlation."""
+    from scipy.stats import rankdata
+
+    if len(np.unique(labels)) < 2:
+        return np.full(scores.shape[1:], np.nan)
+    truth, ranks = rankdata(labels), rankdata(scores, axis=0)
+    truth, ranks = truth - truth.mean(), ranks - ranks.mean(axis=0)
+    size = np.sqrt(np.square(truth).sum() * np.square(ranks).sum(axis=0))
+    correlation = np.divide(truth @ ranks, size, out=np.zeros_like(size), where=size > 0)
+    return (1 + correlation) / 2
 
 
 def _mixed_problems(data: LabelledVectors, rows: np.ndarray) -> list[int]:

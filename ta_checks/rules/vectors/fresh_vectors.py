@@ -6,6 +6,7 @@ the beginning is read. Stays out: how much may differ (``activations_match_text`
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,9 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ta_assets.core.probes.features import VERTICAL_SCORE
 from ta_assets.core.values import PooledProblem, Skip, VerticalScores, Wanted
-from ta_assets.ledger.fingerprint import fingerprint
 from ta_checks.evidence import Evidence
 from ta_resources.language_model.extractor import Extractor
 from ta_resources.storage.artifacts import Activations
@@ -23,6 +22,7 @@ from ta_resources.storage.shards import read_shard
 
 WHOLE_PROBLEMS = 2
 """Number of problems that are read to their end beside the shortest one."""
+VERTICAL_SCORE = "vertical_score"
 SAMPLED_SENTENCES = 20
 """Sentences that are compared in each of these."""
 PREFIX_SHARE = 4
@@ -59,7 +59,7 @@ class Sample:
 def sample(activations: Activations) -> Sample:
     """The sentences to compare, drawn by the content: other vectors give another sample, the same ones the same."""
     # the draw is seeded by all hashes, so what is left out is not the same with every model, corpus and extraction
-    chooser = random.Random(fingerprint(activations.record))
+    chooser = random.Random(json.dumps(activations.record, sort_keys=True))
     tokens = {int(problem_id): n for problem_id, n in activations.record["tokens"].items()}
     counts = activations.spans.groupby("problem_id").size().to_dict()
     ids = sorted(activations.shards)

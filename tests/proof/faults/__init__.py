@@ -38,7 +38,33 @@ class Fault:
 
 def catalogue() -> tuple[Fault, ...]:
     """All faults, in the order of the graph."""
-    from tests.proof.faults import aggregates, cells, comparisons, files, labels, one_problem, releases, splits, vectors
+    from tests.proof.faults import (
+        aggregates,
+        cells,
+        comparisons,
+        datasets,
+        files,
+        joins,
+        labels,
+        measures,
+        one_problem,
+        releases,
+        splits,
+        vectors,
+    )
 
-    modules = (splits, labels, vectors, one_problem, comparisons, cells, aggregates, files, releases)
+    modules = (
+        datasets,
+        splits,
+        labels,
+        vectors,
+        one_problem,
+        joins,
+        comparisons,
+        cells,
+        measures,
+        aggregates,
+        files,
+        releases,
+    )
     return tuple(fault for module in modules for fault in module.FAULTS)
