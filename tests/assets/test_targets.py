@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ta_assets.core.options import LabelRule, ProbesSection
 from ta_assets.core.probes.residuals import AGAINST
 from ta_assets.core.probes.targets import TARGETS
-from ta_assets.ledger.made_from import Origins
-from ta_assets.ledger.partitions import partitions_of
+from ta_assets.ledger.table import made_from, partitions_of
 from ta_assets.ledger.world import World
-from ta_assets.studies.sections import Labels, Probes
 from ta_checks.checks import judge
 from ta_checks.evidence import Evidence
 from ta_checks.table import INVARIANTS
@@ -96,17 +95,16 @@ def test_scores_are_judged_against_the_importance_and_not_against_anchors(copied
 
 
 def test_a_target_changes_cells_and_not_sentences(made: World, tmp_path: Path) -> None:
-    world = Origins(made.studies, made.rollouts, made.language_model)
-    assert "target" not in world.made_from("sentences", "tiny_correct")["labels"]
-    options = world.made_from("probe_metrics", CELL)["probes"]
+    assert "target" not in made_from(made, "sentences", "tiny_correct")["labels"]
+    options = made_from(made, "probe_metrics", CELL)["probes"]
     assert (options["target"], options["anchor_percentile"]) == ("importance_signed", 90.0)
-    plain = world.made_from("probe_metrics", "0|embedded_correct")["probes"]
+    plain = made_from(made, "probe_metrics", "0|embedded_correct")["probes"]
     assert plain["target"] == "anchor_binary"
     assert "anchor_percentile" not in plain
 
 
 def test_a_study_names_the_targets_and_residuals_that_there_are() -> None:
-    target = Labels.model_fields["target"].annotation
-    against = Probes.model_fields["residualize_against"].annotation
+    target = LabelRule.model_fields["target"].annotation
+    against = ProbesSection.model_fields["residualize_against"].annotation
     assert set(getattr(target, "__args__", ())) == set(TARGETS)
     assert tuple(getattr(against, "__args__", ())) == AGAINST

@@ -96,6 +96,11 @@ def probe_name(family: str, block: int, blocks: Mapping[int, Any]) -> str:
     return family if len(blocks) == 1 else f"{family}@{block}"
 
 
+def block_of(name: str) -> int:
+    """Block of a probe whose name has one; see ``probe_name``."""
+    return int(name.rpartition("@")[2])
+
+
 def cross_fit(sentences: Sentences, folds: Folds) -> OutOfFold:
     """Score every sentence by fits to the other folds' problems, with one BLAS thread.
 
@@ -224,7 +229,7 @@ def _best_block(found: OutOfFold, names: list[str], folds: Folds, sentences: Sen
     for index, fold in enumerate(folds_of(folds, sentences.problems)):
         chosen = min(names, key=lambda name: found.choices[name][index]["left_out_error"])
         values = found.scores[chosen][fold.repeat, fold.test]
-        found.put(best_name, fold.repeat, fold.test, values, {"block": int(chosen.rpartition("@")[2])})
+        found.put(best_name, fold.repeat, fold.test, values, {"block": block_of(chosen)})
 
 
 def _same_length(activations: np.ndarray, splines: np.ndarray) -> float:

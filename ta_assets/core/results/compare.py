@@ -11,8 +11,9 @@ blocks that were looked at are corrected together. A lead that a smooth function
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,16 +23,23 @@ from ta_assets.core.crossfit.increment import partial_products
 from ta_assets.core.crossfit.nulls import RefitNull, adjusted_by_probe
 from ta_assets.core.options import InferenceOptions
 from ta_assets.core.probes.feature_sets import position_splines
-from ta_assets.core.results.cells import jsonable
 from ta_assets.core.results.claims import Tested, verdict_of
+from ta_assets.core.results.comparison_row import ComparisonRow
 from ta_assets.core.results.precision_table import CHANCE, Family, PrecisionTable, is_probe
+from ta_assets.core.score_columns import KEYS
 from ta_assets.core.statistics import intervals, label_noise, power
 from ta_assets.core.statistics.intervals import ALPHA
 from ta_assets.core.statistics.metrics import spearman_mean
 from ta_assets.core.statistics.ranking import expected_top_k_recall
-from ta_assets.core.values import CrossFitted
+from ta_assets.core.values import CrossFitted, jsonable
 
 TOP_K = 5
+
+
+def compared_rows(settings: Iterable[str], comparisons: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of all comparisons that there are, each with its ``setting``."""
+    found = [name for name in settings if name in comparisons]
+    return [{"setting": name, **row} for name in found for row in comparisons[name]["rows"]]
 
 
 def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) -> dict[str, Any]:
@@ -43,14 +51,14 @@ def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) 
         options: margin, deltas, draws, seed.
 
     Returns:
-        n_problems, scheme, family (probes corrected together), rows (one a score,
-        probes first, best first; see ``_row``), support and ceiling (None without rollout counts), chance.
+        n_problems, scheme, family (probes corrected together), chance, rows (one ``ComparisonRow`` per score, probes
+        first, best first), support and ceiling (None without rollout counts).
 
     Raises:
         ValueError: rows and scores are of other sentences.
     """
-    rows = rows.sort_values(["problem_id", "chunk_idx"], ignore_index=True)
-    if not np.array_equal(rows[["problem_id", "chunk_idx"]], fitted.scores[["problem_id", "chunk_idx"]]):
+    rows = rows.sort_values(KEYS, ignore_index=True)
+    if not np.array_equal(rows[KEYS], fitted.scores[KEYS]):
         raise ValueError("the out-of-fold scores are of other sentences than the rows")
     table = PrecisionTable.of(fitted)
     probes = [name for name in table.names if is_probe(name)]
@@ -61,15 +69,15 @@ def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) 
     support = label_noise.support(rows)
     ceiling = label_noise.noise_ceiling(rows, draws=options.ceiling_draws, seed=options.seed)
     facts = _Facts(table, (family, baselines), beyond, chance, ceiling.oracle if ceiling else None, options)
-    made = [_row(facts, name) | _ranks(rows, fitted, name) for name in table.names]
-    made.sort(key=lambda row: (row["kind"] != "probe", -row["average_precision"], row["name"]))
+    compared = [_row(facts, rows, fitted, name) for name in table.names]
+    compared.sort(key=lambda row: (row.kind != "probe", -row.average_precision, row.name))
     return jsonable(
         {
             "n_problems": len(table.chance),
             "scheme": fitted.record["scheme"],
             "family": len(probes),
             "chance": float(table.chance.mean()),
-            "rows": made,
+            "rows": [dataclasses.asdict(row) for row in compared],
             "support": None if support is None else dataclasses.asdict(support),
             "ceiling": None if ceiling is None else dataclasses.asdict(ceiling),
         }
@@ -80,14 +88,14 @@ def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) 
 class _Facts:
     table: PrecisionTable
     families: tuple[Family, Family]
-    """Of probes, of baselines."""
+    """Family of the probes, family of the baselines."""
     beyond: Mapping[str, Mapping[str, float]]
     chance: Mapping[str, float]
     ceiling: float | None
     options: InferenceOptions
 
     def family(self, name: str) -> Family:
-        """The one that a row belongs to."""
+        """Family that a row belongs to."""
         return self.families[0 if is_probe(name) else 1]
 
 
@@ -96,7 +104,7 @@ def _beyond_position(rows: pd.DataFrame, fitted: CrossFitted, table: PrecisionTa
     probes = [name for name in table.names if is_probe(name)]
     if not probes:
         return {}
-    scores = fitted.scores[[column for name in probes for column in _columns(fitted, name)]].to_numpy(np.float64)
+    scores = np.concatenate([fitted.table.of(name) for name in probes]).T
     problems = rows["problem_id"].to_numpy()
     products = partial_products(rows["anchor"].to_numpy(), scores, problems, position_splines(rows))
     # repeats of a score are averaged, as its precisions are
@@ -122,21 +130,13 @@ def _beyond_chance(fitted: CrossFitted, table: PrecisionTable) -> dict[str, floa
 
 
 def _refitted(fitted: CrossFitted, scheme: str) -> dict[str, float]:
-    columns = [name for name in fitted.nulls.columns if name.startswith(f"{scheme}/")]
-    if not columns:
-        return {}
-    names = tuple(name.removeprefix(f"{scheme}/") for name in columns)
-    return dict(adjusted_by_probe(RefitNull(names, fitted.nulls[columns].to_numpy())))
+    """Probe -> p-value corrected over penalties and probes; empty without activations."""
+    null = RefitNull.of(fitted.nulls, scheme)
+    return dict(adjusted_by_probe(null)) if null.hypotheses else {}
 
 
-def _row(facts: _Facts, name: str) -> dict[str, Any]:
-    """One score as JSON.
-
-    Keys: name, kind, average_precision with interval; against (the rival with the least lead), difference,
-    low, high, deviation, p; increment_p, stratified_p, chance_p; share_of_ceiling with interval; verdict, reason,
-    level (of one test in its family), needed (problems for 80 % power at the observed difference), needed_for
-    {delta: problems}.
-    """
+def _row(facts: _Facts, rows: pd.DataFrame, fitted: CrossFitted, name: str) -> ComparisonRow:
+    """One score with its verdict."""
     table, options = facts.table, facts.options
     rivals = table.rivals(name)
     against = min(rivals, key=lambda rival: (table.difference((name, rival)).mean(), rival))
@@ -147,35 +147,37 @@ def _row(facts: _Facts, name: str) -> dict[str, Any]:
     p_value = max(family.adjusted[name, rival] for rival in rivals) if lead > 0 else family.behind[name, against]
     alone = intervals.interval(table.score(name), inflation=table.shared((name, CHANCE)), seed=options.seed)
     interval = intervals.interval(difference, inflation=inflation, seed=options.seed)
-    tested = {"p": p_value, "chance_p": facts.chance[name], **facts.beyond.get(name, {})}
-    n, deviation = len(difference), float(difference.std(ddof=1)) if len(difference) > 1 else 0.0
-    level = min(power.level_of(family.critical[against], n) or ALPHA, ALPHA)
-
-    def needed(delta: float) -> int | None:
-        return power.problems_needed(delta, deviation, alpha=level, inflation=inflation)
-
-    row = {
-        "name": name,
-        "kind": "probe" if is_probe(name) else "baseline",
-        "average_precision": float(table.score(name).mean()),
-        "ap_low": alone.low if alone else None,
-        "ap_high": alone.high if alone else None,
-        "against": against,
-        "difference": lead,
-        "low": interval.low if interval else None,
-        "high": interval.high if interval else None,
-        "deviation": deviation,
-        **{key: tested.get(key) for key in ("p", "increment_p", "stratified_p", "chance_p")},
-        **_share(facts, name),
-        "level": level,
-        "needed": needed(max(abs(lead), options.margin)),
-        "needed_for": {f"{delta:g}": needed(delta) for delta in options.deltas},
-    }
     narrow = intervals.interval(difference, level=1 - 2 * ALPHA, inflation=inflation, seed=options.seed)
-    return row | verdict_of(Tested(n, lead, interval, narrow, row, options))
+    n_problems, beyond = len(difference), facts.beyond.get(name, {})
+    deviation = float(difference.std(ddof=1)) if n_problems > 1 else 0.0
+    level = min(power.level_of(family.critical[against], n_problems) or ALPHA, ALPHA)
+    needed = partial(power.problems_needed, deviation=deviation, alpha=level, inflation=inflation)
+    row = ComparisonRow(
+        name=name,
+        kind="probe" if is_probe(name) else "baseline",
+        average_precision=float(table.score(name).mean()),
+        ap_low=alone.low if alone else None,
+        ap_high=alone.high if alone else None,
+        against=against,
+        difference=lead,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        deviation=deviation,
+        p=p_value,
+        increment_p=beyond.get("increment_p"),
+        stratified_p=beyond.get("stratified_p"),
+        chance_p=facts.chance[name],
+        **_share(facts, name),
+        level=level,
+        needed=needed(max(abs(lead), options.margin)),
+        needed_for={f"{delta:g}": needed(delta) for delta in options.deltas},
+        **_ranks(rows, fitted, name),
+    )
+    claim = verdict_of(Tested(row, n_problems, interval, narrow, options.margin))
+    return dataclasses.replace(row, verdict=claim.verdict, reason=claim.reason)
 
 
-def _share(facts: _Facts, name: str) -> dict[str, float | None]:
+def _share(facts: _Facts, name: str) -> dict[str, Any]:
     """(AP - chance) / (ceiling - chance), and the interval of the numerator in the same units."""
     table, pair = facts.table, (name, CHANCE)
     room = 0.0 if facts.ceiling is None else facts.ceiling - float(table.chance.mean())
@@ -190,16 +192,11 @@ def _share(facts: _Facts, name: str) -> dict[str, float | None]:
     }
 
 
-def _ranks(rows: pd.DataFrame, fitted: CrossFitted, name: str) -> dict[str, float]:
-    """Means over problems and repeats."""
+def _ranks(rows: pd.DataFrame, fitted: CrossFitted, name: str) -> dict[str, Any]:
+    """``spearman`` and ``top_5_recall`` of one score."""
     importance, problems = rows["importance_score"].to_numpy(), rows["problem_id"].to_numpy()
     members = [problems == one for one in np.unique(problems)]
-    repeats = [fitted.scores[column].to_numpy() for column in _columns(fitted, name)]
+    repeats = fitted.table.of(name)
     recalls = [expected_top_k_recall(one[inside], importance[inside], TOP_K) for one in repeats for inside in members]
     spearman = np.mean([spearman_mean(one, importance, problems) for one in repeats])
     return {"spearman": float(spearman), f"top_{TOP_K}_recall": float(np.mean(recalls))}
-
-
-def _columns(fitted: CrossFitted, name: str) -> list[str]:
-    """The columns of a score, one a repeat."""
-    return [column for column in fitted.scores.columns if column.rpartition("/")[0] == name]

@@ -53,12 +53,10 @@ class PrecisionTable:
     @classmethod
     def of(cls, fitted: CrossFitted) -> PrecisionTable:
         """Measure every score."""
-        labels, problems = fitted.scores["anchor"].to_numpy(), fitted.scores["problem_id"].to_numpy()
-        columns = [name for name in fitted.scores.columns if "/" in name]
-        names = tuple(dict.fromkeys(column.rpartition("/")[0] for column in columns))
-        every = average_precision_by_problem(labels, fitted.scores[columns].to_numpy(np.float64), problems)
-        owner = np.array([names.index(column.rpartition("/")[0]) for column in columns])
-        precision = np.stack([every[:, owner == index].mean(axis=1) for index in range(len(names))], axis=1)
+        table = fitted.table
+        labels, problems, names = table.anchors, table.problems, table.names()
+        by_repeat = (average_precision_by_problem(labels, table.of(name).T, problems) for name in names)
+        precision = np.stack([one.mean(axis=1) for one in by_repeat], axis=1)
         members = mixed_problems(labels, problems)
         chance = np.array([random_average_precision(labels[at]) for at in members.values()])
         repeats = fitted.record["repeats"]
@@ -77,10 +75,10 @@ class PrecisionTable:
         return np.where(np.abs(found) > ROUNDING, found, 0.0)
 
     def factor(self, pair: tuple[str, str]) -> float:
-        """On the standard error of a lead.
+        """Inflation factor of the standard error of a lead of ``pair[0]`` over ``pair[1]``.
 
-        A lead over chance may be noise that was learned, which problems share. One over a rival need not carry that
-        too: nothing is better than a rival without being better than chance.
+        Against chance that of Nadeau and Bengio: training sets overlap, so noise that was learned is shared between
+        problems. Against a rival 1 for leave-one-out, since "better" also demands better than chance.
         """
         return self.shared(pair) if CHANCE in pair else self.inflation
 
@@ -94,7 +92,7 @@ class PrecisionTable:
         return min(1.0, 2 * (1 + reached) / (1 + RANDOM_ORDERS))
 
     def shared(self, pair: tuple[str, str]) -> float:
-        """On the standard error of a difference that no other test backs, such as being behind."""
+        """Inflation factor where no other test backs the difference, as in verdicts such as "worse"."""
         return 1.0 if all(one in (CHANCE, *UNTRAINED) for one in pair) else self.trained
 
     def rivals(self, name: str) -> tuple[str, ...]:
@@ -106,11 +104,11 @@ class PrecisionTable:
 
 @dataclass(frozen=True)
 class Family:
-    """Scores that are corrected together, rival by rival; those on probes are not diluted by those on baselines.
+    """Scores whose tests are corrected together; probes are one family, baselines another.
 
-    A score that is not better than every rival is not better than the one that is best in truth. So every false
-    ``better`` is false against that one rival, and it is enough to correct within each. To be behind, one rival is
-    enough; so that is corrected over all rivals too.
+    Intersection-union: to be "better", a score must beat every rival. Among scores that do not, each false claim is a
+    false claim against its truly best rival, so correcting within each rival keeps the family-wise level. To be
+    behind, one rival is enough; that is corrected over all rivals too.
     """
 
     adjusted: Mapping[tuple[str, str], float]

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.core.options import TOKEN_PROBES, ProbeOptions
+from ta_assets.core.option_values import TOKEN_PROBES
+from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes.models import ProbeData
 from ta_assets.core.probes.residuals import residual_data
 from ta_assets.core.probes.targets import TARGETS
-from ta_assets.core.results.cells import fit_model, jsonable
+from ta_assets.core.results.cells import fit_model
 from ta_assets.core.statistics.intervals import sign_flip_max_t
 from ta_assets.core.statistics.metrics import average_precision, spearman_by_problem
+from ta_assets.core.values import jsonable
 
 BASELINE = "position_baseline"
 PERMUTATIONS = 10_000

@@ -34,7 +34,7 @@ class SourceProblem:
 def read(evidence: Evidence) -> dict[str, Any]:
     """The labelled sentences of every problem of the corpus' settings against the dataset."""
     study = evidence.study
-    rule, wanted = study.label_rule, evidence.problems_of_corpus()
+    rule, wanted = study.labels, evidence.problems_of_corpus()
 
     def problems() -> Iterator[SourceProblem]:
         for problem in evidence.world.rollouts.load_problems(study.source(evidence.partition), wanted):

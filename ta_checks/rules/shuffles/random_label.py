@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ta_assets.studies.sections import SEEDS
+from ta_assets.core.options import SEEDS
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.rules.shuffles.folds import own_folds, worst

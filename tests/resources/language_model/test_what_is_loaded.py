@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
+from ta_resources.language_model.loading import load_base_model
 from ta_resources.language_model.model_folder import HubAccess, all_files, loadable, open_folder, weight_files
-from ta_resources.language_model.resource import LanguageModelResource, load_base_model
+from ta_resources.language_model.resource import LanguageModelResource
 
 OTHERS = (
     "other.safetensors",
@@ -31,7 +32,7 @@ OTHERS = (
 
 
 def identity(folder: Path) -> str:
-    return LanguageModelResource().identity(ExtractionSpec(str(folder)))["sha256"]
+    return LanguageModelResource().identity(ExtractionSpec(language_model=str(folder)))["sha256"]
 
 
 def loaded(folder: Path, layer: str | int) -> str:
@@ -108,7 +109,7 @@ def test_a_loader_sees_the_files_of_the_identity_and_no_other(folder: Path) -> N
 
 
 def refused(folder: Path, match: str) -> None:
-    spec = ExtractionSpec(str(folder))
+    spec = ExtractionSpec(language_model=str(folder))
     with pytest.raises(InputError, match=match):
         LanguageModelResource().identity(spec)
     with pytest.raises(InputError, match=match), LanguageModelResource(device="cpu").open(spec):
