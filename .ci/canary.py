@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ta_assets.ledger.partitions import partitions_of
+from ta_assets.ledger.table import partitions_of
 from ta_assets.ledger.world import World
 from ta_assets.studies.loading import load_studies
 from ta_checks.checks import judge

@@ -41,7 +41,7 @@ from ta_checks.rules.data import (
     split_is_disjoint,
     traces_are_whole,
 )
-from ta_checks.rules.files import artifacts_intact, readme_is_current
+from ta_checks.rules.files import artifacts_intact, page_tells_artifacts, readme_is_current
 from ta_checks.rules.shuffles import beats_shuffled_labels, overfit_memorization, random_label
 from ta_checks.rules.vectors import activations_match_text, span_integrity, vectors_are_sound, zero_skipped_problems
 
@@ -84,6 +84,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     deferral_recomputes.ROW,
     deferral_objective_met.ROW,
     readme_is_current.ROW,
+    page_tells_artifacts.ROW,
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ta_assets.ledger.partitions import ASSETS, partitions_of
+from ta_assets.ledger.table import ASSETS, partitions_of
 from ta_assets.studies.loading import SHIPPED, load_studies
 from ta_checks.report.formats import junit_xml
 from ta_checks.report.report import CheckRow, ReleaseReport

@@ -48,23 +48,12 @@ def catalogue() -> tuple[Fault, ...]:
         labels,
         measures,
         one_problem,
+        pages,
         releases,
         splits,
         vectors,
     )
 
-    modules = (
-        datasets,
-        splits,
-        labels,
-        vectors,
-        one_problem,
-        joins,
-        comparisons,
-        cells,
-        measures,
-        aggregates,
-        files,
-        releases,
-    )
+    before = (datasets, splits, labels, vectors, one_problem, joins, comparisons)
+    modules = (*before, cells, measures, aggregates, pages, files, releases)
     return tuple(fault for module in modules for fault in module.FAULTS)
