@@ -1,5 +1,6 @@
 """From a row of the table to an asset check; an exception in a rule becomes an ``errored`` verdict, never a gap."""
 
+import time
 import traceback
 import warnings
 from dataclasses import replace
@@ -16,6 +17,8 @@ from ta_resources.language_model.devices import GPU_POOL
 
 PARAMETERS = "parameters"
 """Name of the metadata entry with the study's options that the rule was run with."""
+SECONDS = "seconds"
+"""Name of the metadata entry with how long the evaluation took."""
 
 
 def judge(invariant: Invariant, evidence: Evidence) -> Verdict:
@@ -33,7 +36,7 @@ def evaluate(invariant: Invariant, evidence: Evidence) -> dg.AssetCheckResult:
     Dagster wants an answer also where the study does not ask for the check and no verdict has a row of it: skipped, and
     no error.
     """
-    asked = invariant.applies(evidence.study)
+    asked, started = invariant.applies(evidence.study), time.monotonic()
     verdict = judge(invariant, evidence) if asked else Verdict.skipped(f"study {evidence.study.name} has it turned off")
     is_error = asked and invariant.severity == "ERROR"
     severity = dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN
@@ -43,7 +46,11 @@ def evaluate(invariant: Invariant, evidence: Evidence) -> dg.AssetCheckResult:
         passed=verdict.passed,
         severity=severity,
         description=escape(verdict.message) or None,  # Dagster's pages read Markdown there
-        metadata={**verdict.to_metadata(), PARAMETERS: invariant.parameters(evidence.study)},
+        metadata={
+            **verdict.to_metadata(),
+            PARAMETERS: invariant.parameters(evidence.study),
+            SECONDS: round(time.monotonic() - started, 3),
+        },
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from ta_assets.assets.kept_releases import ABOUT_FILE, about, keep, measured
 from ta_assets.core.errors import InputError
 from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.ledger import Ledger
@@ -26,7 +27,7 @@ from ta_checks.verdict import Verdict
 from ta_resources.storage.atomic import sha256_of, write_file
 
 FOLDER = "release"
-"""Folder of a study's verdict."""
+"""Folder of a study's latest verdict; each release keeps its own as well, see ``kept_releases``."""
 (VERDICT_ASSET,) = with_role(Role.VERDICT)
 VERDICT_FILE, TABLE_FILE = "verdict.json", "verdict.txt"
 FILES = "release_files"
@@ -38,6 +39,7 @@ class VerdictConfig(dg.Config):
 
     incidents: list[str] = Field(default=[], description="What went wrong outside any check; makes it NOT OK.")
     cells: dict[str, str] = Field(default={}, description="What the release did with each cell.")
+    run: str = Field(default="", description="Id of the release's run.")
 
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
@@ -57,14 +59,18 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
 def release_verdict(context: dg.AssetExecutionContext, config: VerdictConfig, world: WorldResource) -> Iterator[Any]:
     """OK only when every ERROR check passed in every cell of the study."""
+    recorded: dict[str, Any] = {}
     try:
+        recorded = measured(world, context.partition_key, config.run)
         report = make_report(world, context.partition_key, config)
     except Exception as error:  # there must be a verdict, whatever fails
         context.log.exception("the checks could not be collected")
         report = broken_report(context.partition_key, config, error)
-    files = release_files(report)
+    facts = about(report, recorded)
+    files = release_files(report, facts)
     yield output(report.to_json(), {}, _facts(report, files))
     # recorded by now; the other way round, a release that is killed in between would leave files like edited ones
+    keep(world.store.base / report.study, facts, context.run.run_id, files)
     for name, content in files.items():
         write_file(release_folder(report.study, world.store.base) / name, content)
     yield from _rolled_up_results(report)
@@ -105,14 +111,15 @@ def release_folder(study: str, base: Path) -> Path:
     return base / study / FOLDER
 
 
-def release_files(report: ReleaseReport) -> dict[str, bytes]:
-    """The files that a release leaves behind, by name."""
+def release_files(report: ReleaseReport, facts: Mapping[str, Any]) -> dict[str, bytes]:
+    """The files that a release leaves behind, by name; ``facts`` as ``kept_releases.about`` gives them."""
     texts = {
         VERDICT_FILE: json.dumps(report.to_json(), indent=1, allow_nan=False),
         "verdict.md": formats.markdown(report),
         TABLE_FILE: formats.text(report),
         "junit.xml": formats.junit_xml(report),
         "environment.json": json.dumps(report.environment, indent=1, allow_nan=False),
+        ABOUT_FILE: json.dumps(facts, indent=1, allow_nan=False),
     }
     return {name: text.encode() for name, text in texts.items()}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from ta_assets.assets.kept_releases import STEP
 from ta_assets.assets.verdicts import VERDICT_ASSET, VerdictConfig, read_release
 from ta_assets.jobs import runs
 from ta_assets.jobs.stage import Outcome, Stage, crashed
@@ -57,7 +58,7 @@ def start(context: dg.OpExecutionContext, world: WorldResource) -> list[Outcome]
 def _step(asset: str) -> dg.OpDefinition:
     @dg.op(
         out=dg.Out(io_manager_key=IN_MEMORY),
-        name=f"release_{asset}",
+        name=f"{STEP}{asset}",
         description=f"Make the cells of {asset} that need it, and evaluate their checks.",
     )
     def make_cells(context: dg.OpExecutionContext, so_far: list[Outcome], world: WorldResource) -> list[Outcome]:
@@ -78,6 +79,7 @@ def verdict(context: dg.OpExecutionContext, outcomes: list[Outcome], world: Worl
     config = VerdictConfig(
         incidents=[f"{o.cell} {o.what}: {o.why}" for o in outcomes if o.is_incident],
         cells={o.cell: f"{o.what}: {o.why}" if o.why else o.what for o in outcomes},
+        run=context.run_id,
     )
     result = runs.make(world.ledger.definitions(), context.instance, VERDICT_ASSET, study, config.model_dump())
     ledger = world.fresh().ledger

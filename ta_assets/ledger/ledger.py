@@ -136,6 +136,13 @@ class Ledger:
                 )
             page = self.dagster.fetch_materializations(wanted, limit=1, cursor=page.cursor)
 
+    def seconds(self, run_id: str, asset: str) -> float:
+        """How long a run took to make an asset, without its checks; 0 where the run is gone or did not end."""
+        for step in self.dagster.get_run_step_stats(run_id, [asset]):
+            if step.start_time is not None and step.end_time is not None:
+                return step.end_time - step.start_time
+        return 0.0
+
     def succeeded(self, run_id: str) -> bool:
         """Whether a run came to its end; one that was killed, failed or is still at work did not."""
         run = self.dagster.get_run_by_id(run_id)

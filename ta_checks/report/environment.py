@@ -21,10 +21,10 @@ def snapshot() -> dict[str, Any]:
     """Describe this process; what cannot be found out is None.
 
     Returns:
-        python, platform, packages {name: version}, git {commit, clean}, device, driver, cpu_count, memory_bytes;
-        strict JSON values only.
+        python, platform, packages {name: version}, git {commit, clean}, device, driver, cpu_count, memory_bytes,
+        device_memory_bytes (of all GPUs; None without); strict JSON values only.
     """
-    device, driver = _device_and_driver()
+    device, driver, device_memory = _device()
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -34,6 +34,7 @@ def snapshot() -> dict[str, Any]:
         "driver": driver,
         "cpu_count": os.cpu_count(),
         "memory_bytes": _memory_bytes(),
+        "device_memory_bytes": device_memory,
     }
 
 
@@ -56,17 +57,18 @@ def _packages() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _device_and_driver() -> tuple[str | None, str | None]:
-    """What torch would compute on, and the version of NVIDIA's driver."""
+def _device() -> tuple[str | None, str | None, int | None]:
+    """What torch would compute on, the version of NVIDIA's driver, and the memory of the GPUs in bytes."""
     try:
         import torch
     except ImportError:
-        return None, None
+        return None, None, None
     if torch.cuda.is_available():
-        names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+        found = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+        names, memory = ", ".join(one.name for one in found), sum(one.total_memory for one in found)
         driver = _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
-        return f"cuda: {names}", f"{driver.splitlines()[0]}, CUDA {torch.version.cuda}" if driver else None
-    return ("mps" if torch.backends.mps.is_available() else "cpu"), None
+        return f"cuda: {names}", f"{driver.splitlines()[0]}, CUDA {torch.version.cuda}" if driver else None, memory
+    return ("mps" if torch.backends.mps.is_available() else "cpu"), None, None
 
 
 def _memory_bytes() -> int | None:

@@ -46,6 +46,8 @@ def markdown(report: ReleaseReport) -> str:
 def junit_xml(report: ReleaseReport) -> str:
     """Render ``junit.xml``, one test case per row: failed, errored and skipped are the elements of that name.
 
+    Times are in seconds: of a check, how long it took when it was evaluated; of a cell that was made, its making.
+
     Only ERROR checks can fail or err here. A WARN check that failed passes with its message in ``system-out``; one
     that raised is skipped, because CI reads an error as a broken build and the verdict does not.
     """
@@ -56,14 +58,16 @@ def junit_xml(report: ReleaseReport) -> str:
     counts = {"failure": 0, "error": 0, "skipped": 0}
     for row in report.red_first:
         title = row.name if row.partition is None else f"{row.name}[{row.partition}]"
-        case = ET.SubElement(suite, "testcase", classname=_xml(row.asset), name=_xml(title), time="0")
+        case = ET.SubElement(suite, "testcase", classname=_xml(row.asset), name=_xml(title), time=f"{row.seconds:.3f}")
         element = _junit_element(row)
         if element in counts:
             counts[element] += 1
             ET.SubElement(case, element, message=_xml(row.verdict.message)).text = _xml(_body(row))
         elif element:
             ET.SubElement(case, element).text = _xml(_body(row))
+    seconds = sum(row.seconds for row in report.rows)
     for target in (suites, suite):
+        target.set("time", f"{seconds:.3f}")
         target.set("tests", str(len(report.rows)))
         target.set("failures", str(counts["failure"]))
         target.set("errors", str(counts["error"]))

@@ -34,6 +34,9 @@ class CheckRow:
     verdict: Verdict
     description: str = ""
     """What it means that it did not pass, and what to do; shown to people then, and no part of the JSON."""
+    seconds: float = 0.0
+    """How long it took when it was evaluated, in this release or an earlier one; no part of the JSON either, which says
+    the same about the same artifacts."""
 
     def __post_init__(self) -> None:
         if self.severity not in SEVERITIES:

@@ -9,6 +9,7 @@ from ta_assets.ledger.ledger import CheckState, Ledger
 from ta_assets.ledger.table import partitions_of
 from ta_assets.ledger.world import World
 from ta_assets.studies.study import Study
+from ta_checks.checks import SECONDS
 from ta_checks.invariant import AddedRow, Invariant
 from ta_checks.report.report import CheckRow
 from ta_checks.rules.files import verdict_unedited
@@ -66,7 +67,8 @@ def made_row(ledger: Ledger, asset: str, partition: str, reason: str) -> CheckRo
         verdict = Verdict.skipped(reason)
     else:
         verdict = Verdict.judge("made", "==", "made", unit="run", n=1, message="")
-    return CheckRow(MADE.name, asset, partition, "ERROR", verdict, MADE.description)
+    seconds = 0.0 if latest is None else ledger.seconds(latest.run_id, asset)
+    return CheckRow(MADE.name, asset, partition, "ERROR", verdict, MADE.description, seconds)
 
 
 def _row(invariant: Invariant, partition: str, ledger: Ledger) -> CheckRow:
@@ -75,7 +77,8 @@ def _row(invariant: Invariant, partition: str, ledger: Ledger) -> CheckRow:
     means = invariant.description
     if verdict.status in {"errored", "skipped"}:
         means = f"Nothing is known here. If it had failed: {means}"
-    return CheckRow(invariant.name, invariant.asset, partition, invariant.severity, verdict, means)
+    seconds = float((state.metadata if state else {}).get(SECONDS) or 0.0)
+    return CheckRow(invariant.name, invariant.asset, partition, invariant.severity, verdict, means, seconds)
 
 
 def _verdict(state: CheckState | None) -> Verdict:

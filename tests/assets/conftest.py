@@ -135,7 +135,7 @@ class TinyWorld:
         return {
             path.relative_to(base).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(base.rglob("*"))
-            if path.is_file() and not {"release", "release_verdict"} & set(path.parts)
+            if path.is_file() and not {"release", "releases", "release_verdict"} & set(path.parts)
         }
 
     def release(self, fault: str = "") -> subprocess.CompletedProcess[str]:

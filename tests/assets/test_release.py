@@ -69,8 +69,11 @@ def test_a_healthy_study_is_released(released: Released) -> None:
 
 def test_a_release_leaves_its_verdict_in_every_form(released: Released) -> None:
     release = released.world.folder / "artifacts/tiny/release"
-    cases = ElementTree.parse(release / "junit.xml").getroot().iter("testcase")
-    assert len(list(cases)) == len(released.world.verdict["checks"])
+    cases = list(ElementTree.parse(release / "junit.xml").getroot().iter("testcase"))
+    assert len(cases) == len(released.world.verdict["checks"])
+    times = {(case.get("classname"), case.get("name")): float(case.get("time", "nan")) for case in cases}
+    assert times["activations", "made[tiny_correct]"] > 0
+    assert times["activations", "activations_match_text[tiny_correct]"] > 0
     assert {"verdict.json", "verdict.md", "junit.xml", "environment.json"} <= {path.name for path in release.iterdir()}
 
 

@@ -28,7 +28,7 @@ from tests.assets.made import copy_of, materialized, verdict
 
 pytestmark = pytest.mark.slow
 SETTING = "tiny_correct"
-RELEASE_FILES = ("verdict.json", "verdict.md", "verdict.txt", "junit.xml", "environment.json")
+RELEASE_FILES = ("verdict.json", "verdict.md", "verdict.txt", "junit.xml", "environment.json", "release.json")
 
 
 @pytest.fixture(scope="module")

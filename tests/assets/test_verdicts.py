@@ -20,12 +20,13 @@ from ta_assets.core.errors import InputError
 from ta_assets.definitions import build_definitions
 from ta_assets.jobs import release, runs
 from ta_assets.ledger.ledger import Ledger
+from ta_assets.ledger.table import ASSETS
 from ta_assets.studies.loading import load_studies
 from ta_checks.report.rows import UNEDITED
 from ta_resources.storage.artifacts import ArtifactStore
 from ta_resources.storage.atomic import write_file
 
-NAMES = ("verdict.json", "verdict.md", "verdict.txt", "junit.xml", "environment.json")
+NAMES = ("verdict.json", "verdict.md", "verdict.txt", "junit.xml", "environment.json", "release.json")
 
 
 @dataclass
@@ -155,6 +156,40 @@ def dies_after(files: int) -> Any:
         write_file(path, content)
 
     return write
+
+
+def kept(made: Verdicts) -> list[dict[str, bytes]]:
+    """The files of each release, the oldest first."""
+    folders = sorted((made.base / "tiny/releases").iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
+    return [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders]
+
+
+def test_each_release_keeps_its_files_and_the_latest_are_a_copy(made: Verdicts) -> None:
+    made.release()
+    first = {path.name: path.read_bytes() for path in made.folder.iterdir()}
+    made.make()
+    latest = {path.name: path.read_bytes() for path in made.folder.iterdir()}
+    assert kept(made) == [first, latest]
+    assert set(first) == {*NAMES}
+    by_job, by_hand = (json.loads(files["release.json"]) for files in (first, latest))
+    assert by_job["started"] <= by_job["ended"]
+    assert set(by_job["seconds"]) == {*ASSETS}
+    assert by_hand["run"] is by_hand["started"] is None
+    assert by_hand["seconds"] == {}
+    environment = json.loads(first["environment.json"])
+    assert by_job["commit"] == environment["git"]["commit"]
+    for key in ("device", "driver", "memory_bytes", "device_memory_bytes"):
+        assert by_job[key] == environment[key]
+    assert by_job["bytes"] == dict.fromkeys(ASSETS, 0), "nothing was made"
+
+
+def test_an_edit_of_what_an_earlier_release_kept_is_no_edit_of_the_latest(made: Verdicts) -> None:
+    made.make()
+    (folder,) = (made.base / "tiny/releases").iterdir()
+    (folder / "verdict.md").write_text("OK", encoding="utf-8")
+    made.make()
+    assert made.row(UNEDITED.name)["status"] == "passed"
+    assert len(kept(made)) == 2
 
 
 def test_checks_that_cannot_be_collected_end_in_a_verdict_that_says_so(

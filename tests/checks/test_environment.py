@@ -57,6 +57,7 @@ def test_the_snapshot_is_strict_json_with_versions_and_hardware() -> None:
     json.dumps(made, allow_nan=False)
     assert set(made) == {
         "python", "platform", "packages", "git", "device", "driver", "cpu_count", "memory_bytes",
+        "device_memory_bytes",
     }  # fmt: skip
     assert made["python"] == platform.python_version()
     assert {"numpy", "dagster", "torch"} <= set(made["packages"])

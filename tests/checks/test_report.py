@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import xml.etree.ElementTree as ET
@@ -162,6 +163,20 @@ def test_junit_has_a_case_for_every_row_with_its_element() -> None:
     assert failure is not None
     assert failure.get("message") == "2 of 20"
     assert failure.text == "2 of 20\nobserved 2, required <= 0 problems, n 20\nproblem 3: context_length"
+
+
+def test_junit_has_the_time_of_every_row_and_the_json_has_none() -> None:
+    timed = [dataclasses.replace(row(GREEN, name=name), seconds=s) for name, s in (("a", 1.25), ("b", 0.5))]
+    made = report(*timed, row(SKIPPED, name="c"))
+    suite = ET.fromstring(formats.junit_xml(made))[0]
+    assert {case.get("name"): case.get("time") for case in suite.iter("testcase")} == {
+        "a[llama_correct]": "1.250",
+        "b[llama_correct]": "0.500",
+        "c[llama_correct]": "0.000",
+    }
+    assert suite.get("time") == "1.750"
+    plain = report(row(GREEN, name="a"), row(GREEN, name="b"), row(SKIPPED, name="c"))
+    assert made.to_json() == plain.to_json()
 
 
 WHAT_TO_DO = "Some problems are missing. Use | a longer <context>."
