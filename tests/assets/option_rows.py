@@ -51,6 +51,7 @@ VALUES: Mapping[str, list[Any]] = {
     "extraction.pooling": ["mean", "last", "tokens"],
     "extraction.dtype": ["auto", "float32", "float16", "bfloat16"],
     "extraction.storage_dtype": ["float32", "float16"],
+    "extraction.bos": ["never", "auto", "always"],
     "extraction.vertical_attention.mode": ["off", "light", "full"],
     "extraction.vertical_attention.last_tokens": [1, 3],
     "extraction.vertical_attention.depth_control": [True, False],
