@@ -177,7 +177,6 @@ FOLDERS = [
     BadInput("model folder", "weights of no number", _scaled(float("nan")), "problem 1", "vectors of 2", "NaN", "not_finite"),
     BadInput("model folder", "weights beyond float16", _scaled(1e8), "problem 1", "block 2", "does not fit", "storage_dtype to float32"),
     BadInput("model folder", "a block that the model does not have", lambda bench: _open(bench, layer=99), "model", "extraction.layer", "99", "from 0 to 3"),
-    BadInput("model folder", "a pooling of nobody", lambda bench: _open(bench, pooling="max"), "model", "extraction.pooling", "'max'", "one of mean"),
     BadInput("model folder", "a dtype of nobody", lambda bench: _open(bench, dtype="int4"), "extraction", "extraction.dtype", "'int4'", "one of float32"),
 ]  # fmt: skip
 
@@ -258,7 +257,6 @@ TOKENIZERS = [
     _tokenizer("an added token without its text", _beside({"added_tokens_decoder": {"7": {"special": True}}}), "model", "added_tokens_decoder.7", "special", "a token with its content"),
     _tokenizer("a space that the tokenizer does not add", _beside({"add_prefix_space": True}), "model", "add_prefix_space", "True", TOKENIZER),
     _tokenizer("a beginning that the tokenizer does not have", lambda bench: _open(bench, bos="always"), "model", "extraction.bos", "always", "bos_token"),
-    _tokenizer("a beginning in other words", lambda bench: _open(bench, bos="sometimes"), "model", "extraction.bos", "sometimes", "never, auto, always"),
     _tokenizer("a trace without sentences", lambda bench: bench.extract(TEXT, []), "problem 1", "no_sentences", "", "no sentences"),
 ]  # fmt: skip
 

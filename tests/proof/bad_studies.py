@@ -174,6 +174,8 @@ SECTIONS = [
     _sections("an endless budget", "deferral.budget", "inf", "finite", deferral={"budget": float("inf")}),
     _sections("a threshold of no number", "verification.threshold", "nan", "finite", verification={"threshold": float("nan")}),
     _sections("a layer beyond all counting", "extraction.layer", "<a number of", "a block index", extraction={"layer": 1 << 5000}),
+    _sections("a pooling of nobody", "extraction.pooling", "'max'", "'mean', 'last' or 'tokens'", extraction={"pooling": "max"}),
+    _sections("a beginning in other words", "extraction.bos", "'sometimes'", "'never', 'auto' or 'always'", extraction={"bos": "sometimes"}),
     _sections("a layer in words", "extraction.layer", "'top'", "a block index", extraction={"layer": "top"}),
     _sections("a setting of an unknown model", "settings.small_correct.model", "'large'", "one of models", settings=_setting(model="large")),
     _sections("a setting of two problems", "settings.small_correct.problems", "2", "at least 3", settings=_setting(problems=2)),

@@ -122,7 +122,7 @@ def outcome_of(call: Callable[[], Any]) -> Any:
     try:
         return call()
     except InputError as error:
-        assert str(error).isprintable()
+        assert all(line.isprintable() for line in str(error).split("\n"))  # one fault per line
         return error
 
 
