@@ -17,6 +17,7 @@ def shared_folder() -> Path:
     return SHARED
 
 
+@pytest.hookimpl(tryfirst=True)  # before the hook of pytest-xdist, which reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests that share a module's fixture on one worker, or each worker would make it for itself.
 

@@ -19,6 +19,10 @@ import yaml
 from tests import warm
 
 ROOT = Path(__file__).resolve().parents[2]
+NO_COMPUTE_LOGS = {
+    "module": "dagster._core.storage.noop_compute_log_manager",
+    "class": "NoOpComputeLogManager",
+}
 N_PROBLEMS, N_SENTENCES = 6, 12
 ROLLOUTS = 97
 WORDS = ("the", "sum", "of", "two", "is", "five", "so", "we", "add", "one", "wait", "check", "again", "no", "yes")
@@ -183,7 +187,14 @@ def make_world() -> Callable[[Path, Path], TinyWorld]:
     return build_world
 
 
-def build_world(folder: Path, model: Path) -> TinyWorld:
+def build_world(folder: Path, model: Path, *, compute_logs: bool = False) -> TinyWorld:
+    """A world of two corpora, with data and study in an existing folder.
+
+    Args:
+        folder: receives data and study.
+        model: folder of the language model.
+        compute_logs: keep what each step prints, as users do; it takes four processes per step.
+    """
     world = TinyWorld(folder)
     rng = random.Random(0)
     for solutions in ("correct", "incorrect"):
@@ -205,4 +216,8 @@ def build_world(folder: Path, model: Path) -> TinyWorld:
     world.study.write_text(yaml.safe_dump(study), encoding="utf-8")
     for name in ("dagster.yaml", "workspace.yaml"):
         (folder / name).write_bytes((ROOT / name).read_bytes())
+    if not compute_logs:
+        path = folder / "dagster.yaml"
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        path.write_text(yaml.safe_dump({**settings, "compute_logs": NO_COMPUTE_LOGS}), encoding="utf-8")
     return world

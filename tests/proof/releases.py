@@ -20,8 +20,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
 from ta_resources.storage.atomic import UNFINISHED
 from tests.assets.conftest import ROOT, TinyWorld, build_world, write_model
 from tests.warm import Warm
@@ -29,10 +27,6 @@ from tests.warm import Warm
 POLL_SECONDS = 0.005
 MODULE = "tests.proof.planted"
 RELEASE = ("job", "execute", "-j", "release")
-NO_COMPUTE_LOGS = {
-    "module": "dagster._core.storage.noop_compute_log_manager",
-    "class": "NoOpComputeLogManager",
-}
 FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
 
 
@@ -45,15 +39,11 @@ def make_world(folder: Path, *, compute_logs: bool = True) -> TinyWorld:
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_model(folder / "model")
-    world = build_world(folder, folder / "model")
+    world = build_world(folder, folder / "model", compute_logs=compute_logs)
     world.change_study(
         settings={"tiny_correct": {"model": "tiny", "solutions": "correct"}},
         splits={"val": 0.34, "train": 0.33, "test": 0.33},
     )
-    if not compute_logs:
-        path = folder / "dagster.yaml"
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-        path.write_text(yaml.safe_dump({**settings, "compute_logs": NO_COMPUTE_LOGS}), encoding="utf-8")
     return world
 
 

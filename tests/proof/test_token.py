@@ -32,7 +32,7 @@ class Asked:
 def release(folder: Path, *faults: tuple[str, int, int]) -> Asked:
     """Release a tiny study from a Hub that answers so many requests, whose path has this part, with a status."""
     write_model(folder / "model")
-    world = build_world(folder, folder / "model")
+    world = build_world(folder, folder / "model", compute_logs=True)
     data = world.folder / "data"
     files = {path.relative_to(data).as_posix(): path.read_bytes() for path in data.rglob("*.json")}
     model = {path.name: path.read_bytes() for path in (folder / "model").iterdir()}
