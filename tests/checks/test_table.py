@@ -135,6 +135,9 @@ SHARED = {
     "ta_checks.rules.files.readme_is_current": {
         "ta_assets.ledger.fingerprint": "the name under which the event log keeps what a page was made from",
     },
+    "ta_checks.rules.vectors.zero_skipped_problems": {
+        "ta_assets.core.traces.labels": "the words for what a problem lacks; that it lacks is counted by the check",
+    },
 }
 """Check -> module of what it judges that it uses nevertheless, and why."""
 

@@ -177,7 +177,6 @@ FOLDERS = [
     BadInput("model folder", "weights of no number", _scaled(float("nan")), "problem 1", "vectors of 2", "NaN", "not_finite"),
     BadInput("model folder", "weights beyond float16", _scaled(1e8), "problem 1", "block 2", "does not fit", "storage_dtype to float32"),
     BadInput("model folder", "a block that the model does not have", lambda bench: _open(bench, layer=99), "model", "extraction.layer", "99", "from 0 to 3"),
-    BadInput("model folder", "a dtype of nobody", lambda bench: _open(bench, dtype="int4"), "extraction", "extraction.dtype", "'int4'", "one of float32"),
 ]  # fmt: skip
 
 

@@ -175,6 +175,7 @@ SECTIONS = [
     _sections("a threshold of no number", "verification.threshold", "nan", "finite", verification={"threshold": float("nan")}),
     _sections("a layer beyond all counting", "extraction.layer", "<a number of", "a block index", extraction={"layer": 1 << 5000}),
     _sections("a pooling of nobody", "extraction.pooling", "'max'", "'mean', 'last' or 'tokens'", extraction={"pooling": "max"}),
+    _sections("a dtype of nobody", "extraction.dtype", "'int4'", "'auto', 'float32', 'float16' or 'bfloat16'", extraction={"dtype": "int4"}),
     _sections("a beginning in other words", "extraction.bos", "'sometimes'", "'never', 'auto' or 'always'", extraction={"bos": "sometimes"}),
     _sections("a layer in words", "extraction.layer", "'top'", "a block index", extraction={"layer": "top"}),
     _sections("a setting of an unknown model", "settings.small_correct.model", "'large'", "one of models", settings=_setting(model="large")),

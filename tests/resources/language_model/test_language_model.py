@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from transformers.utils import logging
 
 from ta_assets.core.errors import InputError
@@ -145,7 +146,7 @@ def test_the_tokenizer_alone_needs_neither_torch_nor_transformers(saved_model):
     code = (
         "import sys; from ta_assets.core.options import ExtractionSpec as Spec\n"
         "from ta_resources.language_model.resource import LanguageModelResource as Resource\n"
-        f"spec = Spec({str(saved_model('llama'))!r}); tokenizer = Resource().tokenizer(spec)\n"
+        f"spec = Spec(language_model={str(saved_model('llama'))!r}); tokenizer = Resource().tokenizer(spec)\n"
         "spans = tokenizer.token_spans('One adds. Two adds.', ['One adds.', 'Two adds.'])\n"
         "print(tokenizer.decode_spans('One adds. Two adds.', spans), Resource().identity(spec)['kind'])\n"
         "print(sorted({'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)))\n"
@@ -155,19 +156,17 @@ def test_the_tokenizer_alone_needs_neither_torch_nor_transformers(saved_model):
     assert done.stdout.splitlines() == ["['One adds.', 'Two adds.'] folder", "[]"]
 
 
-@pytest.mark.parametrize(
-    ("settings", "named"),
-    [
-        ({"layer": 5}, "extraction.layer"),
-        ({"layer": "top"}, "extraction.layer"),
-        ({"pooling": "max"}, "extraction.pooling"),
-        ({"dtype": "int8"}, "extraction.dtype"),
-        ({"storage_dtype": "bfloat16"}, "extraction.storage_dtype"),
-    ],
-)
-def test_a_setting_that_is_not_there_is_refused(saved_model, settings, named):
-    with pytest.raises(InputError, match=named), RESOURCE.open(spec(saved_model("llama"), **settings)):
+def test_a_block_that_the_model_does_not_have_is_refused(saved_model):
+    with pytest.raises(InputError, match="extraction.layer"), RESOURCE.open(spec(saved_model("llama"), layer=5)):
         pass
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("layer", "top"), ("pooling", "max"), ("dtype", "int8"), ("storage_dtype", "bfloat16")]
+)
+def test_a_setting_that_is_not_there_makes_no_options(saved_model, field, value):
+    with pytest.raises(ValidationError, match=field):
+        spec(saved_model("llama"), **{field: value})
 
 
 def test_an_architecture_that_transformers_does_not_know_is_refused(copied_model):
