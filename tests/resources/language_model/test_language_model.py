@@ -157,7 +157,7 @@ def test_the_tokenizer_alone_needs_neither_torch_nor_transformers(saved_model):
 
 
 def test_a_block_that_the_model_does_not_have_is_refused(saved_model):
-    with pytest.raises(InputError, match="extraction.layer"), RESOURCE.open(spec(saved_model("llama"), layer=5)):
+    with pytest.raises(InputError, match=r"extraction\.layer"), RESOURCE.open(spec(saved_model("llama"), layer=5)):
         pass
 
 
