@@ -12,7 +12,7 @@ import dagster as dg
 from ta_assets.assets.kept_releases import STEP
 from ta_assets.assets.verdicts import VERDICT_ASSET, VerdictConfig, read_release
 from ta_assets.jobs import runs
-from ta_assets.jobs.stage import Outcome, Stage, crashed
+from ta_assets.jobs.stage import Outcome, Stage, crashed, incidents
 from ta_assets.ledger.table import ASSETS
 from ta_assets.ledger.world import WorldResource
 from ta_assets.studies.readme_file import readme_path, results_path
@@ -63,7 +63,7 @@ def _step(asset: str) -> dg.OpDefinition:
     )
     def make_cells(context: dg.OpExecutionContext, so_far: list[Outcome], world: WorldResource) -> list[Outcome]:
         try:
-            return so_far + Stage(context, asset, world).run()
+            return so_far + Stage(context, asset, world, so_far).run()
         except Exception as error:  # the verdict must come whatever happens
             context.log.exception(f"{asset}: the release itself failed")
             return [*so_far, crashed(asset, error)]
@@ -77,7 +77,7 @@ def verdict(context: dg.OpExecutionContext, outcomes: list[Outcome], world: Worl
     study = world.studies.selected.name
     _log_summary(context, outcomes)
     config = VerdictConfig(
-        incidents=[f"{o.cell} {o.what}: {o.why}" for o in outcomes if o.is_incident],
+        incidents=incidents(outcomes),
         cells={o.cell: f"{o.what}: {o.why}" if o.why else o.what for o in outcomes},
         run=context.run_id,
     )

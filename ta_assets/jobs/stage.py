@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 
 from ta_assets.assets.expected import expected_made_from
+from ta_assets.core.errors import InputError
 from ta_assets.jobs import runs
 from ta_assets.ledger.table import FACTS, partitions_of
 from ta_assets.ledger.world import World
@@ -15,6 +17,7 @@ from ta_checks import gate
 from ta_checks.checks import PARAMETERS, evaluate
 from ta_checks.evidence import Evidence
 from ta_checks.table import invariants_of
+from ta_resources.hub_client import HubFailedError
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,18 @@ class Outcome:
         return self.what in {"failed", "crashed"}
 
 
+def incidents(outcomes: Sequence[Outcome]) -> list[str]:
+    """What makes the verdict NOT OK by itself; cells that crashed for one reason are one incident."""
+    cells: dict[tuple[str, str], list[str]] = {}
+    for outcome in outcomes:
+        if outcome.is_incident:
+            cells.setdefault((outcome.what, outcome.why), []).append(outcome.cell)
+    return [
+        f"{of[0]}{f' and {len(of) - 1} more cells' if len(of) > 1 else ''} {what}: {why}"
+        for (what, why), of in cells.items()
+    ]
+
+
 def crashed(cell: str, error: Exception) -> Outcome:
     """The outcome of what the release itself could not do."""
     return Outcome(cell, "crashed", f"{type(error).__name__}: {error}")
@@ -40,9 +55,12 @@ def crashed(cell: str, error: Exception) -> Outcome:
 class Stage:
     """All cells of one asset of the selected study."""
 
-    def __init__(self, context: dg.OpExecutionContext, asset: str, world: World) -> None:
-        """``world`` is the run's; stages before this one may have made much since."""
+    def __init__(
+        self, context: dg.OpExecutionContext, asset: str, world: World, so_far: Sequence[Outcome] = ()
+    ) -> None:
+        """``world`` is the run's; stages before this one may have made much since, ``so_far`` are their outcomes."""
         self.context, self.asset, self.world = context, asset, world.fresh()
+        self.said = {outcome.why for outcome in so_far}
 
     def run(self) -> list[Outcome]:
         """Handle every cell; a cell that fails is an outcome, not the end."""
@@ -53,11 +71,14 @@ class Stage:
             try:
                 outcome = self._make(cell, partition)
                 self._evaluate(partition, always=outcome.what != "computed")
+            except (InputError, HubFailedError) as error:  # it says all there is to say, of many cells maybe
+                outcome = crashed(cell, error)
             except Exception as error:
                 self.context.log.exception(f"{cell}: the release itself failed")
                 outcome = crashed(cell, error)
-            if outcome.what != "fresh":
+            if outcome.what != "fresh" and not (outcome.what == "crashed" and outcome.why in self.said):
                 self.context.log.info(f"{cell} {outcome.what} in {time.monotonic() - started:.1f} s: {outcome.why}")
+            self.said.add(outcome.why)
             outcomes.append(outcome)
         return outcomes
 

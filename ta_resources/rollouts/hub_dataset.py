@@ -41,6 +41,9 @@ from ta_resources.storage.atomic import write_file
 logger = logging.getLogger(__name__)
 
 _COMMIT = re.compile("[0-9a-f]{40}")
+_FAILED: dict[tuple[str, str], str] = {}
+"""Address of a dataset and revision -> how asking for its commit or a listing failed. Every corpus and every cell asks
+anew, and where there is no network each would wait through all attempts for the same answer."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +130,15 @@ class HubDataset:
         if self._offline:
             expected = "problems that were listed before: run once with the network (offline: false)"
             raise InputError(self._name, "listing", "absent", expected)
+        question = self._api, self._revision
         try:
+            if question in _FAILED and not refresh:
+                raise HubFailedError(_FAILED[question])
             listing = self._ask_for_listing(refresh=refresh)
+            _FAILED.pop(question, None)
         except HubFailedError as error:
             if kept is None:
+                _FAILED[question] = str(error)
                 raise self._with_comfort(error) from error
             logger.warning("%s; going on with the listing kept from commit %s", error, kept.commit)
             return kept

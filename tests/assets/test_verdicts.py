@@ -19,6 +19,7 @@ from ta_assets.assets.verdicts import FILES, VERDICT_ASSET, read_release, releas
 from ta_assets.core.errors import InputError
 from ta_assets.definitions import build_definitions
 from ta_assets.jobs import release, runs
+from ta_assets.jobs.stage import Outcome, incidents
 from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.table import ASSETS
 from ta_assets.studies.loading import load_studies
@@ -206,6 +207,15 @@ def test_checks_that_cannot_be_collected_end_in_a_verdict_that_says_so(
     assert made.row("release")["message"] == "ZeroDivisionError: planted: no row can be read"
     made.make()
     assert made.row(UNEDITED.name)["status"] == "passed"
+
+
+def test_cells_that_crash_for_one_reason_are_one_incident_and_others_are_their_own() -> None:
+    same = [Outcome(f"splits[{name}]", "crashed", "no network") for name in "abc"]
+    other = Outcome("splits[d]", "failed", "no room")
+    assert incidents([*same, other, Outcome("splits[e]", "fresh", "")]) == [
+        "splits[a] and 2 more cells crashed: no network",
+        "splits[d] failed: no room",
+    ]
 
 
 def test_a_release_whose_verdict_cannot_be_written_says_why(made: Verdicts, monkeypatch: pytest.MonkeyPatch) -> None:

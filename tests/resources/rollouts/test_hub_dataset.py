@@ -13,6 +13,7 @@ from huggingface_hub import constants
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import CorpusSource
+from ta_resources.hub_client import HubFailedError
 from ta_resources.rollouts.problem_files import FILE_NAMES
 from ta_resources.rollouts.resource import RolloutsResource
 
@@ -101,6 +102,29 @@ def test_a_refresh_that_the_hub_fails_goes_on_from_what_is_kept(
     with caplog.at_level(logging.WARNING):
         assert new_rollouts(attempts=2).list_problem_ids(hub_corpus, refresh=True) == [2, 10, 33]
     assert "going on with the listing kept" in caplog.text
+
+
+def test_a_hub_that_fails_is_asked_once_a_revision_for_all_corpora_and_again_for_a_refresh(
+    hub: HubStandIn, hub_corpus: CorpusSource, new_rollouts: NewRollouts, prefix: str
+) -> None:
+    hub.fail("/revision/", "status", status=503, times=2)
+    other = CorpusSource(prefix=prefix.replace("correct", "incorrect"), repo_id=hub.repo_id)
+    for corpus in (hub_corpus, other, hub_corpus):
+        with pytest.raises(HubFailedError, match="tried 2 times"):
+            new_rollouts(attempts=2).identity(corpus)
+    assert len(hub.paths("/revision/")) == 2, "the attempts of one question"
+    assert new_rollouts().list_problem_ids(hub_corpus, refresh=True) == [2, 10, 33]
+    assert new_rollouts().identity(hub_corpus)["commit"] == hub.commit, "what failed is forgotten once it went well"
+
+
+def test_a_revision_that_fails_keeps_no_other_one_from_being_asked(
+    hub: HubStandIn, hub_corpus: CorpusSource, new_rollouts: NewRollouts, prefix: str
+) -> None:
+    hub.fail("/revision/", "status", status=503, times=1)
+    with pytest.raises(HubFailedError):
+        new_rollouts(attempts=1).identity(hub_corpus)
+    pinned = CorpusSource(prefix=prefix, repo_id=hub.repo_id, revision=hub.commit)
+    assert new_rollouts().identity(pinned)["commit"] == hub.commit
 
 
 def test_only_a_refresh_moves_to_a_newer_commit(
