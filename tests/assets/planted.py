@@ -10,6 +10,7 @@ from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.values import CorpusSource, Problem
 from ta_assets.definitions import build_definitions
 from ta_resources.language_model.resource import LanguageModelResource
+from ta_resources.rollouts.problem_files import UnusableProblem
 from ta_resources.rollouts.resource import RolloutsResource
 
 FAULTS = os.environ.get("TA_PLANTED_FAULT", "").split(",")
@@ -23,10 +24,12 @@ class BrokenRollouts(RolloutsResource):
             raise ConnectionError("planted: no listing")
         return super().list_problem_ids(source, refresh=refresh)
 
-    def load_problems(self, source: CorpusSource, problem_ids: Iterable[int]) -> Iterator[Problem]:
+    def read_problems(
+        self, source: CorpusSource, problem_ids: Iterable[int]
+    ) -> Iterator[tuple[int, Problem | UnusableProblem]]:
         if "asset" in FAULTS and source.prefix.endswith("/incorrect_base_solution"):
             raise ConnectionError("planted: the incorrect corpus cannot be read")
-        yield from super().load_problems(source, problem_ids)
+        yield from super().read_problems(source, problem_ids)
 
 
 class BrokenModel(LanguageModelResource):
