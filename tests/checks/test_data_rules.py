@@ -53,6 +53,7 @@ def test_labels_of_the_embedded_study_follow_from_their_fractions(problems: list
 def test_labels_that_no_rollouts_can_give_fail(problems: list[Problem], edit: Callable[[Chunks], Chunks]) -> None:
     verdict = labels_follow_fractions(chunks_of(problems, edit), 60)
     assert verdict.status == "failed"
+    assert isinstance(verdict.observed, (int, float))
     assert verdict.observed > len(problems) / 2
 
 

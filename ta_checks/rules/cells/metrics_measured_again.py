@@ -84,7 +84,7 @@ ROW = Invariant(
 
 def _rows(tables: Iterable[pd.DataFrame], model: str, part: str) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
     for table in tables:
-        rows = table[table["split"] == part]
+        rows = table.take(np.flatnonzero(table["split"] == part))
         yield rows, rows[f"score_{model}"].to_numpy(np.float64)
 
 

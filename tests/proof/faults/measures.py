@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from ta_assets.core.results import aggregate
 from ta_assets.core.statistics import metrics
@@ -27,13 +30,13 @@ def _metric(name: str, wrong: Callable[[Callable[..., float]], Callable[..., flo
 def _seed_by_test(world: World) -> None:
     """The seed that is best on the test problems is called the best."""
 
-    def best(records: Sequence[Mapping[str, Any]], metric: str) -> dict[str, Any]:
-        parts = {
-            part: {(one["model"], one["seed"]): one[metric] for one in records if one["split"] == part}
-            for part in ("val", "test")
-        }
-        model, seed = max(parts["test"], key=lambda key: (parts["test"][key], -parts["val"][key]))
-        return {"model": model, "seed": seed} | {part: values[model, seed] for part, values in parts.items()}
+    right = aggregate._best_seed
+
+    def best(val: pd.DataFrame, test: pd.DataFrame, primary_metric: str) -> dict[str, Any]:
+        shown = test.take(np.flatnonzero(test["metric"] == primary_metric))
+        found = right(shown, test, primary_metric)
+        same = (val["model"] == found["model"]) & (val["seed"] == found["seed"])
+        return {**found, "val": float(val["value"].to_numpy()[same.to_numpy()][0])}
 
     replace(aggregate, "_best_seed", best)
     world.make("aggregate_metrics", CORPUS)
@@ -43,9 +46,8 @@ def _seeds_from_the_end(world: World) -> None:
     """The seeds that are kept of a model are its worst on val."""
     right = aggregate._best_seeds
 
-    def worst(records: Sequence[Mapping[str, Any]], metric: str, *rest: Any) -> dict[str, Any]:
-        turned = [{**one, metric: -one[metric]} if one["split"] == "val" else one for one in records]
-        return right(turned, metric, *rest)
+    def worst(val: pd.DataFrame, test: pd.DataFrame, k: int) -> pd.DataFrame:
+        return right(val.assign(value=-val["value"]), test, k)
 
     replace(aggregate, "_best_seeds", worst)
     world.make("aggregate_metrics", CORPUS)
@@ -55,8 +57,8 @@ def _of_one_cell(world: World) -> None:
     """The number beside the best seed is that of val, not of test."""
     right = aggregate._best_seed
 
-    def same(records: Sequence[Mapping[str, Any]], metric: str) -> dict[str, Any]:
-        found = right(records, metric)
+    def same(val: pd.DataFrame, test: pd.DataFrame, primary_metric: str) -> dict[str, Any]:
+        found = right(val, test, primary_metric)
         return {**found, "test": found["val"]}
 
     replace(aggregate, "_best_seed", same)
