@@ -116,7 +116,7 @@ class TinyWorld:
     def _run(self, module: str, *command: str, fault: str = "") -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, **self.environment(fault)}
         environment.pop("DAGSTER_HOME", None)
-        if self.threads == 1:
+        if self.threads == 1 and "HF_ENDPOINT" not in environment:  # the Hub's library reads it while it is imported
             return warm.run(module, command, self.folder, environment)
         program = [sys.executable, "-m", module, *command]  # libraries start their threads while they are imported
         return subprocess.run(

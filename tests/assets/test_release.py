@@ -234,7 +234,7 @@ def test_two_faults_in_different_settings_are_both_reported(tiny_world) -> None:
     chunks.write_text(json.dumps(content), encoding="utf-8")
     result = tiny_world.release(fault="asset")
     assert result.returncode == 1
-    (skipped,) = tiny_world.rows(name="zero_skipped_problems", partition="tiny_correct")
+    (skipped,) = tiny_world.rows(name="zero_skipped_problems", asset="activations", partition="tiny_correct")
     assert skipped["status"] == "failed"
     assert "2" in skipped["offenders"][0]
     (made,) = tiny_world.rows(name="made", asset="sentences", partition="tiny_incorrect")
