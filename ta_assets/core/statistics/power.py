@@ -6,6 +6,7 @@ Belongs here: power of Student's test of a mean over problems. Stays out: the te
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from scipy import stats
 
@@ -53,3 +54,46 @@ def problems_needed(
 def level_of(critical: float, n: int) -> float:
     """The two-sided level of one test whose threshold is ``critical`` in units of the standard error."""
     return float(min(2 * stats.t.sf(critical, n - 1), 1.0)) if math.isfinite(critical) else 0.0
+
+
+def least_problems(alpha: float = ALPHA, *, two_sided: bool = True) -> int:
+    """The fewest problems on which flips of signs can reach the level at all: the least p is 2^-n, twice that where
+    tests are two-sided."""
+    return math.ceil(math.log2((2 if two_sided else 1) / alpha) - 1e-12)
+
+
+PLANNED = 0.8
+"""Confidence of the limit of the deviation that a number of problems is planned on."""
+
+
+@dataclass(frozen=True)
+class Needed:
+    """How many problems a lead of interest needs; None above ``MAX_PROBLEMS``."""
+
+    lead: float
+    """The lead that is planned for, not the observed one: that is large where luck was good."""
+    problems: int | None
+    """By the upper limit of the deviation, so that a planned study has the wanted power four times in five (Browne
+    1995, On the use of a pilot sample for sample size determination)."""
+    low: int | None
+    """By the lower end of the 95 % interval of the deviation."""
+    high: int | None
+    """By its upper end."""
+
+
+def needed_for_lead(lead: float, deviation: float, n: int, *, alpha: float = ALPHA, inflation: float = 1.0) -> Needed:
+    """The number of problems that finds a lead, from the spread that n problems showed.
+
+    Args:
+        lead: smallest lead of interest, positive.
+        deviation: standard deviation over the n problems.
+        n: at least 2.
+        alpha: two-sided level of one test; a family's is smaller.
+        inflation: factor on the standard error that the test uses, at any number of problems.
+    """
+
+    def at(confidence: float) -> int | None:
+        limit = deviation * math.sqrt((n - 1) / float(stats.chi2.ppf(1 - confidence, n - 1)))
+        return problems_needed(lead, limit, alpha=alpha, inflation=inflation)
+
+    return Needed(lead, at(PLANNED), at(0.025), at(0.975))
