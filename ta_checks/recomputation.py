@@ -71,7 +71,7 @@ def vectors_are_sound(evidence: Evidence) -> Verdict:
 
 def scores_out_of_fold(evidence: Evidence) -> Verdict:
     """The stored scores and permutations against the labelled sentences that were extracted, and their vectors."""
-    from ta_assets.core.crossfit.fit import probe_name
+    from ta_assets.core.crossfit.out_of_fold import probe_name
     from ta_assets.core.crossfit.spectrum import prepare
     from ta_checks.rules.claims.scores_out_of_fold import BY_HAND, scores_out_of_fold
 

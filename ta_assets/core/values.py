@@ -177,6 +177,9 @@ class CrossFitted:
     """problem_id, chunk_idx, anchor and ``name/repeat`` (float64) of every sentence."""
     nulls: pd.DataFrame
     """``scheme/hypothesis`` (float64): macro average precision; row 0 as it is, then one row a permutation."""
+    without: pd.DataFrame
+    """One row per grading (``every``, ``supported``) and pair of problems with both classes: grading, problem_id,
+    absent, and per trained score (float64) the average precision of the problem by the fit without the absent one."""
     record: dict[str, Any]
     """``scheme``, ``repeats`` (held-out ids of each fold), ``fewest_train``, ``blocks``, ``choices`` by name and
     fold."""

@@ -12,9 +12,10 @@ import pytest
 
 from ta_assets.core.crossfit import fit as crossfit
 from ta_assets.core.crossfit import nulls
-from ta_assets.core.crossfit.fit import Sentences, cross_fit
+from ta_assets.core.crossfit.fit import cross_fit
 from ta_assets.core.crossfit.folds import evaluation_folds
 from ta_assets.core.crossfit.nulls import permuted_labels, refit_null
+from ta_assets.core.crossfit.out_of_fold import Sentences
 from ta_assets.core.crossfit.spectrum import prepare
 from ta_assets.core.options import LabelRule, ProbeOptions
 from ta_assets.core.probes.models import ProbeData, fit_scores

@@ -90,6 +90,10 @@ class Bands:
         used = [(block, weight) for block, weight in zip(blocks, self._weights(at), strict=True) if weight > 0]
         return np.hstack([np.sqrt(weight) * block for block, weight in used]) if used else blocks[0][:, :0]
 
+    def penalties(self, at: Sequence[int], names: Sequence[str]) -> dict[str, float | None]:
+        """Name of each block -> its penalty in units of its mean squared row length; None where it is left out."""
+        return {name: None if index == OFF else GRID[index] for name, index in zip(names, at, strict=True)}
+
     def _weights(self, at: Sequence[int]) -> list[float]:
         return [
             0.0 if index == OFF else 1.0 / (GRID[index] * (float(np.square(block).sum() / len(block)) or 1.0))

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ta_assets.core.crossfit.fit import Sentences, cross_fit
+from ta_assets.core.crossfit.fit import cross_fit
 from ta_assets.core.crossfit.folds import evaluation_folds
-from ta_assets.core.crossfit.nulls import SCHEMES, permuted_labels, refit_null
+from ta_assets.core.crossfit.nulls import permuted_labels, refit_null, schemes_for
+from ta_assets.core.crossfit.out_of_fold import Sentences
 from ta_assets.core.options import InferenceOptions
 from ta_assets.core.results.cells import jsonable
 from ta_assets.core.values import CrossFitted
@@ -38,12 +39,13 @@ def cross_fitted(rows: pd.DataFrame, blocks: Mapping[int, np.ndarray], options: 
     scores = sentences.rows[list(SCORE_KEYS)].assign(
         **{f"{name}/{repeat}": values[repeat] for name, values in found.scores.items() for repeat in range(len(values))}
     )
-    labels = [permuted_labels(sentences, options.permutations, scheme=scheme, seed=options.seed) for scheme in SCHEMES]
+    schemes = schemes_for(sentences)
+    labels = [permuted_labels(sentences, options.permutations, scheme=scheme, seed=options.seed) for scheme in schemes]
     # one refit for both: what costs most is to decompose each fold
     null = refit_null(sentences, folds, np.hstack(labels))
     nulls = {
         f"{scheme}/{name}": scores[:, column]
-        for scheme, scores in zip(SCHEMES, np.split(null.scores, len(SCHEMES)), strict=True)
+        for scheme, scores in zip(schemes, np.split(null.scores, len(schemes)), strict=True)
         for column, name in enumerate(null.hypotheses)
     }
     record = {
@@ -52,4 +54,4 @@ def cross_fitted(rows: pd.DataFrame, blocks: Mapping[int, np.ndarray], options: 
         "blocks": list(sentences.blocks),
         "choices": found.choices,
     }
-    return CrossFitted(scores, pd.DataFrame(nulls), jsonable(record))
+    return CrossFitted(scores, pd.DataFrame(nulls), found.influence_table(), jsonable(record))

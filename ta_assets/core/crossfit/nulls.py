@@ -16,14 +16,18 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ta_assets.core.crossfit.fit import Sentences, folds_of, probe_name, ridge
+from ta_assets.core.crossfit import ridge
 from ta_assets.core.crossfit.folds import Folds
+from ta_assets.core.crossfit.out_of_fold import Sentences, folds_of, probe_name
 from ta_assets.core.crossfit.spectrum import Spectrum, prepare, within_problems
 from ta_assets.core.statistics.ranking import mixed_problems, problem_average_precision
+from ta_assets.core.statistics.supported import permuted_in_strata, support_strata
 
 MIN_WINDOW, WINDOWS = 3, 20
 """A stratum is at least so many neighbouring sentences, or a twentieth of the trace."""
-SCHEMES = ("shuffled", "stratified")
+LEAST_STRATIFIED = MIN_WINDOW * WINDOWS
+"""Sentences of the median trace below which windows are so wide that position tells much within them."""
+SCHEMES = ("shuffled", "stratified", "supported")
 
 
 @dataclass(frozen=True)
@@ -43,13 +47,22 @@ def permuted_labels(sentences: Sentences, permutations: int, *, scheme: str, see
         sentences: whose labels.
         permutations: how many.
         scheme: ``shuffled`` permutes within problems; ``stratified`` within windows of neighbouring sentences of a
-            problem, so what position alone tells stays true to the window's width.
+            problem, so what position alone tells stays true to the window's width; ``supported`` within a problem's
+            sentences with about as many dissimilar rollouts, so what the campaign alone tells stays true.
         seed: of the permutations.
 
     Returns:
         [n, 1 + permutations] int8; column 0 as it is.
+
+    Raises:
+        ValueError: ``supported`` without rollout counts.
     """
     rng = np.random.default_rng([seed, SCHEMES.index(scheme)])
+    if scheme == "supported":
+        strata = support_strata(sentences.rows)
+        if strata is None:
+            raise ValueError("strata of support need the rollout counts of every sentence")
+        return permuted_in_strata(sentences.anchors, sentences.problems, strata, permutations, rng)
     labels = np.empty((len(sentences.rows), 1 + permutations), dtype=np.int8)
     labels[:, 0] = sentences.anchors
     for problem in np.unique(sentences.problems):
@@ -60,6 +73,13 @@ def permuted_labels(sentences: Sentences, permutations: int, *, scheme: str, see
             order = rng.random((permutations, len(window))).argsort(axis=1)
             labels[window, 1:] = sentences.anchors[window][order].T
     return labels
+
+
+def schemes_for(sentences: Sentences) -> tuple[str, ...]:
+    """Schemes that mean something: windows need long traces, strata of support rollout counts."""
+    long = np.median(np.unique(sentences.problems, return_counts=True)[1]) >= LEAST_STRATIFIED
+    counted = support_strata(sentences.rows) is not None
+    return ("shuffled", *(["stratified"] if long else []), *(["supported"] if counted else []))
 
 
 def refit_null(sentences: Sentences, folds: Folds, labels: np.ndarray) -> RefitNull:

@@ -8,9 +8,10 @@ from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_limits
 
 from ta_assets.core.crossfit.cross_fitted import cross_fitted
-from ta_assets.core.crossfit.fit import FAMILIES, TRAINED_BASELINES, Sentences, cross_fit, folds_of
+from ta_assets.core.crossfit.fit import FAMILIES, TRAINED_BASELINES, TRAINED_SUPPORT, WITH_ACTIVATIONS, cross_fit
 from ta_assets.core.crossfit.folds import evaluation_folds
 from ta_assets.core.crossfit.nulls import permutation_max_t, permuted_labels, refit_null
+from ta_assets.core.crossfit.out_of_fold import Sentences, folds_of
 from ta_assets.core.crossfit.spectrum import prepare, within_problems
 from ta_assets.core.options import InferenceOptions
 from ta_assets.core.statistics.ranking import average_precision_by_problem
@@ -52,7 +53,14 @@ def test_a_held_out_problems_labels_change_none_of_its_scores() -> None:
 def test_every_score_is_made_and_carries_what_was_chosen_in_its_fold() -> None:
     one = sentences()
     found = cross_fit(one, evaluation_folds(one.problems.tolist()))
-    assert set(found.scores) == {"order", "label_support", *TRAINED_BASELINES, *FAMILIES}
+    assert set(found.scores) == {
+        "order",
+        "label_support",
+        TRAINED_SUPPORT,
+        WITH_ACTIVATIONS,
+        *TRAINED_BASELINES,
+        *FAMILIES,
+    }
     assert all(np.isfinite(scores).all() for scores in found.scores.values())
     for name in (*TRAINED_BASELINES, *FAMILIES):
         assert len(found.choices[name]) == 6

@@ -7,8 +7,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from ta_assets.core.crossfit import logistic, ridge
+from ta_assets.core.crossfit.fit import cross_fit
+from ta_assets.core.crossfit.folds import evaluation_folds
+from ta_assets.core.crossfit.out_of_fold import EVERY, Sentences
 from ta_assets.core.crossfit.spectrum import Spectrum, prepare, within_problems
 from ta_assets.core.crossfit.without import logistic_without, ridge_without
+from ta_assets.core.statistics.ranking import problem_average_precision
+from tests.core.made_traces import made_rows, made_vectors
 
 N_PROBLEMS, PER_PROBLEM = 8, 15
 
@@ -68,3 +73,22 @@ def test_left_out_residuals_of_no_penalty_at_all_are_those_of_nothing() -> None:
     target = within_problems(labels, problems)
     found = ridge.left_out_residuals(Spectrum.of(features), target[:, None], problems, np.inf)
     np.testing.assert_allclose(found[:, 0], target)
+
+
+def test_precisions_without_a_problem_are_those_of_refitting_a_setting_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = made_rows(6)
+    one = Sentences(rows, {4: made_vectors(rows, 1.0)})
+    # deleting a problem must change neither the scale of features nor the penalty, which the downdate holds fixed
+    monkeypatch.setattr(ridge, "PENALTY_GRID", (1.0,))
+    found = cross_fit(one, evaluation_folds(one.problems.tolist())).influence_table()
+    features = prepare(one.blocks[4], one.problems)
+    target = within_problems(one.anchors, one.problems)
+    own = found[found["grading"] == EVERY].set_index(["problem_id", "absent"])["ridge"]
+    for held_out, absent in ((1, 2), (5, 3), (4, 4)):
+        train, test = ~np.isin(one.problems, (held_out, absent)), one.problems == held_out
+        size = np.square(features[one.problems != held_out]).sum() / (one.problems != held_out).sum()
+        plain = Ridge(alpha=size, fit_intercept=False).fit(features[train], target[train])
+        expected = problem_average_precision(one.anchors[test], plain.predict(features[test])[None])[0]
+        assert own[held_out, absent] == pytest.approx(expected)
