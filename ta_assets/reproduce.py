@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.options import VERTICAL_MODELS, ProbeOptions
+from ta_assets.core.option_values import VERTICAL_MODELS
+from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes.features import POSITION_FEATURES, add_split
 from ta_assets.core.probes.models import NEEDS_ACTIVATIONS, SEED_FREE, ProbeData, fit_scores
 from ta_assets.core.results.cells import SCORED_PARTS, jsonable

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ta_assets.core.options import SEEDS
 from ta_assets.core.values import Skip
-from ta_assets.studies.sections import SEEDS
 from ta_assets.vectors.probe_data import folds_of, split_of
 from ta_checks.evidence import Evidence
 from ta_checks.rules.shuffles.folds import own_folds, worst

@@ -42,7 +42,7 @@ def labels_follow_rule(evidence: Evidence) -> Verdict:
     from ta_checks.rules.data.labels_follow_rule import SourceProblem, labels_follow_rule
 
     study, store = evidence.study, evidence.world.store
-    rule = study.label_rule
+    rule = study.labels
     wanted = sorted({one for name in study.settings_of(evidence.partition) for one in _problem_ids(store, name)})
 
     def problems() -> Iterator[SourceProblem]:

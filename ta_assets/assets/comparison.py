@@ -39,7 +39,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
         study = studies.by_setting[context.partition_key]
         data = joined(sentences, activations, problems_of(splits), store.base)
-        value = cross_fitted(data.rows, data.by_block, study.inference_options)
+        value = cross_fitted(data.rows, data.by_block, study.inference)
         return output(value, study_options(study, "cv_scores"), _facts_of_scores(value))
 
     @dg.asset(
@@ -55,7 +55,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         from ta_assets.core.results.compare import compare
 
         study = studies.by_setting[context.partition_key]
-        value = compare(scored_rows(sentences, cv_scores), cv_scores, study.inference_options)
+        value = compare(scored_rows(sentences, cv_scores), cv_scores, study.inference)
         return output(value, study_options(study, "probe_comparison"), _facts(value, cv_scores))
 
     return [cv_scores, probe_comparison]

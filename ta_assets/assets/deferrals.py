@@ -34,7 +34,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
             raise dg.Failure(f"no cell of {name} may be planned on: {left_out}", allow_retries=False)
         seeds = seeds_to_plan(study.deferral_probe, believed)
         tables = {seed: grouped_predictions(store, study, Cell(name, seed)) for seed in seeds}
-        value = {**plan_cells(tables, options_of(study)), "left_out": left_out}
+        value = {**plan_cells(tables, study.deferral_options), "left_out": left_out}
         return output(value, deferral_made_from(study, left_out), _facts(value))
 
     return [deferral_plan]
@@ -50,16 +50,6 @@ def grouped_predictions(store: ArtifactStore, study: Study, cell: Cell) -> pd.Da
     tags = sentences[["problem_id", "chunk_idx", "function_tag"]]
     predictions = store.load("probe_metrics", cell.key).predictions
     return predictions.merge(tags, on=["problem_id", "chunk_idx"], how="left", validate="many_to_one")
-
-
-def options_of(study: Study) -> Any:
-    """The study's deferral as the science takes it: ``core.deferral_cells.DeferralOptions``."""
-    from ta_assets.core.results.deferral import Objective
-    from ta_assets.core.results.deferral_cells import DeferralOptions
-
-    asked = study.deferral
-    objective = Objective(asked.objective, asked.budget if asked.objective == "budget" else asked.error)
-    return DeferralOptions(study.deferral_probe, objective, asked.quantiles, asked.group)
 
 
 def deferral_made_from(study: Study, left_out: Mapping[str, str]) -> dict[str, Any]:

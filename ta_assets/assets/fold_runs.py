@@ -9,7 +9,6 @@ whole: a killed run repeats the one fold that it was in.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -72,7 +71,7 @@ class FoldRuns:
     @property
     def _options(self) -> ProbeOptions:
         # one test problem is one group: an interval over it would say nothing
-        return dataclasses.replace(self.options, bootstrap=0)
+        return self.options.model_copy(update={"bootstrap": 0})
 
     def _take(self, asset: str, fold: int, decides: Mapping[str, Any], compute: Callable[[ProbeData], Any]) -> Any:
         data = self.folds[fold]
@@ -80,7 +79,7 @@ class FoldRuns:
             "version": VERSION,
             "fold": fold,
             "data": data.sha256(),
-            "options": dataclasses.asdict(self._options),
+            "options": self._options.model_dump(),
             **decides,
         }
         folder, key = f"{asset}_folds", fingerprint(identity)

@@ -42,7 +42,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         if study.splits.scheme == "lopo":
             folds = lopo_splits(problem_ids, study.splits.val)
             return output(stored_folds(folds), made_from, {"folds": len(folds)})
-        value = stored_split(single_split(problem_ids, study.split_rule))
+        value = stored_split(single_split(problem_ids, study.splits))
         return output(value, made_from, {part: len(ids) for part, ids in value.items()})
 
     @dg.asset(
@@ -66,7 +66,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         corpus = context.partition_key
         study = studies.by_corpus[corpus]
         problems = rollouts.load_problems(study.source(corpus), union(problem_ids))
-        table = label_problems(problems, study.label_rule)
+        table = label_problems(problems, study.labels)
         made_from = Origins(studies, rollouts, language_model).made_from("sentences", corpus)
         return output(table, made_from, _facts(table))
 
@@ -79,7 +79,7 @@ def chosen_ids(studies: Studies, rollouts: RolloutsResource, name: str) -> tuple
     Raises:
         InputError: the data cannot be listed, settings that share their problems have none in common, or too few.
     """
-    from ta_assets.core.traces.splits import MIN_PROBLEMS, sample_problem_ids, shared_problem_ids
+    from ta_assets.core.traces.splits import MIN_PROBLEMS_TO_SPLIT, sample_problem_ids, shared_problem_ids
 
     study = studies.by_setting[name]
     setting, corpora = study.settings[name], shared_corpora(studies, name)
@@ -90,8 +90,9 @@ def chosen_ids(studies: Studies, rollouts: RolloutsResource, name: str) -> tuple
         raise InputError(study.path, f"settings.{name}.shared_problems", f"none among {counts}", expected)
     available = shared_problem_ids(listed)
     ids = sample_problem_ids(available, setting.problems, setting.problems_seed)
-    if len(ids) < MIN_PROBLEMS:
-        expected = f"at least {MIN_PROBLEMS} problems in {study.source(setting.corpus).prefix}, one for each part"
+    if len(ids) < MIN_PROBLEMS_TO_SPLIT:
+        place = study.source(setting.corpus).prefix
+        expected = f"at least {MIN_PROBLEMS_TO_SPLIT} problems in {place}, one for each part"
         raise InputError(study.path, f"settings.{name}", ids, expected)
     return ids, len(available)
 

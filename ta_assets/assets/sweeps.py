@@ -14,7 +14,7 @@ import pandas as pd
 
 from ta_assets.assets.activations import GPU_POOL
 from ta_assets.core.errors import InputError
-from ta_assets.core.options import TOKEN_PROBES
+from ta_assets.core.option_values import TOKEN_PROBES
 from ta_assets.ledger.made_from import Origins, extraction_options, fingerprint, output, study_options
 from ta_assets.ledger.partitions import Partitions
 from ta_assets.pages import plots
@@ -55,9 +55,9 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         source = SweepSource(Origins(studies, rollouts, language_model), store, context.log.info)
         ids = source.problem_ids(cell)
         activations = source.vectors(cell, ids)
-        sentences = label_problems(rollouts.load_problems(study.source(corpus), ids), study.label_rule)
+        sentences = label_problems(rollouts.load_problems(study.source(corpus), ids), study.labels)
         whole = joined(sentences, activations, ids, store.base, study.extraction.pooling)
-        data = whole.under(single_split(ids, study.split_rule))
+        data = whole.under(single_split(ids, study.splits))
         scores = cross_validated(data, study.probe_options, cell.probe)
         value = {
             "key": cell.key,

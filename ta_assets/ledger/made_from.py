@@ -19,7 +19,8 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from ta_assets.core.options import TOKEN_PROBES, ExtractionSpec
+from ta_assets.core.option_values import TOKEN_PROBES
+from ta_assets.core.options import ExtractionSpec
 from ta_assets.studies.loading import Studies
 from ta_assets.studies.study import Study
 from ta_resources.language_model.resource import LanguageModelResource
@@ -53,7 +54,7 @@ class Origins:
             study = self.studies.by_corpus[partition]
             return {
                 "source": self.rollouts.identity(study.source(partition)),
-                "labels": dataclasses.asdict(study.label_rule),
+                "labels": study.labels.model_dump(exclude={"target"}),
             }
         if asset == "activations":
             study = self.studies.by_corpus[partition]
@@ -80,8 +81,8 @@ def study_options(study: Study, asset: str) -> dict[str, Any]:
     if asset == "aggregate_metrics":
         return {"best_of_k": study.probes.best_of_k}
     if asset == "deferral_plan":
-        return {"deferral": {**study.deferral.model_dump(), "probe": study.deferral_probe}}
-    options = dataclasses.asdict(study.probe_options)
+        return {"deferral": study.deferral_options.model_dump()}
+    options = study.probe_options.model_dump()
     if asset != "probe_metrics" or not set(TOKEN_PROBES) & set(options["models"]):
         del options["token_probes"]
     if study.probes.residualize_against == "none":
@@ -99,9 +100,8 @@ def shared_corpora(studies: Studies, setting: str) -> tuple[str, ...]:
 
 def extraction_options(spec: ExtractionSpec) -> dict[str, Any]:
     """The options of an extraction without the place of its model, which differs from machine to machine."""
-    place = {"language_model", "revision"}
-    options = {key: value for key, value in dataclasses.asdict(spec).items() if key not in place}
-    if spec.vertical_attention is None:  # without it, an extraction is what it was before there was this option
+    options = spec.model_dump(exclude={"language_model", "revision"})
+    if spec.scored_attention is None:  # without it, an extraction is what it was before there was this option
         del options["vertical_attention"]
     return options
 

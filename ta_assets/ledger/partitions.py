@@ -11,8 +11,8 @@ from functools import cached_property
 
 import dagster as dg
 
+from ta_assets.core.options import SEEDS
 from ta_assets.studies.loading import Studies
-from ta_assets.studies.sections import SEEDS
 from ta_assets.studies.study import Study
 
 ASSETS = (

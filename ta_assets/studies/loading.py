@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ta_assets.core.errors import InputError, shown
-from ta_assets.studies.sections import FieldError
+from ta_assets.studies.fields import FieldError
 from ta_assets.studies.study import Study
 from ta_assets.studies.yaml_text import read_yaml
 

@@ -1,7 +1,7 @@
 """A study: how its sections fit together, and what a corpus of it resolves to.
 
-Stays out: the sections themselves (``study_sections.py``), reading files and holding several studies
-(``studies.py``), partitions (``partitions.py``).
+Stays out: the sections themselves (``core/options.py``, ``sections.py``), reading files and holding several studies
+(``loading.py``), partitions (``ta_assets.ledger``).
 """
 
 from __future__ import annotations
@@ -15,60 +15,46 @@ from pydantic import (
     model_validator,
 )
 
+from ta_assets.core.option_values import TOKEN_PROBES, VERTICAL_MODELS
 from ta_assets.core.options import (
-    TOKEN_PROBES,
-    VERTICAL_MODELS,
+    SEEDS,
+    DeferralOptions,
+    ExtractionOptions,
     ExtractionSpec,
     InferenceOptions,
     LabelRule,
+    Options,
     ProbeOptions,
+    ProbesSection,
     SplitRule,
-    TokenProbeOptions,
+    Statistics,
 )
 from ta_assets.core.traces.label_recomputation import COUNTERFACTUAL, RESAMPLING
 from ta_assets.core.values import CorpusSource
 from ta_assets.studies import sweep as sweep_plan
-from ta_assets.studies.extraction import Extraction
-from ta_assets.studies.sections import (
-    SEEDS,
-    Dataset,
-    Deferral,
-    FieldError,
-    Inference,
-    InnerPath,
-    Labels,
-    Model,
-    Name,
-    Probes,
-    Section,
-    Setting,
-    Splits,
-    Statistics,
-    SweptValue,
-    Verification,
-    is_path,
-)
+from ta_assets.studies.fields import FieldError, InnerPath, Name, SweptValue, is_path
+from ta_assets.studies.sections import Dataset, Model, Setting, Verification
 
 
-class Study(Section):
+class Study(Options):
     """A validated study."""
 
     name: Name
     """A lower-case name, also the folder of its results."""
     dataset: Dataset
     models: dict[Name, Model] = Field(min_length=1)
-    labels: Labels = Labels()
-    splits: Splits = Splits()
-    extraction: Extraction = Extraction()
-    probes: Probes = Probes()
+    labels: LabelRule = LabelRule()
+    splits: SplitRule = SplitRule()
+    extraction: ExtractionOptions = ExtractionOptions()
+    probes: ProbesSection = ProbesSection()
     statistics: Statistics = Statistics()
-    inference: Inference = Inference()
+    inference: InferenceOptions = InferenceOptions()
     verification: Verification = Verification()
-    deferral: Deferral = Deferral()
+    deferral: DeferralOptions = DeferralOptions()
     sweep: dict[str, Annotated[list[SweptValue], Field(min_length=1)]] | None = None
     """The values of a factor: every combination is scored by the job ``sweep``; see ``sweep_plan``."""
     seeds: Literal[5] = SEEDS
-    """Seeds of the probes: so many in every study, and no other number."""
+    """Number of seeds; fixed at 5, so that the grid of settings and seeds has no empty cell."""
     settings: dict[Name, Setting] = Field(min_length=1)
     readme: InnerPath | None = None
     """Markdown file below the current directory whose marked block holds the results; by default the study's own file
@@ -182,39 +168,23 @@ class Study(Section):
         """What decides the activations of a corpus."""
         model = self.models[corpus.rpartition("_")[0]]
         return ExtractionSpec(
-            language_model=self._place(model.language_model),
-            revision=model.revision,
-            vertical_attention=self.extraction.vertical_attention.options(),
-            **self.extraction.model_dump(exclude={"vertical_attention"}),
+            language_model=self._place(model.language_model), revision=model.revision, **dict(self.extraction)
         )
 
     @property
-    def label_rule(self) -> LabelRule:
-        """The study's labels as the science takes them."""
-        return LabelRule(**self.labels.model_dump(exclude={"target"}))
-
-    @property
-    def split_rule(self) -> SplitRule:
-        """The study's split as the science takes it."""
-        return SplitRule(**self.splits.model_dump(exclude={"scheme"}))
-
-    @property
     def probe_options(self) -> ProbeOptions:
-        """The study's probes as the science takes them."""
-        options = self.probes.model_dump()
-        token_probes = TokenProbeOptions(**options.pop("token_probes"))
+        """The section ``probes``, with what other sections decide about a cell."""
         return ProbeOptions(
             bootstrap=self.statistics.bootstrap,
             target=self.labels.target,
             anchor_percentile=self.labels.anchor_percentile,
-            token_probes=token_probes,
-            **options,
+            **dict(self.probes),
         )
 
     @property
-    def inference_options(self) -> InferenceOptions:
-        """The study's comparison as the science takes it."""
-        return InferenceOptions(**self.inference.model_dump())
+    def deferral_options(self) -> DeferralOptions:
+        """The section ``deferral``, with its probe put in."""
+        return self.deferral.model_copy(update={"probe": self.deferral_probe})
 
     def _place(self, where: str) -> str:
         return str(self._resolve(where)) if is_path(where) else where

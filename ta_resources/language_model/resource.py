@@ -99,7 +99,7 @@ class LanguageModelResource(dg.ConfigurableResource):
             expected = f"enough of it on {device} for the model up to its deepest wanted block; free some, choose an "
             expected += "earlier extraction.layer or another device, then start the command again"
             raise InputError(folder.source, "memory", str(error).split("\n")[0], expected) from error
-        if spec.vertical_attention is not None:
+        if spec.scored_attention is not None:
             require_readable(model, blocks[0], folder.source)
         model_limit = getattr(model.config, "max_position_embeddings", None) or UNLIMITED_TOKENS
         extractor = Extractor(
@@ -111,7 +111,7 @@ class LanguageModelResource(dg.ConfigurableResource):
                 n_blocks=n_blocks,
                 context_length=min(model_limit, tokenizer.max_tokens or UNLIMITED_TOKENS),
                 pooling=spec.pooling,
-                vertical=spec.vertical_attention,
+                vertical=spec.scored_attention,
                 storage_dtype=storage_dtype,
                 tokens_per_forward=self.tokens_per_forward,
                 progress_seconds=self.progress_seconds,

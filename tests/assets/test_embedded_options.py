@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from ta_assets.core.options import VERTICAL_MODELS
+from ta_assets.core.option_values import VERTICAL_MODELS
 from ta_assets.core.probes.models import ProbeData
 from ta_assets.core.values import CellResult
 from ta_assets.definitions import build_definitions

@@ -101,7 +101,7 @@ def test_spans_of_another_text_do_not_match_though_shapes_do(copied: World) -> N
 
 def test_another_block_does_not_match(copied: World, made: World) -> None:
     study = made.studies.selected
-    other = dataclasses.replace(study.extraction_spec(CORPUS), layer=1)
+    other = study.extraction_spec(CORPUS).model_copy(update={"layer": 1})
     source = study.source(CORPUS)
     with made.language_model.open(other) as extractor:
         problems = made.rollouts.load_problems(source, made.rollouts.list_problem_ids(source))

@@ -53,7 +53,7 @@ def extract(tmp_path: Path) -> Callable[..., Pass]:
             stores = {
                 block: ShardStore(tmp_path, f"{spec.pooling}{block}".ljust(64, "-")) for block in extractor.blocks
             }
-            scores = VerticalScoreStore(tmp_path, f"{spec.vertical_attention}") if spec.vertical_attention else None
+            scores = VerticalScoreStore(tmp_path, f"{spec.vertical_attention}") if spec.scored_attention else None
             extraction = CorpusExtraction(SOURCE, RolloutsResource(), stores, scores, reuse, print, free)
             calls: list[int] = []
             model: Any = extractor._loaded and extractor._loaded.model
@@ -127,15 +127,15 @@ def test_stored_tokens_have_the_rows_of_every_sentence(extract: Callable[..., Pa
 
 
 def test_vertical_scores_take_no_pass_of_their_own_and_are_kept(extract: Callable[..., Pass], tmp_path: Path) -> None:
-    together = extract(layer=[1, 2], vertical_attention=VerticalAttention("light"))
+    together = extract(layer=[1, 2], vertical_attention=VerticalAttention(mode="light"))
     assert together.forwards == len(PROBLEMS)
     spans = together.value.spans
     assert spans["vertical_score"].dtype == np.float32
     assert set(spans["vertical_attention_mode_used"]) == {"light"}
-    assert extract(layer=[1, 2], vertical_attention=VerticalAttention("light")).forwards == 0
+    assert extract(layer=[1, 2], vertical_attention=VerticalAttention(mode="light")).forwards == 0
     (damaged, *_) = sorted(tmp_path.rglob("vertical_scores/**/*.json"))
     damaged.write_text(damaged.read_text().replace("light", "heavy"))
-    again = extract(layer=[1, 2], vertical_attention=VerticalAttention("light"))
+    again = extract(layer=[1, 2], vertical_attention=VerticalAttention(mode="light"))
     assert again.forwards == 1
     assert again.value.spans.equals(spans)
     assert again.value.record == together.value.record
@@ -146,7 +146,7 @@ def test_vectors_that_are_stored_are_kept_when_scores_are_asked_for(
 ) -> None:
     without = extract(layer=[1, 0])
     before = times()
-    done = extract(layer=[1, 0], vertical_attention=VerticalAttention("full"))
+    done = extract(layer=[1, 0], vertical_attention=VerticalAttention(mode="full"))
     assert done.forwards == len(PROBLEMS)
     assert times() == before
     assert done.to_write == 0

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from ta_assets.assets.readme import CEILINGS, TESTED_ON, stored_block, with_block
 from ta_assets.core.errors import InputError
+from ta_assets.core.options import SplitRule
 from ta_assets.pages.block_numbers import numbers_of
 from ta_assets.studies.loading import load_studies
-from ta_assets.studies.sections import Splits
 
 STUDY = load_studies("embedded").by_name["embedded"]
 START, END = "<!-- TA_RESULTS_START embedded -->", "<!-- TA_RESULTS_END embedded -->"
@@ -56,7 +56,7 @@ def test_blocks_of_other_studies_are_left_alone() -> None:
 
 
 def test_every_scheme_of_splits_has_its_words() -> None:
-    assert list(TESTED_ON) == list(get_args(Splits.model_fields["scheme"].annotation))
+    assert list(TESTED_ON) == list(get_args(SplitRule.model_fields["scheme"].annotation))
 
 
 def test_the_words_between_the_tables_hold_no_number_that_would_need_an_owner() -> None:

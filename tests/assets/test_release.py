@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 
+from ta_assets.core.options import SEEDS
 from ta_assets.ledger.made_from import code_sha256
-from ta_assets.studies.sections import SEEDS
 
 
 def test_a_healthy_study_is_released_kept_and_repaired(tiny_world) -> None:

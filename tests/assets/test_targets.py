@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ta_assets.core.options import LabelRule, ProbesSection
 from ta_assets.core.probes.residuals import AGAINST
 from ta_assets.core.probes.targets import TARGETS
 from ta_assets.ledger.made_from import Origins
 from ta_assets.ledger.partitions import partitions_of
 from ta_assets.ledger.world import World
-from ta_assets.studies.sections import Labels, Probes
 from ta_checks.checks import judge
 from ta_checks.evidence import Evidence
 from ta_checks.table import INVARIANTS
@@ -106,7 +106,7 @@ def test_a_target_changes_cells_and_not_sentences(made: World, tmp_path: Path) -
 
 
 def test_a_study_names_the_targets_and_residuals_that_there_are() -> None:
-    target = Labels.model_fields["target"].annotation
-    against = Probes.model_fields["residualize_against"].annotation
+    target = LabelRule.model_fields["target"].annotation
+    against = ProbesSection.model_fields["residualize_against"].annotation
     assert set(getattr(target, "__args__", ())) == set(TARGETS)
     assert tuple(getattr(against, "__args__", ())) == AGAINST

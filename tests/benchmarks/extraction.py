@@ -83,7 +83,7 @@ def all_layers(folder: Path, name: str) -> dict[str, Any]:
     """CPU seconds of extracting all layers over those of a bare forward to the deepest: one thread, interleaved."""
     import torch
 
-    spec = ExtractionSpec(str(folder), layer="all", dtype="float32", storage_dtype="float32")
+    spec = ExtractionSpec(language_model=str(folder), layer="all", dtype="float32", storage_dtype="float32")
     pairs = []
     with _one_thread(), LanguageModelResource(device="cpu").open(spec) as extractor:
         model: Any = extractor._loaded and extractor._loaded.model
@@ -142,7 +142,7 @@ def memory(folder: Path) -> dict[str, Any]:
 
 def _timed_pairs(folder: Path) -> tuple[list[tuple[float, float, int]], float]:
     """(plain CPU seconds, our CPU seconds, tokens) per pair, and the largest relative difference of the vectors."""
-    spec = ExtractionSpec(str(folder), dtype="float32", storage_dtype="float32")
+    spec = ExtractionSpec(language_model=str(folder), dtype="float32", storage_dtype="float32")
     pairs, error = [], 0.0
     with LanguageModelResource(device="cpu").open(spec) as extractor:
         plain = plain_extraction(folder, extractor.block)
@@ -210,7 +210,7 @@ def _measure_memory(folder: Path, n_problems: int) -> dict[str, int]:
     torch.set_num_threads(1)
     assert transformers.AutoModel, transformers.DynamicCache  # lazy imports belong to the start, not to the growth
     start = psutil.Process().memory_info().rss
-    spec = ExtractionSpec(str(folder))
+    spec = ExtractionSpec(language_model=str(folder))
     with LanguageModelResource(device="cpu").open(spec) as extractor:
         encode = extractor.tokenizer.encode
         traces = (made_trace(MEMORY_TOKENS, encode, problem_id) for problem_id in range(n_problems))

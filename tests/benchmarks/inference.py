@@ -41,7 +41,7 @@ from tests.core.made_traces import campaign
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 REFERENCE, TRACES = SHARED / "reference/labels", SHARED / "data/math-rollouts"
-OPTIONS = InferenceOptions(permutations=60, ceiling_draws=20)
+OPTIONS = InferenceOptions.model_construct(permutations=60, ceiling_draws=20)
 WORKERS = 2
 D_MODEL = 16
 NULL_SETS, NULL_PROBLEMS, NULL_SENTENCES = 1000, 12, 25

@@ -127,14 +127,14 @@ def whole_report() -> Record:
 def report() -> dict[str, Any]:
     """The report that is timed."""
     rows, vectors = synthetic(576)
-    options = InferenceOptions(permutations=PERMUTATIONS)
+    options = InferenceOptions.model_construct(permutations=PERMUTATIONS)
     return compare(rows, cross_fitted(rows, {15: vectors}, options), options)
 
 
 def equal_bits() -> Record:
     """Whether one and two threads, and another order of the rows, give the same comparison."""
     rows, vectors = synthetic(64, 8, 40)
-    options = InferenceOptions(permutations=100, ceiling_draws=20)
+    options = InferenceOptions.model_construct(permutations=100, ceiling_draws=20)
     shuffled = np.random.default_rng(1).permutation(len(rows))
     found = set()
     for threads, order in ((1, np.arange(len(rows))), (2, np.arange(len(rows))), (2, shuffled)):

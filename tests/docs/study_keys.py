@@ -16,11 +16,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ta_assets.core import options
 from ta_assets.core.markdown import table
-from ta_assets.studies.extraction import LAYER_WORDS, Extraction, Vertical
-from ta_assets.studies.probes import KNOWN_MODELS, TokenProbes
-from ta_assets.studies.sections import Inference, Labels, Probes, Splits
+from ta_assets.core.option_values import KNOWN_MODELS, LAYER_WORDS
 from ta_assets.studies.study import Study
 
 TITLE = """# Keys of a study file
@@ -32,16 +29,6 @@ Most defaults are the predecessor's. Not so: `extraction.dtype` (float16 there),
 `labels.missing` (an absent importance was read as zero), `statistics.bootstrap` (1000; 2000 in its scaling grid),
 `settings.*.problems` (50) and `seeds` (3; 5 in its scaling grid).
 """
-SCIENCE: Mapping[type[BaseModel], type] = {
-    Labels: options.LabelRule,
-    Splits: options.SplitRule,
-    Extraction: options.ExtractionSpec,
-    Vertical: options.VerticalAttention,
-    Probes: options.ProbeOptions,
-    TokenProbes: options.TokenProbeOptions,
-    Inference: options.InferenceOptions,
-}
-"""Sections whose keys may be explained where the science takes them."""
 WORDS = {"string": "text", "boolean": "true or false", "null": "nothing"}
 IN_OTHER_WORDS = {
     "extraction.layer": LAYER_WORDS,
@@ -69,9 +56,8 @@ def render() -> str:
 
 
 def meaning(section: type[BaseModel], key: str) -> str:
-    """What the docstring below a field says, or that of the option which it becomes; empty where neither has one."""
-    places = (section, SCIENCE.get(section))
-    return next((found[key] for place in places if place and key in (found := _docstrings(place))), "")
+    """What the docstring below a field says; empty where there is none."""
+    return _docstrings(section).get(key, "")
 
 
 def _keys(

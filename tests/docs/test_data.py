@@ -36,7 +36,7 @@ def written(folder: Path, files: dict[str, Any]) -> Study:
 def read(study: Study) -> None:
     source, rollouts = study.source("small_correct"), RolloutsResource()
     problem = rollouts.load_problem(source, PROBLEM_ID)
-    label_problem(problem, study.label_rule)
+    label_problem(problem, study.labels)
     rollouts.load_rollouts(source, PROBLEM_ID, n_sentences=1)
 
 
@@ -45,7 +45,7 @@ def test_the_example_is_read_as_it_says(tmp_path: Path) -> None:
     source, rollouts = study.source("small_correct"), RolloutsResource()
     assert rollouts.list_problem_ids(source) == [PROBLEM_ID]
     problem = rollouts.load_problem(source, PROBLEM_ID)
-    table = label_problem(problem, study.label_rule)
+    table = label_problem(problem, study.labels)
     assert table["chunk_text"].tolist() == ["First the product.", "3 * 4 = 12."]
     assert table["anchor"].tolist() == [0, 1]
     assert table["function_tag"].tolist() == ["plan_generation", "active_computation"]

@@ -120,7 +120,7 @@ class Bench:
 
     def spec(self, **options: Any) -> ExtractionSpec:
         """An extraction with ``model_folder``."""
-        return ExtractionSpec(str(self.model_folder()), **options)
+        return ExtractionSpec(language_model=str(self.model_folder()), **options)
 
     def extract(self, text: str, sentences: Sequence[str], **options: Any) -> PooledProblem | Refused:
         """One problem through the real extractor; a recorded skip goes to its check, which must be red."""

@@ -84,7 +84,7 @@ def _weights(edit: Callable[[bytes], bytes]) -> Callable[[Bench], object]:
 
 
 def _absent(bench: Bench) -> object:
-    return LanguageModelResource().identity(ExtractionSpec(str(bench.folder / "nowhere")))
+    return LanguageModelResource().identity(ExtractionSpec(language_model=str(bench.folder / "nowhere")))
 
 
 def _pipe(bench: Bench) -> object:

@@ -300,7 +300,7 @@ def test_code_of_a_models_author_is_refused_and_not_run(bench: Bench, file: str)
     path.write_text(json.dumps({**content, "auto_map": code}), encoding="utf-8")
     for call in (LanguageModelResource().identity, LanguageModelResource().tokenizer):
         with pytest.raises(InputError, match=f"{file}: auto_map.*no code of its author"):
-            call(ExtractionSpec(str(folder)))
+            call(ExtractionSpec(language_model=str(folder)))
     with pytest.raises(InputError, match="auto_map"):
         bench.extract("So it is.", ["So it is."])
     assert not canary.exists()

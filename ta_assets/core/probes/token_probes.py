@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ta_assets.core.options import TOKEN_PROBES, TokenProbeOptions
+from ta_assets.core.option_values import TOKEN_PROBES
+from ta_assets.core.options import TokenProbeOptions
 from ta_assets.core.probes.models import Fit, ProbeData, TokenSource, require_both_classes
 from ta_assets.core.statistics.metrics import average_precision
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.core.options import TOKEN_PROBES, ProbeOptions
+from ta_assets.core.option_values import TOKEN_PROBES
+from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes.models import SEED_FREE, Fit, ProbeData, fit_scores
 from ta_assets.core.probes.residuals import (
     RESIDUAL,

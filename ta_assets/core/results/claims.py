@@ -5,12 +5,10 @@ Belongs here: this rule. Stays out: every number that it looks at (``compare``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from ta_assets.core.options import InferenceOptions
-from ta_assets.core.statistics.intervals import ALPHA, MIN_PROBLEMS, Interval
+from ta_assets.core.results.comparison_row import ComparisonRow
+from ta_assets.core.statistics.intervals import ALPHA, MIN_PROBLEMS_FOR_INTERVAL, Interval
 from ta_assets.core.statistics.power import MAX_PROBLEMS
 
 BEYOND = {"chance_p": "chance", "increment_p": "position", "stratified_p": "position"}
@@ -19,42 +17,49 @@ BEYOND = {"chance_p": "chance", "increment_p": "position", "stratified_p": "posi
 
 @dataclass(frozen=True)
 class Tested:
-    """What a verdict is decided on."""
+    """A row that is not judged yet, and what its verdict is decided on beside it."""
 
-    n: int
-    lead: float
+    row: ComparisonRow
+    n_problems: int
+    """Problems with anchors and other sentences."""
     interval: Interval | None
+    """95 % interval of the difference."""
     narrow: Interval | None
-    """The 90 % interval, whose lying inside the margin is two one-sided tests at 5 % (Schuirmann 1987)."""
-    row: Mapping[str, Any]
-    """``p`` is adjusted: of a lead the largest over all rivals, of being behind that against the hardest one."""
-    options: InferenceOptions
+    """90 % interval of the difference: within the margin, it is two one-sided tests at 5 % (Schuirmann 1987)."""
+    margin: float
+    """Smallest difference of interest."""
 
 
-def verdict_of(tested: Tested) -> dict[str, str]:
-    """``verdict`` (better, worse, no difference, or inconclusive with what it would take) and ``reason``."""
-    row, margin = tested.row, tested.options.margin
-    if tested.n < MIN_PROBLEMS:
-        return _said(f"inconclusive, needs at least {MIN_PROBLEMS} problems", f"{tested.n} problems hold anchors")
-    if row["deviation"] <= 1e-12 and abs(tested.lead) <= 1e-12:
-        return _said("no difference", f"the same as {row['against']} on every problem")
-    interval = tested.interval
-    if interval and interval.high < 0 and row["p"] <= ALPHA:
-        return _said("worse", f"than {row['against']}")
-    if interval and interval.low > 0 and row["p"] <= ALPHA:
-        blocked = [key for key in BEYOND if row[key] is not None and row[key] > ALPHA]
+@dataclass(frozen=True)
+class Claim:
+    """What a row says, and why."""
+
+    verdict: str
+    """better, worse, no difference, or inconclusive with what it would take."""
+    reason: str
+
+
+def verdict_of(tested: Tested) -> Claim:
+    """Judge one row."""
+    row, interval, narrow = tested.row, tested.interval, tested.narrow
+    if tested.n_problems < MIN_PROBLEMS_FOR_INTERVAL:
+        least = f"inconclusive, needs at least {MIN_PROBLEMS_FOR_INTERVAL} problems"
+        return Claim(least, f"{tested.n_problems} problems hold anchors")
+    if row.deviation <= 1e-12 and abs(row.difference) <= 1e-12:
+        return Claim("no difference", f"the same as {row.against} on every problem")
+    if interval and interval.high < 0 and row.p <= ALPHA:
+        return Claim("worse", f"than {row.against}")
+    if interval and interval.low > 0 and row.p <= ALPHA:
+        further = {test: p_value for test in BEYOND if (p_value := getattr(row, test)) is not None}
+        blocked = [test for test, p_value in further.items() if p_value > ALPHA]
         if not blocked:
-            return _said("better", f"than {row['against']} and every other rival")
-        reason = f"leads, but not beyond {BEYOND[blocked[0]]}: {blocked[0]} {row[blocked[0]]:.3f}"
-        return _said(_inconclusive(row["needed"]), reason)
-    if tested.narrow and -margin < tested.narrow.low and tested.narrow.high < margin:
-        return _said("no difference", f"the 90 % interval lies within {margin:g} of {row['against']}")
-    return _said(_inconclusive(row["needed"]), f"cannot be told from {row['against']}")
+            return Claim("better", f"than {row.against} and every other rival")
+        reason = f"leads, but not beyond {BEYOND[blocked[0]]}: {blocked[0]} {further[blocked[0]]:.3f}"
+        return Claim(_inconclusive(row.needed), reason)
+    if narrow and -tested.margin < narrow.low and narrow.high < tested.margin:
+        return Claim("no difference", f"the 90 % interval lies within {tested.margin:g} of {row.against}")
+    return Claim(_inconclusive(row.needed), f"cannot be told from {row.against}")
 
 
 def _inconclusive(needed: int | None) -> str:
     return f"inconclusive, needs {f'about {needed}' if needed else f'over {MAX_PROBLEMS}'} problems"
-
-
-def _said(verdict: str, reason: str) -> dict[str, str]:
-    return {"verdict": verdict, "reason": reason}

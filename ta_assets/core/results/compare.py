@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from ta_assets.core.options import InferenceOptions
 from ta_assets.core.probes.feature_sets import position_splines
 from ta_assets.core.results.cells import jsonable
 from ta_assets.core.results.claims import Tested, verdict_of
+from ta_assets.core.results.comparison_row import ComparisonRow
 from ta_assets.core.results.precision_table import CHANCE, Family, PrecisionTable, is_probe
 from ta_assets.core.statistics import intervals, label_noise, power
 from ta_assets.core.statistics.intervals import ALPHA
@@ -43,8 +45,8 @@ def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) 
         options: margin, deltas, draws, seed.
 
     Returns:
-        n_problems, scheme, family (probes corrected together), rows (one a score,
-        probes first, best first; see ``_row``), support and ceiling (None without rollout counts), chance.
+        n_problems, scheme, family (probes corrected together), chance, rows (one ``ComparisonRow`` per score, probes
+        first, best first), support and ceiling (None without rollout counts).
 
     Raises:
         ValueError: rows and scores are of other sentences.
@@ -61,15 +63,15 @@ def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) 
     support = label_noise.support(rows)
     ceiling = label_noise.noise_ceiling(rows, draws=options.ceiling_draws, seed=options.seed)
     facts = _Facts(table, (family, baselines), beyond, chance, ceiling.oracle if ceiling else None, options)
-    made = [_row(facts, name) | _ranks(rows, fitted, name) for name in table.names]
-    made.sort(key=lambda row: (row["kind"] != "probe", -row["average_precision"], row["name"]))
+    compared = [_row(facts, rows, fitted, name) for name in table.names]
+    compared.sort(key=lambda row: (row.kind != "probe", -row.average_precision, row.name))
     return jsonable(
         {
             "n_problems": len(table.chance),
             "scheme": fitted.record["scheme"],
             "family": len(probes),
             "chance": float(table.chance.mean()),
-            "rows": made,
+            "rows": [dataclasses.asdict(row) for row in compared],
             "support": None if support is None else dataclasses.asdict(support),
             "ceiling": None if ceiling is None else dataclasses.asdict(ceiling),
         }
@@ -80,14 +82,14 @@ def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) 
 class _Facts:
     table: PrecisionTable
     families: tuple[Family, Family]
-    """Of probes, of baselines."""
+    """Family of the probes, family of the baselines."""
     beyond: Mapping[str, Mapping[str, float]]
     chance: Mapping[str, float]
     ceiling: float | None
     options: InferenceOptions
 
     def family(self, name: str) -> Family:
-        """The one that a row belongs to."""
+        """Family that a row belongs to."""
         return self.families[0 if is_probe(name) else 1]
 
 
@@ -129,14 +131,8 @@ def _refitted(fitted: CrossFitted, scheme: str) -> dict[str, float]:
     return dict(adjusted_by_probe(RefitNull(names, fitted.nulls[columns].to_numpy())))
 
 
-def _row(facts: _Facts, name: str) -> dict[str, Any]:
-    """One score as JSON.
-
-    Keys: name, kind, average_precision with interval; against (the rival with the least lead), difference,
-    low, high, deviation, p; increment_p, stratified_p, chance_p; share_of_ceiling with interval; verdict, reason,
-    level (of one test in its family), needed (problems for 80 % power at the observed difference), needed_for
-    {delta: problems}.
-    """
+def _row(facts: _Facts, rows: pd.DataFrame, fitted: CrossFitted, name: str) -> ComparisonRow:
+    """One score with its verdict."""
     table, options = facts.table, facts.options
     rivals = table.rivals(name)
     against = min(rivals, key=lambda rival: (table.difference((name, rival)).mean(), rival))
@@ -147,35 +143,37 @@ def _row(facts: _Facts, name: str) -> dict[str, Any]:
     p_value = max(family.adjusted[name, rival] for rival in rivals) if lead > 0 else family.behind[name, against]
     alone = intervals.interval(table.score(name), inflation=table.shared((name, CHANCE)), seed=options.seed)
     interval = intervals.interval(difference, inflation=inflation, seed=options.seed)
-    tested = {"p": p_value, "chance_p": facts.chance[name], **facts.beyond.get(name, {})}
-    n, deviation = len(difference), float(difference.std(ddof=1)) if len(difference) > 1 else 0.0
-    level = min(power.level_of(family.critical[against], n) or ALPHA, ALPHA)
-
-    def needed(delta: float) -> int | None:
-        return power.problems_needed(delta, deviation, alpha=level, inflation=inflation)
-
-    row = {
-        "name": name,
-        "kind": "probe" if is_probe(name) else "baseline",
-        "average_precision": float(table.score(name).mean()),
-        "ap_low": alone.low if alone else None,
-        "ap_high": alone.high if alone else None,
-        "against": against,
-        "difference": lead,
-        "low": interval.low if interval else None,
-        "high": interval.high if interval else None,
-        "deviation": deviation,
-        **{key: tested.get(key) for key in ("p", "increment_p", "stratified_p", "chance_p")},
-        **_share(facts, name),
-        "level": level,
-        "needed": needed(max(abs(lead), options.margin)),
-        "needed_for": {f"{delta:g}": needed(delta) for delta in options.deltas},
-    }
     narrow = intervals.interval(difference, level=1 - 2 * ALPHA, inflation=inflation, seed=options.seed)
-    return row | verdict_of(Tested(n, lead, interval, narrow, row, options))
+    n_problems, beyond = len(difference), facts.beyond.get(name, {})
+    deviation = float(difference.std(ddof=1)) if n_problems > 1 else 0.0
+    level = min(power.level_of(family.critical[against], n_problems) or ALPHA, ALPHA)
+    needed = partial(power.problems_needed, deviation=deviation, alpha=level, inflation=inflation)
+    row = ComparisonRow(
+        name=name,
+        kind="probe" if is_probe(name) else "baseline",
+        average_precision=float(table.score(name).mean()),
+        ap_low=alone.low if alone else None,
+        ap_high=alone.high if alone else None,
+        against=against,
+        difference=lead,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        deviation=deviation,
+        p=p_value,
+        increment_p=beyond.get("increment_p"),
+        stratified_p=beyond.get("stratified_p"),
+        chance_p=facts.chance[name],
+        **_share(facts, name),
+        level=level,
+        needed=needed(max(abs(lead), options.margin)),
+        needed_for={f"{delta:g}": needed(delta) for delta in options.deltas},
+        **_ranks(rows, fitted, name),
+    )
+    claim = verdict_of(Tested(row, n_problems, interval, narrow, options.margin))
+    return dataclasses.replace(row, verdict=claim.verdict, reason=claim.reason)
 
 
-def _share(facts: _Facts, name: str) -> dict[str, float | None]:
+def _share(facts: _Facts, name: str) -> dict[str, Any]:
     """(AP - chance) / (ceiling - chance), and the interval of the numerator in the same units."""
     table, pair = facts.table, (name, CHANCE)
     room = 0.0 if facts.ceiling is None else facts.ceiling - float(table.chance.mean())
@@ -190,8 +188,8 @@ def _share(facts: _Facts, name: str) -> dict[str, float | None]:
     }
 
 
-def _ranks(rows: pd.DataFrame, fitted: CrossFitted, name: str) -> dict[str, float]:
-    """Means over problems and repeats."""
+def _ranks(rows: pd.DataFrame, fitted: CrossFitted, name: str) -> dict[str, Any]:
+    """``spearman`` and ``top_5_recall`` of one score."""
     importance, problems = rows["importance_score"].to_numpy(), rows["problem_id"].to_numpy()
     members = [problems == one for one in np.unique(problems)]
     repeats = [fitted.scores[column].to_numpy() for column in _columns(fitted, name)]

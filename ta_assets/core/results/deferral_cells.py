@@ -7,12 +7,12 @@ be believed, files.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ta_assets.core.options import DeferralOptions
 from ta_assets.core.probes.models import SEEDED
 from ta_assets.core.results.cells import jsonable
 from ta_assets.core.results.deferral import GroupPlan, Objective, Outcome, Pairs, Rows, apply, plan_groups
@@ -25,15 +25,9 @@ EVERYTHING = "all"
 THIRDS = ("early", "middle", "late")
 
 
-@dataclass(frozen=True)
-class DeferralOptions:
-    """What a plan is asked for."""
-
-    probe: str
-    objective: Objective
-    quantiles: int = 101
-    group: str = "none"
-    """none, function_tag or position_third."""
+def objective_of(options: DeferralOptions) -> Objective:
+    """What a plan must keep."""
+    return Objective(options.objective, options.budget if options.objective == "budget" else options.error)
 
 
 def seeds_to_plan(probe: str, seeds: Sequence[int]) -> list[int]:
@@ -84,12 +78,12 @@ def plan_cells(predictions: Mapping[int, pd.DataFrame], options: DeferralOptions
         seeds.append({"seed": seed, "meets_objective": met} | {part: one.to_json() for part, one in both.items()})
     first = predictions[min(predictions)]
     folds = [table for _, table in first.groupby(FOLD)] if FOLD in first else [first]
-    pairs = [(_rows(table, "val", options.probe), _rows(table, "test", options.probe)) for table in folds]
+    pairs = [(_rows(table, "val", options), _rows(table, "test", options)) for table in folds]
     return jsonable(
         {
             "probe": options.probe,
-            "objective": options.objective.kind,
-            "limit": options.objective.limit,
+            "objective": options.objective,
+            "limit": objective_of(options).limit,
             "quantiles": options.quantiles,
             "group": options.group,
             "plans": plans,
@@ -127,14 +121,14 @@ def trade_off(folds: Sequence[tuple[Rows, Rows]], budgets: Sequence[float], quan
 
 def _plan(table: pd.DataFrame, options: DeferralOptions) -> list[GroupPlan]:
     groups, split = groups_of(table, options.group), table["split"].to_numpy()
-    val, test = (_rows(table, part, options.probe) for part in ("val", "test"))
+    val, test = (_rows(table, part, options) for part in ("val", "test"))
     both = groups[split == "val"].tolist(), groups[split == "test"].tolist()
-    return plan_groups(val, test, both, options.objective, options.quantiles)
+    return plan_groups(val, test, both, objective_of(options), options.quantiles)
 
 
-def _rows(table: pd.DataFrame, part: str, probe: str) -> Rows:
+def _rows(table: pd.DataFrame, part: str, options: DeferralOptions) -> Rows:
     chosen = table.take(np.flatnonzero(table["split"] == part))
-    return Rows(chosen[f"score_{probe}"].to_numpy(), chosen["anchor"].to_numpy())
+    return Rows(chosen[f"score_{options.probe}"].to_numpy(), chosen["anchor"].to_numpy())
 
 
 def _sum(outcomes: Sequence[Outcome]) -> Outcome:

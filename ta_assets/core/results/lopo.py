@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ta_assets.core.results.cells import PARTS, SCORED_PARTS, jsonable
-from ta_assets.core.statistics.intervals import MIN_PROBLEMS, t_ends
+from ta_assets.core.statistics.intervals import MIN_PROBLEMS_FOR_INTERVAL, t_ends
 from ta_assets.core.values import CellResult, SeedFreeScores, Split
 
 FOLD = "fold_id"
@@ -123,8 +123,8 @@ def aggregate_folds(
         <metric>_mean, <metric>_std over folds); best_model (by mean_seeds); paired_deltas (comparison, folds,
         n_problems: folds with a defined delta, delta_mean, delta_std, positive_count, positive_fraction,
         percentile_low, percentile_high: the predecessor's 2.5 and 97.5 % quantiles of the bootstrapped mean, t_low,
-        t_high: the 95 % t interval over folds; both None below ``intervals.MIN_PROBLEMS`` folds or with an undefined
-        delta); fold_records (fold_id, model, <metric>, mean over seeds).
+        t_high: the 95 % t interval over folds; both None below ``MIN_PROBLEMS_FOR_INTERVAL`` folds or with an
+        undefined delta); fold_records (fold_id, model, <metric>, mean over seeds).
 
     Raises:
         ValueError: no cells, or cells with other folds.
@@ -226,7 +226,7 @@ def _paired_deltas(by_fold: pd.DataFrame, primary: str, bootstrap: int, seed: in
 
 
 def _percentile_interval(deltas: pd.Series, bootstrap: int, seed: int) -> tuple[float | None, float | None]:
-    if len(deltas) < MIN_PROBLEMS or not np.isfinite(deltas.to_numpy()).all():
+    if len(deltas) < MIN_PROBLEMS_FOR_INTERVAL or not np.isfinite(deltas.to_numpy()).all():
         return None, None
     draws = (deltas.sample(n=len(deltas), replace=True, random_state=seed + i) for i in range(bootstrap))
     low, high = np.quantile(np.array([draw.to_numpy().mean() for draw in draws]), [0.025, 0.975])

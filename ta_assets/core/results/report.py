@@ -13,7 +13,7 @@ import pandas as pd
 
 from ta_assets.core.markdown import escape, table
 from ta_assets.core.probes.targets import TARGETS
-from ta_assets.core.statistics.intervals import MIN_PROBLEMS
+from ta_assets.core.statistics.intervals import MIN_PROBLEMS_FOR_INTERVAL
 from ta_assets.core.values import CellResult, Markdown
 
 TOP_SENTENCES = 5
@@ -89,7 +89,11 @@ def _intervals(metrics: Mapping[str, Any]) -> list[str]:
             _ends(one, "percentile", "undefined"),
             one["n_problems"],
             one["macro_delta"],
-            _ends(one, "t", "too few problems" if one["n_problems"] < MIN_PROBLEMS else "all problems differ alike"),
+            _ends(
+                one,
+                "t",
+                "too few problems" if one["n_problems"] < MIN_PROBLEMS_FOR_INTERVAL else "all problems differ alike",
+            ),
         ]
         for comparison, one in found.items()
     ]

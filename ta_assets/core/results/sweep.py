@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.core.options import TOKEN_PROBES, ProbeOptions
+from ta_assets.core.option_values import TOKEN_PROBES
+from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes.models import ProbeData
 from ta_assets.core.probes.residuals import residual_data
 from ta_assets.core.probes.targets import TARGETS

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-MIN_PROBLEMS = 5
+MIN_PROBLEMS_FOR_INTERVAL = 5
 """Below this no interval is given: its width is itself a guess (two of three problems decide a standard deviation)."""
 ALPHA = 0.05
 """Level of every test, and of every family of tests."""
@@ -32,7 +32,9 @@ class Interval:
 
 
 def t_interval(values: np.ndarray, *, level: float = LEVEL, inflation: float = 1.0) -> Interval | None:
-    """Student's interval of the mean over problems; None below ``MIN_PROBLEMS`` or when all values are equal.
+    """Student's interval of the mean over problems.
+
+    None below ``MIN_PROBLEMS_FOR_INTERVAL`` problems, and when all values are equal.
 
     Args:
         values: [n_problems] float.
@@ -41,7 +43,7 @@ def t_interval(values: np.ndarray, *, level: float = LEVEL, inflation: float = 1
     """
     n = len(values)
     deviation = float(np.std(values, ddof=1)) if n > 1 else 0.0
-    if n < MIN_PROBLEMS or deviation <= 1e-15:
+    if n < MIN_PROBLEMS_FOR_INTERVAL or deviation <= 1e-15:
         return None
     error = inflation * deviation / np.sqrt(n)
     half = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
@@ -97,16 +99,20 @@ def nadeau_bengio(n_problems: int, n_train: int) -> float:
 
 
 def one_sided_p(values: np.ndarray, *, inflation: float = 1.0) -> float:
-    """Student's p-value of a mean above zero; of equal values that of the sign test, below ``MIN_PROBLEMS`` 1.
+    """Student's p-value of a mean above zero.
+
+    That of the sign test when all values are equal, and 1 below ``MIN_PROBLEMS_FOR_INTERVAL`` problems.
 
     Args:
         values: [n_problems] float.
         inflation: factor on the standard error (``nadeau_bengio``).
     """
     interval = t_interval(values, inflation=inflation)
-    if interval is None:
-        return float(2.0 ** -len(values)) if len(values) >= MIN_PROBLEMS and np.mean(values) > 1e-12 else 1.0
-    return float(stats.t.sf(interval.estimate / interval.standard_error, interval.n - 1))
+    if interval is not None:
+        return float(stats.t.sf(interval.estimate / interval.standard_error, interval.n - 1))
+    if len(values) < MIN_PROBLEMS_FOR_INTERVAL or np.mean(values) <= 1e-12:
+        return 1.0
+    return float(2.0 ** -len(values))
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:

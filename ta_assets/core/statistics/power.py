@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from ta_assets.core.statistics.intervals import ALPHA, MIN_PROBLEMS
+from ta_assets.core.statistics.intervals import ALPHA, MIN_PROBLEMS_FOR_INTERVAL
 
 TARGET = 0.8
 MAX_PROBLEMS = 100_000
@@ -35,11 +35,15 @@ def power(delta: float, deviation: float, n: int, *, alpha: float = ALPHA, infla
 def problems_needed(
     delta: float, deviation: float, *, alpha: float = ALPHA, target: float = TARGET, inflation: float = 1.0
 ) -> int | None:
-    """The least number of problems with the wanted power, at least ``MIN_PROBLEMS``; None above ``MAX_PROBLEMS``."""
+    """The least number of problems with the wanted power.
+
+    Returns:
+        At least ``MIN_PROBLEMS_FOR_INTERVAL``; None above ``MAX_PROBLEMS``.
+    """
     delta = abs(delta)
     if deviation <= 0:
-        return MIN_PROBLEMS
-    low, high = MIN_PROBLEMS - 1, 2 * MIN_PROBLEMS
+        return MIN_PROBLEMS_FOR_INTERVAL
+    low, high = MIN_PROBLEMS_FOR_INTERVAL - 1, 2 * MIN_PROBLEMS_FOR_INTERVAL
     while delta == 0 or power(delta, deviation, high, alpha=alpha, inflation=inflation) < target:
         if delta == 0 or high > MAX_PROBLEMS:
             return None

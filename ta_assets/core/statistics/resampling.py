@@ -48,9 +48,10 @@ class DeltaInterval:
     """Mean over those problems of the difference within each: of average precision with ties broken at random
     (``ranking.problem_average_precision``), or of the rank correlation."""
     t_low: float
-    """Lower end of the 95 % t interval of ``macro_delta``; NaN below ``intervals.MIN_PROBLEMS`` problems, and where
-    all of them have the same difference."""
+    """Lower end of the 95 % t interval of ``macro_delta``; NaN below ``intervals.MIN_PROBLEMS_FOR_INTERVAL`` problems,
+    and where all of them have the same difference."""
     t_high: float
+    """Upper end of it."""
 
 
 def grouped_delta_bootstrap(

@@ -75,10 +75,7 @@ def label_problem(problem: Problem, rule: LabelRule) -> pd.DataFrame:
 
     Raises:
         InputError: the field is absent (and the rule does not read that as zero) or not a finite number.
-        ValueError: the rule itself is wrong.
     """
-    if rule.missing not in ("error", "zero"):
-        raise ValueError(f"label rule: missing is {rule.missing!r}, expected 'error' or 'zero'")
     chunks = problem.chunks[:-1] if rule.drop_last_chunk and len(problem.chunks) > 1 else problem.chunks
     raw = _importances(problem, chunks, rule)
     n = len(chunks)
@@ -105,7 +102,7 @@ def label_problems(problems: Iterable[Problem], rule: LabelRule) -> pd.DataFrame
 
     Raises:
         InputError: as ``label_problem``.
-        ValueError: as ``label_problem``, or an id occurs twice.
+        ValueError: an id occurs twice.
     """
     frames: dict[int, pd.DataFrame] = {}
     for problem in problems:

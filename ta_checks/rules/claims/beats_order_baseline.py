@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ta_assets.core.statistics.intervals import ALPHA, MIN_PROBLEMS, holm, one_sided_p
+from ta_assets.core.statistics.intervals import ALPHA, MIN_PROBLEMS_FOR_INTERVAL, holm, one_sided_p
 from ta_checks.verdict import Verdict
 
 
@@ -21,8 +21,8 @@ def beats_order_baseline(leads: Mapping[str, np.ndarray], inflation: float) -> V
         observed is the least adjusted p-value; offenders are the probes above the level.
     """
     n = min((len(values) for values in leads.values()), default=0)
-    if n < MIN_PROBLEMS:
-        return Verdict.skipped(f"{n} problems hold anchors, at least {MIN_PROBLEMS} are needed")
+    if n < MIN_PROBLEMS_FOR_INTERVAL:
+        return Verdict.skipped(f"{n} problems hold anchors, at least {MIN_PROBLEMS_FOR_INTERVAL} are needed")
     p_values = np.array([one_sided_p(values, inflation=inflation) for values in leads.values()])
     adjusted = dict(zip(leads, holm(p_values), strict=True))
     offenders = [f"{name}: lead {leads[name].mean():+.3f}, p {p:.3g}" for name, p in adjusted.items() if p > ALPHA]

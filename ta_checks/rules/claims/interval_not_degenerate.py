@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ta_assets.core.statistics.intervals import MIN_PROBLEMS
+from ta_assets.core.statistics.intervals import MIN_PROBLEMS_FOR_INTERVAL
 from ta_checks.verdict import Verdict
 
 INTERVALS = (("average_precision", "ap_low", "ap_high"), ("difference", "low", "high"))
@@ -25,11 +25,12 @@ def interval_not_degenerate(rows: Iterable[Mapping[str, Any]], n_problems: int) 
             ends = row[low], row[high]
             if ends == (None, None):
                 # equal on every problem: there is no spread to make an interval from
-                if n_problems >= MIN_PROBLEMS and row["deviation"] > 1e-12 and estimate == "difference":
+                if n_problems >= MIN_PROBLEMS_FOR_INTERVAL and row["deviation"] > 1e-12 and estimate == "difference":
                     offenders.append(f"{row['name']}: no interval of its {estimate}")
                 continue
             n += 1
-            fault = _fault(row[estimate], *ends) or (f"of {n_problems} problems" if n_problems < MIN_PROBLEMS else "")
+            few = f"of {n_problems} problems" if n_problems < MIN_PROBLEMS_FOR_INTERVAL else ""
+            fault = _fault(row[estimate], *ends) or few
             if fault:
                 offenders.append(f"{row['name']}: interval of its {estimate} {fault}")
     return Verdict.judge(

@@ -17,7 +17,7 @@ from ta_assets.core.options import InferenceOptions
 from ta_assets.core.statistics.ranking import average_precision_by_problem
 from tests.core.made_traces import made_rows, made_vectors
 
-OPTIONS = InferenceOptions(permutations=50)
+OPTIONS = InferenceOptions.model_construct(permutations=50)
 
 
 def sentences(signal: float = 1.0, n_problems: int = 6, seed: int = 0) -> Sentences:

@@ -14,7 +14,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from ta_assets.core.options import VERTICAL_MODELS, ProbeOptions
+from ta_assets.core.option_values import VERTICAL_MODELS
+from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes.features import position_features
 from ta_assets.core.probes.models import MODELS, NEEDS_ACTIVATIONS, SEED_FREE, SEEDED, ProbeData, fit_scores
 
@@ -140,7 +141,7 @@ def test_words_of_test_sentences_are_unknown_to_the_text_baseline(data: ProbeDat
 
 
 def test_a_fit_that_reached_its_limit_says_so(data: ProbeData) -> None:
-    stopped = fit_scores("mlp_probe", data, replace(OPTIONS, mlp_max_iter=2))
+    stopped = fit_scores("mlp_probe", data, OPTIONS.model_copy(update={"mlp_max_iter": 2}))
     assert (stopped.converged, stopped.n_iter) == (False, 2)
     assert any("ConvergenceWarning" in warning for warning in stopped.warnings)
     finished = fit_scores("linear_probe", data, OPTIONS)

@@ -26,7 +26,7 @@ from ta_assets.core.values import SeedFreeScores
 OPTIONS = ProbeOptions(
     mlp_hidden=6, mlp_max_iter=15, bootstrap=20, residualize_against="position", anchor_percentile=80
 )
-CONTINUOUS = replace(OPTIONS, target="importance_signed", residualize_against="position_plus_text")
+CONTINUOUS = OPTIONS.model_copy(update={"target": "importance_signed", "residualize_against": "position_plus_text"})
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_a_cell_reports_probes_refitted_on_residual_anchors(data: ProbeData) -> 
         assert parts["test"]["residual_spearman"] == pytest.approx(np.mean(ranks))
     assert (
         result.metrics["models"]
-        == evaluate_cell(data, replace(OPTIONS, residualize_against="none"), 1).metrics["models"]
+        == evaluate_cell(data, OPTIONS.model_copy(update={"residualize_against": "none"}), 1).metrics["models"]
     ), "residuals are reported beside the probes, which stay as they are"
 
 
@@ -127,10 +127,10 @@ def test_a_continuous_cell_refits_on_the_residual_itself(data: ProbeData) -> Non
 def test_what_only_position_explains_is_gone_from_the_residual(data: ProbeData) -> None:
     position = data.rows["chunk_idx"].to_numpy(dtype=float)
     linear = replace(data, rows=data.rows.assign(importance_signed=3 * position))
-    left = residual_data(linear, replace(CONTINUOUS, residualize_against="position")).rows["residual"]
+    left = residual_data(linear, CONTINUOUS.model_copy(update={"residualize_against": "position"})).rows["residual"]
     assert np.abs(left).max() < 0.05 * np.ptp(3 * position)
     curved = replace(data, rows=data.rows.assign(importance_signed=np.square(position - 10)))
-    left = residual_data(curved, replace(CONTINUOUS, residualize_against="position")).rows["residual"]
+    left = residual_data(curved, CONTINUOUS.model_copy(update={"residualize_against": "position"})).rows["residual"]
     assert np.ptp(left) > 50, "documented: what is not linear in position stays"
 
 
@@ -150,7 +150,7 @@ def test_residuals_are_averaged_over_seeds(data: ProbeData) -> None:
     both = [cells[seed]["residual"]["models"]["mlp_probe"]["test"]["residual_pr_auc"] for seed in (0, 1)]
     assert rows["mlp_probe"]["residual_pr_auc_mean"] == pytest.approx(np.mean(both))
     assert rows["linear_probe"]["residual_spearman_std"] == 0
-    plain = evaluate_cell(data, replace(OPTIONS, residualize_against="none"), 1).metrics
+    plain = evaluate_cell(data, OPTIONS.model_copy(update={"residualize_against": "none"}), 1).metrics
     with pytest.raises(ValueError, match="differ in what they residualize against"):
         aggregate({0: cells[0], 1: plain})
 
@@ -158,4 +158,4 @@ def test_residuals_are_averaged_over_seeds(data: ProbeData) -> None:
 @pytest.mark.parametrize("against", ["none", "tags"])
 def test_nothing_and_unknown_things_cannot_be_residualized_against(data: ProbeData, against: str) -> None:
     with pytest.raises(ValueError, match="cannot residualize against"):
-        residual_data(data, replace(OPTIONS, residualize_against=against))
+        residual_data(data, OPTIONS.model_copy(update={"residualize_against": against}))

@@ -27,7 +27,7 @@ from ta_assets.core.statistics.metrics import spearman_by_problem
 from ta_assets.core.statistics.ranks import rank_delta_interval
 
 SIGNED = ProbeOptions(mlp_hidden=6, mlp_max_iter=15, bootstrap=50, target="importance_signed")
-ABSOLUTE = replace(SIGNED, target="importance_abs")
+ABSOLUTE = SIGNED.model_copy(update={"target": "importance_abs"})
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_linear_models_are_ridge_regressions_of_scaled_inputs(data: ProbeData, o
 
 def test_the_mlp_regressor_stops_early_which_the_predecessors_never_did(data: ProbeData) -> None:
     assert data.vectors is not None
-    options = replace(SIGNED, mlp_max_iter=2000)
+    options = SIGNED.model_copy(update={"mlp_max_iter": 2000})
     fit = fit_scores("mlp_probe", data, options, seed=3)
     assert fit.converged
     assert fit.n_iter < 2000
@@ -106,7 +106,7 @@ def test_train_sentences_of_equal_importance_are_refused(data: ProbeData, model:
 
 def test_an_unknown_target_is_refused(data: ProbeData) -> None:
     with pytest.raises(ValueError, match="unknown target 'loudness'"):
-        fit_scores("linear_probe", data, replace(SIGNED, target="loudness"))
+        fit_scores("linear_probe", data, SIGNED.model_copy(update={"target": "loudness"}))
 
 
 @pytest.mark.parametrize("options", [SIGNED, ABSOLUTE], ids=lambda one: one.target)

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import torch
 
-from ta_assets.core.options import TOKEN_PROBES, TokenProbeOptions
+from ta_assets.core.option_values import TOKEN_PROBES
+from ta_assets.core.options import TokenProbeOptions
 from ta_assets.core.probes.models import ProbeData
 from ta_assets.core.probes.token_probes import NETWORKS, BestEpoch, TokenProbe, fit_token_scores
 from ta_assets.core.statistics.metrics import average_precision, pr_auc_trapezoid
@@ -100,7 +101,7 @@ def test_a_padded_batch_scores_every_sentence_as_loops_over_its_own_tokens_do(mo
 @pytest.mark.parametrize("model", TOKEN_PROBES)
 @pytest.mark.parametrize("loss", ["bce", "huber", "mse"])
 def test_a_signal_in_one_token_is_found(data: ProbeData, model: str, loss: str) -> None:
-    fit = fit_token_scores(model, data, replace(OPTIONS, loss=loss), seed=1)
+    fit = fit_token_scores(model, data, OPTIONS.model_copy(update={"loss": loss}), seed=1)
     assert fit.scores.dtype == np.float32
     test = (data.rows["split"] == "test").to_numpy()
     assert average_precision(data.rows["anchor"].to_numpy()[test], fit.scores[test]) > 0.9
@@ -112,7 +113,7 @@ def test_a_signal_in_one_token_is_found(data: ProbeData, model: str, loss: str) 
 def test_a_seed_decides_every_bit_whatever_else_draws_numbers_or_how_many_threads_there_are(
     data: ProbeData, model: str
 ) -> None:
-    options, threads = replace(OPTIONS, epochs=3), torch.get_num_threads()
+    options, threads = OPTIONS.model_copy(update={"epochs": 3}), torch.get_num_threads()
     first = fit_token_scores(model, data, options, seed=3)
     torch.manual_seed(99)
     before = torch.get_rng_state()
@@ -131,7 +132,7 @@ def test_a_seed_decides_every_bit_whatever_else_draws_numbers_or_how_many_thread
 def test_labels_of_test_sentences_change_nothing(data: ProbeData, model: str) -> None:
     test = data.rows["split"] == "test"
     flipped = data.rows.assign(anchor=np.where(test, 1 - data.rows["anchor"], data.rows["anchor"]))
-    options = replace(OPTIONS, epochs=3)
+    options = OPTIONS.model_copy(update={"epochs": 3})
     np.testing.assert_array_equal(
         fit_token_scores(model, replace(data, rows=flipped), options).scores,
         fit_token_scores(model, data, options).scores,
@@ -166,14 +167,18 @@ def test_training_ends_after_so_many_epochs_without_a_better_one_and_undefined_i
 def test_the_weights_of_the_best_epoch_are_restored(data: ProbeData, model: str) -> None:
     val = (data.rows["split"] == "val").to_numpy()
     labels = data.rows["anchor"].to_numpy()[val]
-    options = replace(OPTIONS, learning_rate=0.3, patience=40)  # so high that later epochs are often worse
-    by_limit = [fit_token_scores(model, data, replace(options, epochs=epochs)).scores[val] for epochs in range(1, 9)]
+    # so high a rate that later epochs are often worse
+    options = OPTIONS.model_copy(update={"learning_rate": 0.3, "patience": 40})
+    by_limit = [
+        fit_token_scores(model, data, options.model_copy(update={"epochs": epochs})).scores[val]
+        for epochs in range(1, 9)
+    ]
     precisions = [average_precision(labels, scores) for scores in by_limit]
     assert precisions == sorted(precisions)
-    stopped = fit_token_scores(model, data, replace(OPTIONS, patience=1, epochs=40))
+    stopped = fit_token_scores(model, data, OPTIONS.model_copy(update={"patience": 1, "epochs": 40}))
     assert stopped.converged
     assert stopped.n_iter < 40
-    assert not fit_token_scores(model, data, replace(OPTIONS, epochs=1)).converged
+    assert not fit_token_scores(model, data, OPTIONS.model_copy(update={"epochs": 1})).converged
 
 
 @pytest.mark.parametrize("model", TOKEN_PROBES)
@@ -190,7 +195,7 @@ def test_what_cannot_be_fitted_is_refused(data: ProbeData, model: str) -> None:
     with pytest.raises(ValueError, match="hold 0 anchors"):
         fit_token_scores(model, replace(data, rows=data.rows.assign(anchor=0)), OPTIONS)
     with pytest.raises(ValueError, match="unknown loss"):
-        fit_token_scores(model, data, replace(OPTIONS, loss="hinge"))
+        fit_token_scores(model, data, OPTIONS.model_copy(update={"loss": "hinge"}))
     with pytest.raises(ValueError, match="unknown model 'oracle'"):
         fit_token_scores("oracle", data, OPTIONS)
 

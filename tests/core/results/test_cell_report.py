@@ -94,7 +94,7 @@ def _differences(report: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("target", ["anchor_binary", "importance_signed"])
 def test_differences_show_the_t_interval_or_why_there_is_none(data: ProbeData, target: str) -> None:
-    options = replace(OPTIONS, target=target, residualize_against="none")
+    options = OPTIONS.model_copy(update={"target": target, "residualize_against": "none"})
     few = evaluate_cell(data, options, seed=2)
     headers, _, *rows = _differences(cell_report(few, data.rows, "x"))
     assert headers[2:] == ["percentile interval", "problems", "mean over problems", "t interval"]
@@ -180,7 +180,7 @@ def test_long_sentences_are_cut_before_they_are_escaped() -> None:
 
 
 def test_a_continuous_cell_shows_its_importance_with_its_sign(data: ProbeData) -> None:
-    options = replace(OPTIONS, target="importance_signed")
+    options = OPTIONS.model_copy(update={"target": "importance_signed"})
     report = cell_report(evaluate_cell(data, options, 0), data.rows, "x")
     assert "by position" not in report
     assert "importance_signed" in report.split("## Highest-scored")[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from ta_assets.core.options import InferenceOptions
 from ta_assets.core.probes.feature_sets import position_splines
 from ta_assets.core.results import claims
 from ta_assets.core.results.compare import compare
+from ta_assets.core.results.comparison_row import ComparisonRow
 from ta_assets.core.results.precision_table import HURDLES, Family, PrecisionTable, is_probe
 from ta_assets.core.statistics.intervals import Interval, nadeau_bengio, one_sided_p, t_interval
 from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS
@@ -120,7 +122,7 @@ def test_the_share_of_the_ceiling_has_the_interval_of_the_lead_over_chance() -> 
 
 def test_repeats_are_averaged_in_every_number() -> None:
     rows = made_rows(42, n_sentences=12)
-    options = InferenceOptions(permutations=20, ceiling_draws=20)
+    options = InferenceOptions.model_construct(permutations=20, ceiling_draws=20)
     fitted = cross_fitted(rows, {2: made_vectors(rows, 1.0, d=6)}, options)
     backwards = {f"ridge/{repeat}": fitted.scores[f"ridge/{4 - repeat}"] for repeat in range(5)}
     turned = replace(fitted, scores=fitted.scores.assign(**backwards))
@@ -131,14 +133,14 @@ def test_repeats_are_averaged_in_every_number() -> None:
 
 def test_other_sentences_are_refused() -> None:
     rows = made_rows(5)
-    fitted = cross_fitted(rows, {2: made_vectors(rows, 1.0)}, InferenceOptions(permutations=5))
+    fitted = cross_fitted(rows, {2: made_vectors(rows, 1.0)}, InferenceOptions.model_construct(permutations=5))
     with pytest.raises(ValueError, match="other sentences"):
         compare(rows.assign(problem_id=rows["problem_id"] + 1), fitted, OPTIONS)
 
 
 def test_many_problems_are_compared_with_the_correction_for_resampled_folds() -> None:
     rows = made_rows(42, n_sentences=12)
-    options = InferenceOptions(permutations=20, ceiling_draws=20)
+    options = InferenceOptions.model_construct(permutations=20, ceiling_draws=20)
     value = compare(rows, cross_fitted(rows, {2: made_vectors(rows, 2.0, d=6)}, options), options)
     assert value["scheme"] == "repeated_group_k_fold"
     assert by_name(value)["ridge"]["verdict"] == "better"
@@ -148,9 +150,11 @@ def around(lead: float) -> Interval:
     return Interval(lead, lead - 0.05, lead + 0.05, 20, 0.02)
 
 
-def row(**fields: Any) -> dict[str, Any]:
+def row(lead: float, **fields: Any) -> ComparisonRow:
     tests = dict.fromkeys(("p", "chance_p", "increment_p", "stratified_p"), 0.01)
-    return {"against": "order", "deviation": 0.1, "needed": 77, **tests, **fields}
+    known = {"difference": lead, "against": "order", "deviation": 0.1, "needed": 77, **tests, **fields}
+    every: dict[str, Any] = dict.fromkeys((one.name for one in dataclasses.fields(ComparisonRow)), None)
+    return ComparisonRow(**{**every, **known})
 
 
 @pytest.mark.parametrize(
@@ -171,14 +175,14 @@ def row(**fields: Any) -> dict[str, Any]:
     ],
 )
 def test_verdicts_follow_the_rule(lead: float, fields: dict[str, Any], n: int, verdict: str) -> None:
-    tested = claims.Tested(n, lead, around(lead), None, row(**fields), OPTIONS)
-    assert claims.verdict_of(tested)["verdict"] == verdict
+    tested = claims.Tested(row(lead, **fields), n, around(lead), None, OPTIONS.margin)
+    assert claims.verdict_of(tested).verdict == verdict
 
 
 def test_an_interval_inside_the_margin_is_no_difference() -> None:
     narrow = t_interval(np.tile([0.001, -0.001], 20), level=0.9)
-    tested = claims.Tested(40, 0.0, None, narrow, row(p=0.9), OPTIONS)
-    assert claims.verdict_of(tested)["verdict"] == "no difference"
+    tested = claims.Tested(row(0.0, p=0.9), 40, None, narrow, OPTIONS.margin)
+    assert claims.verdict_of(tested).verdict == "no difference"
 
 
 def linear_p(rows: pd.DataFrame, score: np.ndarray) -> float:

@@ -200,12 +200,12 @@ def predictions() -> pd.DataFrame:
 
 
 def test_a_plan_is_chosen_on_val_and_reported_on_test_only(predictions: pd.DataFrame) -> None:
-    options = DeferralOptions("linear_probe", Objective("error", 0.4), 21)
+    options = DeferralOptions(probe="linear_probe", objective="error", error=0.4, quantiles=21)
     value = plan_cells({0: predictions}, options)
     assert json.loads(json.dumps(value, allow_nan=False)) == value
     (plan,) = value["plans"]
     val, test = (predictions.take(np.flatnonzero(predictions["split"] == part)) for part in ("val", "test"))
-    alone = choose(Rows(val["score_linear_probe"].to_numpy(), val["anchor"].to_numpy()), options.objective, 21)
+    alone = choose(Rows(val["score_linear_probe"].to_numpy(), val["anchor"].to_numpy()), Objective("error", 0.4), 21)
     assert (plan["t_neg"], plan["t_pos"]) == (alone.thresholds.negative, alone.thresholds.positive)
     outcome = apply(Rows(test["score_linear_probe"].to_numpy(), test["anchor"].to_numpy()), alone.thresholds)
     assert plan["test"] == outcome.to_json()
@@ -216,7 +216,7 @@ def test_a_plan_is_chosen_on_val_and_reported_on_test_only(predictions: pd.DataF
 
 def test_seeds_are_averaged_and_groups_added_up(predictions: pd.DataFrame) -> None:
     other = predictions.assign(score_mlp_probe=1 - predictions["score_mlp_probe"])
-    options = DeferralOptions("mlp_probe", Objective("budget", 0.3), 21, "function_tag")
+    options = DeferralOptions(probe="mlp_probe", budget=0.3, quantiles=21, group="function_tag")
     value = plan_cells({0: predictions, 1: other}, options)
     assert [(one["seed"], one["group"]) for one in value["plans"]] == [
         (0, "fact_retrieval"), (0, "plan_generation"), (1, "fact_retrieval"), (1, "plan_generation"),
@@ -255,7 +255,7 @@ def test_each_fold_has_thresholds_that_never_saw_its_test_problem() -> None:
         )
         # scores of another scale in every fold: a threshold of one is worthless in the other
         tables.append(table.assign(score_linear_probe=(table["anchor"] + rng.normal(size=80)) * 10.0**fold))
-    options = DeferralOptions("linear_probe", Objective("budget", 0.2))
+    options = DeferralOptions(probe="linear_probe", budget=0.2)
     joined = plan_cells({0: pd.concat(tables, ignore_index=True)}, options)
     assert [plan["group"] for plan in joined["plans"]] == ["fold 1, all", "fold 2, all"]
     for plan, table in zip(joined["plans"], tables, strict=True):

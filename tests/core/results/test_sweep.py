@@ -71,11 +71,11 @@ def test_test_problems_change_nothing(data: ProbeData) -> None:
 
 
 def test_a_continuous_target_with_residuals_is_scored_by_ranks_within_its_fold(data: ProbeData) -> None:
-    options = replace(OPTIONS, target="importance_abs")
+    options = OPTIONS.model_copy(update={"target": "importance_abs"})
     plain = cross_validated(data, options, "position_baseline")
     assert plain["metric"] == "spearman"
     assert plain["probe"] == plain["baseline"]
-    left = cross_validated(data, replace(options, residualize_against="position"), "linear_probe")
+    left = cross_validated(data, options.model_copy(update={"residualize_against": "position"}), "linear_probe")
     assert left["problems"] == plain["problems"]
     assert np.mean(left["probe"]) > 0.3, "what the vectors say is not explained by position"
 
@@ -116,7 +116,7 @@ def test_the_leaderboard_ranks_within_a_target_and_aligns_problems() -> None:
 
 
 def test_ranks_within_a_problem_are_scipys(data: ProbeData) -> None:
-    options = replace(OPTIONS, target="importance_signed")
+    options = OPTIONS.model_copy(update={"target": "importance_signed"})
     found = cross_validated(data, options, "position_baseline")
     groups = data.rows["problem_id"].to_numpy()
     train = (groups != 0) & (groups < 5)

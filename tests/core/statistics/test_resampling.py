@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 
-from ta_assets.core.statistics.intervals import MIN_PROBLEMS
+from ta_assets.core.statistics.intervals import MIN_PROBLEMS_FOR_INTERVAL
 from ta_assets.core.statistics.ranks import rank_delta_interval
 from ta_assets.core.statistics.resampling import delta_draws, grouped_delta_bootstrap
 
@@ -96,7 +96,7 @@ def test_the_published_intervals_come_back(shared_folder: Path, name: str) -> No
             assert (interval.n_bootstrap, interval.n_valid) == (expected["n_bootstrap"], expected["n_valid_bootstrap"])
             for ours, theirs in PUBLISHED.items():
                 assert getattr(interval, ours) == pytest.approx(expected[theirs], abs=1e-12)
-            few = rows["problem_id"].nunique() < MIN_PROBLEMS
+            few = rows["problem_id"].nunique() < MIN_PROBLEMS_FOR_INTERVAL
             assert (interval.n_problems, math.isnan(interval.t_low)) == (rows["problem_id"].nunique(), few)
 
 

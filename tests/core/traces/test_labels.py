@@ -115,10 +115,12 @@ def test_the_dropped_sentence_needs_no_importance() -> None:
     assert len(label_problem(problem([0.1, 0.2, None]), LabelRule())) == 2
 
 
-@pytest.mark.parametrize("rule", [LabelRule(missing="skip"), LabelRule(anchor_percentile=100.0)])
-def test_a_wrong_rule_is_refused(rule: LabelRule) -> None:
-    with pytest.raises(ValueError, match="expected"):
-        label_problem(problem([0.1, 0.2]), rule)
+@pytest.mark.parametrize(
+    ("rule", "fault"), [({"missing": "skip"}, "'error'"), ({"anchor_percentile": 100}, "than 100")]
+)
+def test_a_wrong_rule_is_refused(rule: dict[str, object], fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        LabelRule.model_validate(rule)
 
 
 def test_a_trace_without_importance_has_no_anchor() -> None:

@@ -54,7 +54,7 @@ def test_a_sample_of_no_problems_is_refused() -> None:
 )
 def test_every_problem_is_in_exactly_one_part(ids: set[int], seed: int, percents: tuple[int, int]) -> None:
     train, val = percents
-    split = single_split(ids, SplitRule(train / 100, val / 100, (100 - train - val) / 100, seed))
+    split = single_split(ids, SplitRule(train=train / 100, val=val / 100, test=(100 - train - val) / 100, seed=seed))
     parts = [split.train, split.val, split.test]
     assert sorted(one for part in parts for one in part) == sorted(ids)
     assert all(part and list(part) == sorted(part) for part in parts)
@@ -66,24 +66,30 @@ def test_another_seed_gives_another_split() -> None:
 
 
 def test_train_gives_up_a_problem_before_val_when_nothing_is_left_for_test() -> None:
-    split = single_split(range(4), SplitRule(0.5, 0.499999, 0.000001))
+    split = single_split(range(4), SplitRule(train=0.5, val=0.499999, test=0.000001))
     assert (len(split.train), len(split.val), len(split.test)) == (2, 1, 1)
-    split = single_split(range(4), SplitRule(0.5, 0.5 - 1e-17, 1e-17))
+    split = single_split(range(4), SplitRule(train=0.5, val=0.5 - 1e-17, test=1e-17))
     assert (len(split.train), len(split.val), len(split.test)) == (1, 2, 1)
 
 
-def test_all_faults_of_a_split_are_named_at_once() -> None:
-    with pytest.raises(ValueError, match="expected a fraction") as caught:
-        single_split([1, 2, 2], SplitRule(1.2, 0.15, 0.15))
-    message = str(caught.value)
-    assert "train is 1.2" in message
-    assert "sum to 1.5" in message
-    assert "there are 2 problems" in message
+def test_too_few_problems_are_refused() -> None:
+    with pytest.raises(ValueError, match="there are 2 problems, expected at least 3"):
+        single_split([1, 2, 2], SplitRule())
+    assert single_split([1, 2, 3], SplitRule())
 
 
-def test_fractions_that_are_not_numbers_are_refused() -> None:
-    with pytest.raises(ValueError, match="val is nan"):
-        single_split(range(9), SplitRule(0.7, float("nan"), 0.15))
+@pytest.mark.parametrize(
+    ("fractions", "fault"),
+    [
+        ({"train": 1.2}, "less than 1"),
+        ({"train": 0.0, "val": 0.85}, "greater than 0"),
+        ({"val": float("nan")}, "finite"),
+        ({"train": 0.9}, "sum to 1, not 1.2"),
+    ],
+)
+def test_fractions_that_are_none_or_do_not_sum_to_one_are_refused(fractions: dict[str, float], fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        SplitRule.model_validate(fractions)
 
 
 def test_shared_problems_are_those_that_every_setting_has() -> None:

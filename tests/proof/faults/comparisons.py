@@ -76,7 +76,7 @@ def _few(world: World) -> None:
 
 def _interval_of_few(world: World) -> None:
     for module in (intervals, claims):
-        replace(module, "MIN_PROBLEMS", 2)
+        replace(module, "MIN_PROBLEMS_FOR_INTERVAL", 2)
     _few(world)
 
 

@@ -52,7 +52,7 @@ def _of_another(_: World, pooled: Pooled, victim: int) -> np.ndarray:
 def _of_another_layer(world: World, pooled: Pooled, victim: int) -> np.ndarray:
     """Those after the block below."""
     study = world.studies.selected
-    spec = dataclasses.replace(study.extraction_spec(CORPUS), layer=pooled[victim].block - 1)
+    spec = study.extraction_spec(CORPUS).model_copy(update={"layer": pooled[victim].block - 1})
     (problem,) = world.rollouts.load_problems(study.source(CORPUS), [victim])
     with world.language_model.open(spec) as opened:
         texts = [(victim, problem.trace_text, problem.sentences)]

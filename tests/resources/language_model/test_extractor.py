@@ -17,7 +17,7 @@ from ta_resources.language_model.resource import LanguageModelResource
 
 @pytest.fixture
 def extractor(saved_model):
-    spec = ExtractionSpec(str(saved_model("llama")))
+    spec = ExtractionSpec(language_model=str(saved_model("llama")))
     with LanguageModelResource(device="cpu").open(spec) as opened:
         yield opened
 
@@ -90,7 +90,7 @@ def test_nan_weights_skip_every_problem_as_not_finite(extractor, trace):
 
 def test_vectors_too_large_for_float16_are_skipped_as_overflow_and_kept_in_float32(saved_model, trace):
     for storage, kind in (("float16", "overflow"), ("float32", None)):
-        spec = ExtractionSpec(str(saved_model("llama")), storage_dtype=storage)
+        spec = ExtractionSpec(language_model=str(saved_model("llama")), storage_dtype=storage)
         with LanguageModelResource(device="cpu").open(spec) as extractor:
             model: Any = extractor._loaded.model if extractor._loaded else None
             model.embed_tokens.weight.mul_(1e7)
@@ -157,7 +157,7 @@ def test_a_tokenizer_of_another_model_is_an_input_error(extractor, trace):
 
 
 def test_a_problems_bytes_do_not_depend_on_the_problems_around_it(saved_model, trace):
-    spec = ExtractionSpec(str(saved_model("qwen2")), storage_dtype="float32")
+    spec = ExtractionSpec(language_model=str(saved_model("qwen2")), storage_dtype="float32")
     traces = [trace(problem_id, n_sentences) for problem_id, n_sentences in ((1, 3), (2, 7), (3, 2), (4, 5))]
     with LanguageModelResource(device="cpu").open(spec) as extractor:
         together = [only([pooled]).vectors.tobytes() for pooled in extractor.extract(traces, log=silent)]
@@ -189,7 +189,7 @@ def test_no_hook_stays_on_the_model_between_problems(extractor, trace):
 def test_progress_names_the_problem_the_speed_and_the_time_left(saved_model, trace):
     resource = LanguageModelResource(device="cpu", progress_seconds=0)
     lines = []
-    with resource.open(ExtractionSpec(str(saved_model("llama")))) as extractor:
+    with resource.open(ExtractionSpec(language_model=str(saved_model("llama")))) as extractor:
         list(extractor.extract([trace(1), trace(2), (9, "", [])], log=lines.append))
         assert "problem 2 of 3" in lines[1]
         assert "tokens/s, about" in lines[1]

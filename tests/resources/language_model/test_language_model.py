@@ -28,7 +28,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 def spec(folder, **settings):
     options: dict[str, Any] = {"storage_dtype": "float32"} | settings
-    return ExtractionSpec(str(folder), **options)
+    return ExtractionSpec(language_model=str(folder), **options)
 
 
 def model_of(extractor) -> Any:

@@ -20,7 +20,7 @@ RESOURCE = LanguageModelResource(device="cpu")
 
 def spec(folder, **settings):
     options: dict[str, Any] = {"storage_dtype": "float32"} | settings
-    return ExtractionSpec(str(folder), **options)
+    return ExtractionSpec(language_model=str(folder), **options)
 
 
 def extract(folder, traces, resource=RESOURCE, **settings) -> list[Any]:

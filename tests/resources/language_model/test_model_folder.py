@@ -22,7 +22,7 @@ COMMIT = "c" * 40
 
 
 def identity(folder: Path) -> dict[str, str]:
-    return LanguageModelResource().identity(ExtractionSpec(str(folder)))
+    return LanguageModelResource().identity(ExtractionSpec(language_model=str(folder)))
 
 
 def test_identity_is_the_content_wherever_the_folder_lies(copied_model, tmp_path):
@@ -57,7 +57,10 @@ def test_a_file_that_is_not_read_changes_nothing(copied_model):
 def refused(folder: Path, match: str) -> None:
     with pytest.raises(InputError, match=match):
         identity(folder)
-    with pytest.raises(InputError, match=match), LanguageModelResource(device="cpu").open(ExtractionSpec(str(folder))):
+    with (
+        pytest.raises(InputError, match=match),
+        LanguageModelResource(device="cpu").open(ExtractionSpec(language_model=str(folder))),
+    ):
         pass
 
 
@@ -89,7 +92,7 @@ def test_a_file_that_is_absent_or_no_json_is_named(copied_model, name, content):
 def test_a_tokenizer_that_cannot_be_read_is_named(copied_model):
     (copied_model / "tokenizer.json").write_text("{}")
     with pytest.raises(InputError, match=r"tokenizer\.json"):
-        LanguageModelResource().tokenizer(ExtractionSpec(str(copied_model)))
+        LanguageModelResource().tokenizer(ExtractionSpec(language_model=str(copied_model)))
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
@@ -115,7 +118,7 @@ def test_sharded_weights_are_read(copied_model):
     assert (sharded / "model.safetensors.index.json").exists()
     found = []
     for folder in (copied_model, sharded):
-        found.append(vectors(LanguageModelResource(device="cpu"), ExtractionSpec(str(folder))))
+        found.append(vectors(LanguageModelResource(device="cpu"), ExtractionSpec(language_model=str(folder))))
     assert found[0] == found[1]
 
 
@@ -169,7 +172,7 @@ def hub(copied_model, tmp_path, monkeypatch):
     huggingface_hub.close_session()
 
 
-HUB_SPEC = ExtractionSpec("someone/tiny", storage_dtype="float32")
+HUB_SPEC = ExtractionSpec(language_model="someone/tiny", storage_dtype="float32")
 
 
 def offline(resource: LanguageModelResource) -> LanguageModelResource:
@@ -186,7 +189,7 @@ def vectors(resource: LanguageModelResource, spec: ExtractionSpec) -> bytes:
 def test_a_hub_model_is_its_id_and_its_commit_and_reads_like_its_folder(hub, copied_model):
     resource, _ = hub
     assert resource.identity(HUB_SPEC) == {"kind": "hub", "language_model": "someone/tiny", "commit": COMMIT}
-    folder_spec = ExtractionSpec(str(copied_model), storage_dtype="float32")
+    folder_spec = ExtractionSpec(language_model=str(copied_model), storage_dtype="float32")
     assert vectors(resource, HUB_SPEC) == vectors(LanguageModelResource(device="cpu"), folder_spec)
 
 
@@ -229,7 +232,7 @@ def test_a_model_that_was_never_downloaded_needs_the_hub(hub):
 @pytest.mark.parametrize(("name", "revision"), [("someone/else", "main"), ("someone/tiny", "v9"), ("a b", "main")])
 def test_a_repository_or_revision_that_is_not_there_is_named(hub, name, revision):
     with pytest.raises(InputError, match=f"{name}@{revision}"):
-        hub[0].identity(ExtractionSpec(name, revision=revision))
+        hub[0].identity(ExtractionSpec(language_model=name, revision=revision))
 
 
 def test_a_token_that_is_not_valid_is_named(hub):

@@ -91,7 +91,7 @@ def test_memory_of_light_mode_grows_with_the_length_and_not_with_its_square(save
 
 @pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "opt"])
 def test_a_model_whose_attention_is_another_is_refused_when_it_is_opened(saved_model, family):
-    spec = ExtractionSpec(str(saved_model(family)), vertical_attention=VerticalAttention("light"))
+    spec = ExtractionSpec(language_model=str(saved_model(family)), vertical_attention=VerticalAttention(mode="light"))
     with pytest.raises(InputError, match="vertical_attention"), LanguageModelResource(device="cpu").open(spec):
         pass
 
@@ -122,16 +122,16 @@ def expected_scores(folder, pooled: PooledProblem, ids: np.ndarray, options: Ver
 @pytest.mark.parametrize(
     ("options", "mode_used"),
     [
-        (VerticalAttention("light"), "light"),
-        (VerticalAttention("light", last_tokens=40, depth_control=False), "light"),
-        (VerticalAttention("full"), "full"),
-        (VerticalAttention("full", max_full_length=20, last_tokens=8), "light_fallback"),
+        (VerticalAttention(mode="light"), "light"),
+        (VerticalAttention(mode="light", last_tokens=40, depth_control=False), "light"),
+        (VerticalAttention(mode="full"), "full"),
+        (VerticalAttention(mode="full", max_full_length=20, last_tokens=8), "light_fallback"),
     ],
 )
 @pytest.mark.parametrize("size", [16384, 16], ids=["whole", "pieces"])
 def test_scores_come_with_the_vectors_of_any_blocks(saved_model, trace, options, mode_used, size):
     folder, calls = saved_model("qwen2"), []
-    spec = ExtractionSpec(str(folder), layer=("mid", 0), vertical_attention=options)
+    spec = ExtractionSpec(language_model=str(folder), layer=("mid", 0), vertical_attention=options)
     with LanguageModelResource(device="cpu", tokens_per_forward=size).open(spec) as extractor:
         model: Any = extractor._loaded and extractor._loaded.model
         block_list(model)[0].register_forward_pre_hook(lambda *_: calls.append(1))

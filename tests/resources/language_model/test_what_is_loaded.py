@@ -31,7 +31,7 @@ OTHERS = (
 
 
 def identity(folder: Path) -> str:
-    return LanguageModelResource().identity(ExtractionSpec(str(folder)))["sha256"]
+    return LanguageModelResource().identity(ExtractionSpec(language_model=str(folder)))["sha256"]
 
 
 def loaded(folder: Path, layer: str | int) -> str:
@@ -108,7 +108,7 @@ def test_a_loader_sees_the_files_of_the_identity_and_no_other(folder: Path) -> N
 
 
 def refused(folder: Path, match: str) -> None:
-    spec = ExtractionSpec(str(folder))
+    spec = ExtractionSpec(language_model=str(folder))
     with pytest.raises(InputError, match=match):
         LanguageModelResource().identity(spec)
     with pytest.raises(InputError, match=match), LanguageModelResource(device="cpu").open(spec):

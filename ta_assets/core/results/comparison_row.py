@@ -1,0 +1,62 @@
+"""One row of a comparison: what is known of one score of a setting.
+
+Belongs here: the record. Stays out: its numbers (``compare``), the rule of its verdict (``claims``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonRow:
+    """The keys of a stored row are these fields, in this order; None where a number is undefined."""
+
+    name: str
+    kind: str
+    """probe, or baseline."""
+    average_precision: float
+    """Mean over problems of the average precision within a problem."""
+    ap_low: float | None
+    """Lower end of the 95 % interval of ``average_precision`` over problems."""
+    ap_high: float | None
+    """Upper end of it."""
+    against: str
+    """The rival with the least lead."""
+    difference: float
+    """Lead over ``against``, in average precision."""
+    low: float | None
+    """Lower end of the 95 % interval of ``difference``."""
+    high: float | None
+    """Upper end of it."""
+    deviation: float
+    """Standard deviation (ddof 1) of the lead over problems."""
+    p: float
+    """Adjusted p-value: of a lead the largest over all rivals, of being behind that against ``against``."""
+    increment_p: float | None
+    """Adjusted p-value of what the score tells beyond position, by partialling-out; None for baselines."""
+    stratified_p: float | None
+    """The same by refits to labels permuted among neighbours; None where the probe is not linear."""
+    chance_p: float
+    """Adjusted p-value against shuffled labels."""
+    share_of_ceiling: float | None
+    """(average precision - chance) / (ceiling - chance); None without rollout counts."""
+    share_low: float | None
+    """Lower end of the interval of the numerator, in the same units."""
+    share_high: float | None
+    """Upper end of it."""
+    level: float
+    """Level of one test in the family of this row."""
+    needed: int | None
+    """Problems for 80 % power at the observed difference, or at the margin if that is larger; None: too many."""
+    needed_for: Mapping[str, int | None]
+    """Difference -> problems for 80 % power."""
+    verdict: str = ""
+    """better, worse, no difference, or inconclusive with what it would take; empty until it is judged."""
+    reason: str = ""
+    """The reason of the verdict, in words."""
+    spearman: float
+    """Mean over problems and repeats of the rank correlation of score and importance."""
+    top_5_recall: float
+    """Mean over problems and repeats of the expected recall among the five highest scores."""
