@@ -38,7 +38,8 @@ def beats_order_baseline(evidence: Evidence) -> Verdict:
     """Every probe's lead over the untrained order, from the out-of-fold scores."""
     from ta_checks.rules.claims.beats_order_baseline import beats_order_baseline
 
-    return beats_order_baseline(_leads(evidence, dict.fromkeys(_probes(evidence), "order")), _inflation(evidence))
+    rivals = dict.fromkeys(_probes(evidence), "order")
+    return beats_order_baseline(_leads(evidence, rivals), _factors(evidence, rivals))
 
 
 def claims_survive_correction(evidence: Evidence) -> Verdict:
@@ -46,8 +47,8 @@ def claims_survive_correction(evidence: Evidence) -> Verdict:
     from ta_checks.rules.claims.claims_survive_correction import claims_survive_correction
 
     rows = evidence.value["rows"]
-    rivals = {row["name"]: row["against"] for row in rows if row["kind"] == "probe"}
-    return claims_survive_correction(rows, _leads(evidence, rivals), _inflation(evidence))
+    rivals = {row["name"]: row["against"] for row in rows if row["kind"] in ("increment", "probe")}
+    return claims_survive_correction(rows, _leads(evidence, rivals), _factors(evidence, rivals))
 
 
 def _probes(evidence: Evidence) -> list[str]:
@@ -104,12 +105,12 @@ def _precision(labels: list[int], scores: list[float]) -> float:
     return total / hits
 
 
-def _inflation(evidence: Evidence) -> float:
-    """Factor on the standard errors of leads: folds that are drawn again and again share their training problems."""
-    from ta_assets.core.statistics.intervals import nadeau_bengio
+def _factors(evidence: Evidence, rivals: dict[str, str]) -> dict[str, float]:
+    """Name -> factor on the standard error of its lead over its rival, for the training problems that folds share."""
+    from ta_assets.core.results.precision_table import PrecisionTable
 
-    record = evidence.world.store.load("cv_scores", evidence.partition).record
-    return nadeau_bengio(_mixed(evidence), record["fewest_train"]) if len(record["repeats"]) > 1 else 1.0
+    table = PrecisionTable.of(evidence.world.store.load("cv_scores", evidence.partition))
+    return {pair[0]: table.factor(pair) for pair in rivals.items()}
 
 
 def _leads(evidence: Evidence, rivals: dict[str, str]) -> dict[str, np.ndarray]:

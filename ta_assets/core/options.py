@@ -196,6 +196,8 @@ class InferenceOptions(Options):
     """Label permutations, each refitted at every penalty; also the least number of sign flips."""
     margin: Fraction = 0.02
     """Smallest difference in average precision of interest: smaller ones are no difference."""
+    smallest_lead: Fraction = 0.05
+    """Smallest lead in average precision worth finding: the needed number of problems is that for it."""
     deltas: tuple[Fraction, ...] = Field(default=(0.02, 0.05, 0.1), min_length=1)
     """Differences whose needed number of problems is reported."""
     ceiling_draws: Integer = Field(default=200, ge=20, le=MAX_DRAWS)

@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.extmath import randomized_svd
 
+from ta_assets.core.crossfit.spectrum import prepare
 from ta_assets.core.probes.feature_sets import TEXT_COMPONENTS, position_splines
 
 SHORT = 30
@@ -43,6 +44,16 @@ def known_blocks(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     if int(index.max(initial=0)) < SHORT:
         blocks["index"] = _columns(index)
     return blocks
+
+
+def known_features(rows: pd.DataFrame) -> np.ndarray:
+    """[n, d] float64: all blocks side by side, centred within problems, each with rows of mean squared length 1."""
+    problems = rows["problem_id"].to_numpy()
+    found = []
+    for name, block in known_blocks(rows).items():
+        ready = prepare(block, problems, scaled=name not in UNSCALED_BLOCKS)
+        found.append(ready / (np.sqrt(np.square(ready).sum() / len(ready)) or 1.0))
+    return np.hstack(found)
 
 
 def support_transforms(rows: pd.DataFrame) -> np.ndarray | None:

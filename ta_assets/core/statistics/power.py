@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from ta_assets.core.statistics.intervals import ALPHA, MIN_PROBLEMS_FOR_INTERVAL
+from ta_assets.core.statistics.intervals import ALPHA
 
 TARGET = 0.8
 MAX_PROBLEMS = 100_000
@@ -38,12 +38,12 @@ def problems_needed(
     """The least number of problems with the wanted power.
 
     Returns:
-        At least ``MIN_PROBLEMS_FOR_INTERVAL``; None above ``MAX_PROBLEMS``.
+        At least ``least_problems(alpha)``; None above ``MAX_PROBLEMS``.
     """
-    delta = abs(delta)
+    delta, least = abs(delta), least_problems(alpha)
     if deviation <= 0:
-        return MIN_PROBLEMS_FOR_INTERVAL
-    low, high = MIN_PROBLEMS_FOR_INTERVAL - 1, 2 * MIN_PROBLEMS_FOR_INTERVAL
+        return least
+    low, high = least - 1, 2 * least
     while delta == 0 or power(delta, deviation, high, alpha=alpha, inflation=inflation) < target:
         if delta == 0 or high > MAX_PROBLEMS:
             return None
@@ -66,6 +66,8 @@ def least_problems(alpha: float = ALPHA, *, two_sided: bool = True) -> int:
     return math.ceil(math.log2((2 if two_sided else 1) / alpha) - 1e-12)
 
 
+MIN_PROBLEMS_FOR_CLAIM = least_problems()
+"""Below this no claim is made: not even scores that differ on every problem reach the level."""
 PLANNED = 0.8
 """Confidence of the limit of the deviation that a number of problems is planned on."""
 

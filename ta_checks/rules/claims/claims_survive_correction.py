@@ -14,7 +14,7 @@ from ta_checks.verdict import Verdict
 
 
 def claims_survive_correction(
-    rows: Iterable[Mapping[str, Any]], leads: Mapping[str, np.ndarray], inflation: float
+    rows: Iterable[Mapping[str, Any]], leads: Mapping[str, np.ndarray], factors: Mapping[str, float]
 ) -> Verdict:
     """Fail when a probe's lead over its hardest rival is significant alone but not among all that were looked at.
 
@@ -23,12 +23,12 @@ def claims_survive_correction(
     Args:
         rows: of a comparison; ``name``, ``kind``, ``p``, those of ``claims.BEYOND`` and ``verdict`` are read.
         leads: probe -> [n_problems] its lead over its hardest rival, recomputed from the scores.
-        inflation: factor on the leads' standard errors (``intervals.nadeau_bengio``).
+        factors: probe -> factor on the standard error of its lead (``jackknife.factor``).
     """
-    probes = [row for row in rows if row["kind"] == "probe"]
+    probes = [row for row in rows if row["kind"] in ("increment", "probe")]
     offenders, single = [], 0
     for row in probes:
-        alone = 2 * min(one_sided_p(leads[row["name"]], inflation=inflation), 0.5)
+        alone = 2 * min(one_sided_p(leads[row["name"]], inflation=factors[row["name"]]), 0.5)
         single += alone <= ALPHA
         tests = [row[key] for key in ("p", *BEYOND) if row[key] is not None]
         corrected = max(tests, default=1.0)

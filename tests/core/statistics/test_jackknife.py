@@ -21,8 +21,25 @@ def test_values_that_no_training_moves_have_the_plain_standard_error() -> None:
     values = np.random.default_rng(1).normal(size=12)
     without = np.tile(values[:, None], (1, 12))
     assert jackknife.variance(values, without) == pytest.approx(values.var(ddof=1) / 12)
-    assert jackknife.factor(values, without, margin=1.0) == pytest.approx(1.0)
-    assert jackknife.factor(values, np.full((12, 12), np.nan), margin=1.0) == pytest.approx(1.0)
+    assert jackknife.variance(values, np.full((12, 12), np.nan)) == pytest.approx(values.var(ddof=1) / 12)
+
+
+def test_the_factor_is_between_the_expected_one_and_the_jackknifes_and_nearer_to_it_with_more_problems() -> None:
+    rng, expected, factors = np.random.default_rng(4), 1.4, []
+    for n in (6, 12, 60):
+        values = rng.normal(size=n)
+        found = jackknife.factor(values, np.full((n, n), np.nan), expected)
+        factors.append(found)
+        assert jackknife.MARGIN <= found <= expected
+    assert factors[0] == pytest.approx(expected)
+    assert factors == sorted(factors, reverse=True)
+    assert factors[-1] < 1.13
+
+
+def test_a_wild_jackknife_is_not_believed() -> None:
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=20)
+    assert jackknife.factor(values, values + 30 * rng.normal(size=(20, 1)), 1.4) == pytest.approx(1.4 * jackknife.MOST)
 
 
 def test_the_variance_of_a_mean_of_products_with_what_was_learned_is_found() -> None:
@@ -42,6 +59,6 @@ def test_the_variance_of_a_mean_of_products_with_what_was_learned_is_found() -> 
     assert np.mean(stated) == pytest.approx(np.var(means), rel=0.15)
 
 
-def test_equal_or_few_values_have_no_factor() -> None:
-    assert jackknife.factor(np.ones(8), np.zeros((8, 8))) == 1.0
-    assert jackknife.factor(np.arange(3.0), np.zeros((3, 3))) == 1.0
+def test_equal_or_few_values_have_the_expected_factor() -> None:
+    assert jackknife.factor(np.ones(8), np.zeros((8, 8)), 1.4) == 1.4
+    assert jackknife.factor(np.arange(3.0), np.zeros((3, 3)), 1.4) == 1.4
