@@ -65,7 +65,7 @@ def build_definitions(
 
 
 def load() -> dg.Definitions:
-    """``build_definitions()`` for a process whose command may end with its error: then people see the one line of it.
+    """``build_definitions()`` for a process whose command may end with its error: then people see its message alone.
 
     A code server catches and keeps the error with its traceback, as the web server and ``definitions validate`` show
     it. Commands such as ``job execute`` do not, and Python would print the stack of Dagster above it.

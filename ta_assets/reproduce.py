@@ -22,9 +22,10 @@ from ta_assets.core.option_values import VERTICAL_MODELS
 from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes.features import POSITION_FEATURES, add_split
 from ta_assets.core.probes.models import NEEDS_ACTIVATIONS, SEED_FREE, ProbeData, fit_scores
-from ta_assets.core.results.cells import SCORED_PARTS, jsonable
+from ta_assets.core.results.tidy import SCORED_PARTS
+from ta_assets.core.score_columns import KEYS, SCORE_PREFIX
 from ta_assets.core.statistics.metrics import evaluate
-from ta_assets.core.values import Split
+from ta_assets.core.values import Split, jsonable
 from ta_resources.rollouts.problem_files import read_json
 
 EXIT_BAD_INPUT = 2
@@ -34,13 +35,10 @@ K_VALUES = (5, 10)
 ALL_ROWS = "all"
 PARTS_OF = {"both": SCORED_PARTS, "test": ("test",), ALL_ROWS: (ALL_ROWS,)}
 """By the rows that are asked for: what is measured apart."""
-SCORE_PREFIX = "score_"
-
-KEY_COLUMNS = ("problem_id", "chunk_idx")
 TARGET_COLUMNS = ("anchor", "importance_score")
-LABEL_NUMBERS = tuple(dict.fromkeys((*KEY_COLUMNS, *TARGET_COLUMNS, *POSITION_FEATURES)))
-WHOLE_NUMBERS = (*KEY_COLUMNS, "seed")
-PREDICTION_NUMBERS = (*KEY_COLUMNS, "seed", *TARGET_COLUMNS)
+LABEL_NUMBERS = tuple(dict.fromkeys((*KEYS, *TARGET_COLUMNS, *POSITION_FEATURES)))
+WHOLE_NUMBERS = (*KEYS, "seed")
+PREDICTION_NUMBERS = (*KEYS, "seed", *TARGET_COLUMNS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,7 +135,7 @@ def read_labels(path: Path) -> pd.DataFrame:
     table = _read_table(path, LABEL_NUMBERS, ("chunk_text",))
     _require_anchors(table, path)
     _require_texts(table, "chunk_text", path)
-    return _sorted_once(table, list(KEY_COLUMNS), path)
+    return _sorted_once(table, list(KEYS), path)
 
 
 def read_predictions(path: Path, rows: str = "both") -> pd.DataFrame:
@@ -164,7 +162,7 @@ def read_predictions(path: Path, rows: str = "both") -> pd.DataFrame:
                 known = sorted(map(str, set(found)))
                 raise InputError(path, f"split of seed {seed}", known, f"rows of {' and of '.join(parts)}")
         table = table.take(np.flatnonzero(table["split"].isin(parts)))
-    return _sorted_once(table, ["seed", *KEY_COLUMNS], path)
+    return _sorted_once(table, ["seed", *KEYS], path)
 
 
 def read_splits(path: Path) -> Split:

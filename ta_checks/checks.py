@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import dagster as dg
 
-from ta_assets.assets.activations import GPU_POOL
 from ta_assets.core.markdown import escape
 from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.partitions import Partitions
@@ -16,16 +15,17 @@ from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.table import INVARIANTS
 from ta_checks.verdict import Verdict
+from ta_resources.language_model.devices import GPU_POOL
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactStore
 
 PARAMETERS = "parameters"
-"""Name of the metadata entry with what the rule was run with."""
+"""Name of the metadata entry with the study's options that the rule was run with."""
 
 
 def judge(invariant: Invariant, evidence: Evidence) -> Verdict:
-    """Evaluate an invariant; whatever goes wrong is part of the verdict."""
+    """The verdict of an invariant; an exception becomes an ``errored`` one."""
     try:
         verdict = invariant.evaluate(evidence)
     except Exception as error:  # a rule that raises must still report
@@ -36,8 +36,8 @@ def judge(invariant: Invariant, evidence: Evidence) -> Verdict:
 def evaluate(invariant: Invariant, evidence: Evidence) -> dg.AssetCheckResult:
     """The judged invariant as Dagster records it.
 
-    A study that does not ask for it has no row of it in a verdict, but Dagster wants an answer: not evaluated, and no
-    error.
+    Dagster wants an answer also where the study does not ask for the check and no verdict has a row of it: skipped, and
+    no error.
     """
     asked = invariant.applies(evidence.study)
     verdict = judge(invariant, evidence) if asked else Verdict.skipped(f"study {evidence.study.name} has it turned off")
@@ -56,7 +56,7 @@ def evaluate(invariant: Invariant, evidence: Evidence) -> dg.AssetCheckResult:
 def build(
     partitions: Partitions, assets: list[dg.AssetsDefinition], definitions: Callable[[], dg.Definitions]
 ) -> list[dg.AssetChecksDefinition]:
-    """One asset check for every row of the table, partitioned like its asset."""
+    """One asset check per row of the table, partitioned like its asset."""
     owners = {asset.key.to_user_string(): asset for asset in assets}
 
     def check_of(invariant: Invariant) -> dg.AssetChecksDefinition:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ STATUSES = ("passed", "warned", "failed", "errored", "skipped")
 MAX_OFFENDERS = 10
 """Offenders kept, so that a loud rule does not crowd out a rare one."""
 MAX_TEXT_CHARACTERS = 2_000
-"""Of a message or an offender; a traceback or a whole README is no message."""
+"""Largest length of a message or an offender; a traceback or a whole README is no message."""
 
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
@@ -42,10 +42,10 @@ class Verdict:
     """One of passed, warned, failed, errored, skipped. Only passed is passed."""
     observed: Scalar = None
     comparison: str = ""
-    """How ``observed`` has to stand to ``threshold``: one of <=, <, >=, >, ==, !=; empty when nothing was compared."""
+    """Required relation of ``observed`` to ``threshold``: <=, <, >=, >, == or !=; empty when nothing was compared."""
     threshold: Scalar = None
     unit: str = ""
-    """Of ``observed`` and ``threshold``."""
+    """Unit of ``observed`` and ``threshold``."""
     n: int = 0
     """How many things were looked at: sentences, files, permutations, as the rule says."""
     offenders: tuple[str, ...] = ()
@@ -55,14 +55,14 @@ class Verdict:
     details: Mapping[str, Any] = field(default_factory=dict)
     """Further figures, by name."""
     n_offenders: int | None = None
-    """How many broke the rule; by default as many as were given."""
+    """Number of things that broke the rule, also of those not kept; by default the number of ``offenders`` given."""
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ValueError(f"status {self.status!r} is not one of {', '.join(STATUSES)}")
-        offenders = [_text(one) for one in self.offenders]
+        offenders = [_text(offender) for offender in self.offenders]
         count = len(offenders) if self.n_offenders is None else int(self.n_offenders)
-        made = {
+        converted = {
             "observed": _scalar(self.observed),
             "threshold": _scalar(self.threshold),
             "comparison": _text(self.comparison),
@@ -73,7 +73,7 @@ class Verdict:
             "message": _text(self.message),
             "details": plain(dict(self.details)),
         }
-        for name, value in made.items():
+        for name, value in converted.items():
             object.__setattr__(self, name, value)
 
     @classmethod
@@ -111,8 +111,29 @@ class Verdict:
         )
 
     @classmethod
+    def no_faults(
+        cls,
+        faults: Collection[Any],
+        *,
+        n: int,
+        unit: str = "faults",
+        message: str,
+        details: Mapping[str, Any] | None = None,
+    ) -> Verdict:
+        """Passed when there are no faults, else failed.
+
+        Args:
+            faults: what broke the rule, each in words.
+            n: how many things were looked at.
+            unit: what is counted.
+            message: for a person.
+            details: further figures, by name.
+        """
+        return cls.judge(len(faults), "<=", 0, unit=unit, n=n, offenders=faults, message=message, details=details)
+
+    @classmethod
     def failed(cls, message: str, *, n: int = 0, offenders: Iterable[Any] = ()) -> Verdict:
-        """A failure without a figure: there is nothing that could be compared."""
+        """A failure without a figure, where there is nothing to compare."""
         return cls(status="failed", message=message, n=n, offenders=tuple(offenders))
 
     @classmethod
@@ -136,12 +157,12 @@ class Verdict:
 
     def to_metadata(self) -> dict[str, Any]:
         """Plain Python for a page of the check: numbers stay numbers (they are plotted over time)."""
-        made = self.to_json()
-        return made if self.details else {name: value for name, value in made.items() if name != "details"}
+        values = self.to_json()
+        return values if self.details else {name: value for name, value in values.items() if name != "details"}
 
     def to_json(self) -> dict[str, Any]:
         """All fields as strict JSON values; ``from_json`` reads them back."""
-        return {**{one.name: getattr(self, one.name) for one in fields(self)}, "offenders": list(self.offenders)}
+        return {**{part.name: getattr(self, part.name) for part in fields(self)}, "offenders": list(self.offenders)}
 
     @classmethod
     def from_json(cls, made: Mapping[str, Any]) -> Verdict:
@@ -175,10 +196,10 @@ def plain(value: Any) -> Any:
 
 def _scalar(value: Any) -> Scalar:
     """One figure; something longer would be no observation but a table."""
-    made = plain(value)
-    if isinstance(made, (list, dict)):
+    figure = plain(value)
+    if isinstance(figure, (list, dict)):
         raise ValueError(f"a figure of a verdict is one number or text, not {type(value).__name__}")
-    return made
+    return figure
 
 
 def _text(value: Any) -> str:

@@ -14,11 +14,10 @@ from ta_assets.ledger.made_from import Origins, output
 from ta_assets.ledger.partitions import Partitions
 from ta_assets.pages import plots
 from ta_assets.vectors.corpus_pass import CorpusExtraction, Plan, resolved_options
+from ta_resources.language_model.devices import GPU_POOL
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import Activations, ArtifactStore
-
-GPU_POOL = "gpu"
 
 
 class ActivationsConfig(dg.Config):

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from ta_assets.core.score_columns import KEYS
 from ta_assets.core.values import CrossFitted
 from ta_assets.ledger.made_from import output, study_options
 from ta_assets.ledger.partitions import Partitions
@@ -63,8 +64,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
 def scored_rows(sentences: pd.DataFrame, scores: CrossFitted) -> pd.DataFrame:
     """The labelled sentences that have out-of-fold scores, in their order."""
-    keys = ["problem_id", "chunk_idx"]
-    return scores.scores[keys].merge(sentences, on=keys, how="left", validate="one_to_one")
+    return scores.scores[KEYS].merge(sentences, on=KEYS, how="left", validate="one_to_one")
 
 
 def _facts_of_scores(value: CrossFitted) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _facts_of_scores(value: CrossFitted) -> dict[str, Any]:
     return {
         "scheme": value.record["scheme"],
         "sentences": len(value.scores),
-        "scores": ", ".join(name for name in value.scores.columns if "/" in name),
+        "scores": ", ".join(value.table.names()),
         "largest_relative_gradient": worst,
         "permutations": len(value.nulls) - 1,
         "choices": dg.MetadataValue.json(value.record["choices"]),

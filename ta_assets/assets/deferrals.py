@@ -6,12 +6,12 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from ta_assets.assets.summaries import left_out_cells
 from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.made_from import output, study_options
 from ta_assets.ledger.partitions import Cell, Partitions, cells_of
 from ta_assets.pages import plots
 from ta_assets.studies.study import Study
+from ta_checks.gate import left_out_cells
 from ta_resources.storage.artifacts import ArtifactStore
 
 RATES = ("deferral_rate", "accepted_error")
@@ -41,15 +41,15 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
 
 
 def grouped_predictions(store: ArtifactStore, study: Study, cell: Cell) -> pd.DataFrame:
-    """The predictions of a cell with the tags of its sentences.
+    """The predictions of a cell with ``function_tag`` of their sentences.
 
     Tags come from the corpus through the store: a changed tag changes the hash of what the cells were fitted on, so
     it reaches this plan through them.
     """
+    from ta_assets.core.results.deferral_cells import grouped
+
     sentences = store.load("sentences", study.settings[cell.setting].corpus)
-    tags = sentences[["problem_id", "chunk_idx", "function_tag"]]
-    predictions = store.load("probe_metrics", cell.key).predictions
-    return predictions.merge(tags, on=["problem_id", "chunk_idx"], how="left", validate="many_to_one")
+    return grouped(store.load("probe_metrics", cell.key).predictions, sentences)
 
 
 def deferral_made_from(study: Study, left_out: Mapping[str, str]) -> dict[str, Any]:

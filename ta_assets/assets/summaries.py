@@ -12,7 +12,7 @@ from ta_assets.ledger.made_from import output, study_options
 from ta_assets.ledger.partitions import Partitions, cells_of
 from ta_assets.pages import plots
 from ta_assets.studies.study import Study
-from ta_checks import gate
+from ta_checks.gate import left_out_cells
 from ta_resources.storage.artifacts import ArtifactStore
 
 
@@ -116,12 +116,6 @@ def compared_rows(settings: Iterable[str], comparisons: Mapping[str, Mapping[str
     """The rows of all comparisons that there are, each with its ``setting``."""
     found = [name for name in settings if name in comparisons]
     return [{"setting": name, **row} for name in found for row in comparisons[name]["rows"]]
-
-
-def left_out_cells(instance: Ledger, setting: str) -> dict[str, str]:
-    """Seed -> why its cell may not be aggregated; the others are."""
-    closed = {str(cell.seed): gate.closed(instance, "probe_metrics", cell.key) for cell in cells_of(setting)}
-    return {seed: reason for seed, reason in closed.items() if reason is not None}
 
 
 def fold_summary(cells: Mapping[int, Mapping[str, Any]], study: Study) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from ta_assets.assets.activations import GPU_POOL
 from ta_assets.core.errors import InputError
 from ta_assets.core.option_values import TOKEN_PROBES
 from ta_assets.ledger.made_from import Origins, extraction_options, fingerprint, output, study_options
@@ -24,6 +23,7 @@ from ta_assets.studies.sweep import SweepCell, sweep_cells
 from ta_assets.vectors.corpus_pass import CorpusExtraction, resolved_options
 from ta_assets.vectors.probe_data import joined
 from ta_resources.language_model.capture import resolve_blocks
+from ta_resources.language_model.devices import GPU_POOL
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import Activations, ArtifactStore

@@ -1,11 +1,23 @@
 """The dagster-pandas types of the table assets: which columns they have and what may stand in them."""
 
+import math
 import warnings
 
 import dagster as dg
 from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
 
-from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS
+from ta_assets.core.traces.labels import COLUMNS, Column
+
+
+def _column(name: str, column: Column) -> PandasColumn:
+    """A column as dagster-pandas checks it."""
+    if column.dtype == "object":
+        return PandasColumn.string_column(name, non_nullable=column.known)
+    bounds = {key: end for key, end in (("min_value", column.low), ("max_value", column.high)) if math.isfinite(end)}
+    if column.dtype == "int64":
+        return PandasColumn.integer_column(name, non_nullable=column.known, **bounds)
+    return PandasColumn.float_column(name, non_nullable=column.known, ignore_missing_vals=not column.known, **bounds)
+
 
 with warnings.catch_warnings():
     # dagster-pandas marks its own columns as beta in 1.13
@@ -14,20 +26,7 @@ with warnings.catch_warnings():
     SentenceTable = create_dagster_pandas_dataframe_type(
         name="SentenceTable",
         description="One row a sentence of a trace, with its labels.",
-        columns=[
-            PandasColumn.integer_column("problem_id", non_nullable=True),
-            PandasColumn.integer_column("chunk_idx", non_nullable=True, min_value=0),
-            PandasColumn.integer_column("num_chunks", non_nullable=True, min_value=1),
-            PandasColumn.string_column("chunk_text", non_nullable=True),
-            PandasColumn.string_column("function_tag", non_nullable=True),
-            PandasColumn.float_column("counterfactual_raw", non_nullable=True),
-            PandasColumn.float_column("importance_signed", non_nullable=True),
-            PandasColumn.float_column("importance_score", non_nullable=True, min_value=0.0),
-            PandasColumn.integer_column("anchor", non_nullable=True, min_value=0, max_value=1),
-            PandasColumn.float_column("relative_position", non_nullable=True, min_value=0.0, max_value=1.0),
-            PandasColumn.integer_column("source_text_len", non_nullable=True, min_value=0),
-            *(PandasColumn.float_column(name, min_value=0.0, ignore_missing_vals=True) for name in COUNT_COLUMNS),
-        ],
+        columns=[_column(name, column) for name, column in COLUMNS.items()],
     )
 
     ScalingTable = create_dagster_pandas_dataframe_type(

@@ -15,9 +15,10 @@ from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.made_from import output
 from ta_assets.ledger.partitions import ASSETS, Partitions, partitions_of
 from ta_assets.ledger.world import World
+from ta_checks.report import formats
 from ta_checks.report.environment import snapshot
 from ta_checks.report.report import CheckRow, ReleaseReport
-from ta_checks.report.rows import MADE, collect_rows
+from ta_checks.report.rows import ADDED, RELEASE, UNEDITED, collect_rows
 from ta_checks.rules.files.verdict_unedited import verdict_unedited
 from ta_checks.verdict import Verdict
 from ta_resources.language_model.resource import LanguageModelResource
@@ -25,18 +26,8 @@ from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactStore
 from ta_resources.storage.atomic import sha256_of, write_file
 
-RELEASE = "release"
-"""Folder of a study's verdict, and name of the check that a release itself ran to its end."""
-RELEASE_DESCRIPTION = (
-    "A step of the release itself failed, outside any check, so cells may be missing or out of date. The message says "
-    "which and why; mend that and release again."
-)
-UNEDITED = "verdict_unedited"
-"""Name of the check that the files of the release before are what that release wrote."""
-UNEDITED_DESCRIPTION = (
-    "A file of the verdict before this one is gone or is not the one that was recorded when it was written: whoever "
-    "read it may have read something else. Find out who changed it; this release has written it anew."
-)
+FOLDER = "release"
+"""Folder of a study's verdict."""
 VERDICT_ASSET = "release_verdict"
 VERDICT_FILE, TABLE_FILE = "verdict.json", "verdict.txt"
 FILES = "release_files"
@@ -86,7 +77,7 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
         facts = {
             "verdict": report.verdict,
             **counts,
-            "table": dg.MetadataValue.md(report.to_markdown()),
+            "table": dg.MetadataValue.md(formats.markdown(report)),
             FILES: {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         }
         yield output(report.to_json(), {}, facts)
@@ -102,7 +93,7 @@ def rolled_up() -> tuple[str, ...]:
     """Names of the rolled-up checks."""
     from ta_checks.table import INVARIANTS
 
-    return tuple(dict.fromkeys([MADE, RELEASE, UNEDITED, *(invariant.name for invariant in INVARIANTS)]))
+    return tuple(dict.fromkeys([*(row.name for row in ADDED), *(invariant.name for invariant in INVARIANTS)]))
 
 
 def make_report(world: World, study_name: str, config: VerdictConfig) -> ReleaseReport:
@@ -113,9 +104,9 @@ def make_report(world: World, study_name: str, config: VerdictConfig) -> Release
     verdict = Verdict.judge(
         len(incidents), "==", 0, unit="incidents", n=1, offenders=incidents, message="; ".join(incidents)
     )
-    rows.append(CheckRow(RELEASE, VERDICT_ASSET, study_name, "ERROR", verdict, RELEASE_DESCRIPTION))
+    rows.append(CheckRow(RELEASE.name, VERDICT_ASSET, study_name, "ERROR", verdict, RELEASE.description))
     earlier = verdict_unedited(*_recorded_and_found(world.ledger, study_name, world.store.base))
-    rows.append(CheckRow(UNEDITED, VERDICT_ASSET, study_name, "ERROR", earlier, UNEDITED_DESCRIPTION))
+    rows.append(CheckRow(UNEDITED.name, VERDICT_ASSET, study_name, "ERROR", earlier, UNEDITED.description))
     cells = {
         f"{asset}[{partition}]": config.cells.get(f"{asset}[{partition}]", "not part of a release")
         for asset in ASSETS
@@ -126,22 +117,22 @@ def make_report(world: World, study_name: str, config: VerdictConfig) -> Release
 
 def broken_report(study_name: str, config: VerdictConfig, error: Exception) -> ReleaseReport:
     """What is left to say when not even the checks could be collected: NOT OK, and why."""
-    row = CheckRow(RELEASE, VERDICT_ASSET, study_name, "ERROR", Verdict.errored(error), RELEASE_DESCRIPTION)
+    row = CheckRow(RELEASE.name, VERDICT_ASSET, study_name, "ERROR", Verdict.errored(error), RELEASE.description)
     return ReleaseReport(study=study_name, rows=(row,), cells=config.cells, environment=snapshot())
 
 
 def release_folder(study: str, base: Path) -> Path:
     """Where a release leaves its files."""
-    return base / study / RELEASE
+    return base / study / FOLDER
 
 
 def release_files(report: ReleaseReport) -> dict[str, bytes]:
     """The files that a release leaves behind, by name."""
     texts = {
         VERDICT_FILE: json.dumps(report.to_json(), indent=1, allow_nan=False),
-        "verdict.md": report.to_markdown(),
-        TABLE_FILE: report.to_text(),
-        "junit.xml": report.to_junit_xml(),
+        "verdict.md": formats.markdown(report),
+        TABLE_FILE: formats.text(report),
+        "junit.xml": formats.junit_xml(report),
         "environment.json": json.dumps(report.environment, indent=1, allow_nan=False),
     }
     return {name: text.encode() for name, text in texts.items()}

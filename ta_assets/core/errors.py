@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import itertools
 import reprlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+MAX_FAULTS = 50
+"""Faults of one study file that are listed."""
 MAX_VALUE_CHARACTERS = 120
 MAX_FIELD_CHARACTERS = 300
 """A field may be named by the input itself: a key of a JSON object, a column."""
@@ -26,6 +30,36 @@ class InputError(ValueError):
         self.source, self.value, self.expected = str(source), value, expected
         self.field = field if len(field) <= MAX_FIELD_CHARACTERS else f"{field[: MAX_FIELD_CHARACTERS - 1]}…"
         super().__init__(_printable(f"{source}: {self.field}: found {shown(value)}, expected {expected}"))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong in a study file."""
+
+    field: str
+    """Dotted path in the file, such as ``settings.pilot.problems``."""
+    value: object
+    """What was found there."""
+    expected: str
+    """What should have been there, in words."""
+
+
+class StudyError(InputError):
+    """A study file is not a valid study; ``field``, ``value`` and ``expected`` are of the first fault.
+
+    The message has one line per fault, each like that of an ``InputError``; at most ``MAX_FAULTS`` of them.
+
+    Attributes:
+        faults: all of them, in the order of the file's sections.
+    """
+
+    def __init__(self, source: object, faults: Sequence[Fault]) -> None:
+        first = faults[0]
+        super().__init__(source, first.field, first.value, first.expected)
+        self.faults = tuple(faults)
+        lines = [str(InputError(source, one.field, one.value, one.expected)) for one in self.faults[:MAX_FAULTS]]
+        left = len(self.faults) - len(lines)
+        self.args = ("\n".join([*lines, *([f"{_printable(str(source))}: {left} more faults"] if left else [])]),)
 
 
 def shown(value: object) -> str:

@@ -5,12 +5,15 @@ Belongs here: records without behaviour beyond reading themselves. Stays out: co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from ta_assets.core.score_columns import ScoreTable
 
 
 class Markdown(str):
@@ -74,7 +77,7 @@ class Wanted:
 
     blocks: tuple[int, ...]
     vertical: bool = False
-    """Scores of vertical attention."""
+    """Whether to compute vertical-attention scores."""
     sentences: int | None = None
     """Only the first so many, without vertical attention; None for all. The text behind them is not read where the
     model allows it."""
@@ -174,12 +177,27 @@ class CrossFitted:
     """Out-of-fold scores of a setting, and what the same probes score on permuted labels."""
 
     scores: pd.DataFrame
-    """problem_id, chunk_idx, anchor and ``name/repeat`` (float64) of every sentence."""
+    """Frame of a ``ScoreTable``."""
     nulls: pd.DataFrame
-    """``scheme/hypothesis`` (float64): macro average precision; row 0 as it is, then one row a permutation."""
+    """Macro average precision, one column per ``scheme/hypothesis`` (``nulls.RefitNull``); float64. Row 0: true
+    labels; rows 1..n: refitted to permuted labels."""
     without: pd.DataFrame
     """One row per grading (``every``, ``supported``) and pair of problems with both classes: grading, problem_id,
     absent, and per trained score (float64) the average precision of the problem by the fit without the absent one."""
     record: dict[str, Any]
     """``scheme``, ``repeats`` (held-out ids of each fold), ``fewest_train``, ``blocks``, ``choices`` by name and
     fold."""
+
+    @property
+    def table(self) -> ScoreTable:
+        """The scores by name."""
+        return ScoreTable(self.scores)
+
+
+def jsonable(value: Any) -> Any:
+    """Rebuild nested dicts, lists and tuples with None for every NaN or infinite float."""
+    if isinstance(value, Mapping):
+        return {key: jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

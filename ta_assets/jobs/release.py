@@ -15,7 +15,7 @@ import dagster as dg
 from ta_assets.assets import activations
 from ta_assets.assets.deferrals import deferral_made_from
 from ta_assets.assets.readme import block_made_from, current_block, readme_path
-from ta_assets.assets.summaries import aggregate_made_from, left_out_cells
+from ta_assets.assets.summaries import aggregate_made_from
 from ta_assets.assets.verdicts import VERDICT_ASSET, VerdictConfig, read_release
 from ta_assets.jobs import runs
 from ta_assets.ledger.ledger import Ledger
@@ -25,6 +25,7 @@ from ta_assets.ledger.world import World
 from ta_checks import gate
 from ta_checks.checks import PARAMETERS, evaluate
 from ta_checks.evidence import Evidence
+from ta_checks.gate import left_out_cells
 from ta_checks.table import invariants_of
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource

@@ -1,12 +1,12 @@
 """The studies that one instance holds, and the only reader of study files.
 
-Stays out: the shape of a study (``study.py``), YAML (``study_yaml.py``), partitions (``partitions.py``).
+Stays out: the shape of a study (``study.py``), YAML (``yaml_text.py``), partitions (``ta_assets.ledger``).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ta_assets.core.errors import InputError, shown
+from ta_assets.core.errors import Fault, InputError, StudyError
 from ta_assets.studies.fields import FieldError
 from ta_assets.studies.study import Study
 from ta_assets.studies.yaml_text import read_yaml
@@ -100,7 +100,8 @@ def read_study(path: Path) -> Study:
     """Read and validate one study file.
 
     Raises:
-        InputError: it cannot be read, is not YAML, or breaks the shape; all faults are listed with their YAML paths.
+        InputError: it cannot be read, or is not YAML.
+        StudyError: it breaks the shape; all faults are listed with their YAML paths.
     """
     content = read_yaml(path)
     if not isinstance(content, dict):
@@ -108,27 +109,19 @@ def read_study(path: Path) -> Study:
     try:
         return Study.parse(content, path)
     except ValidationError as error:
-        raise _listed(path, error.errors()) from None
+        raise StudyError(path, [_named(fault) for fault in error.errors()]) from None
 
 
-def _listed(path: Path, faults: Sequence[Mapping[str, Any]]) -> InputError:
-    lines = [_named(fault) for fault in faults]
-    if len(lines) == 1:
-        return InputError(path, *lines[0])
-    listing = "; ".join(f"{where}: found {shown(value)}, {words}" for where, value, words in lines)
-    return InputError(path, lines[0][0], lines[0][1], f"no fault, but there are {len(lines)}: {listing}")
-
-
-def _named(fault: Mapping[str, Any]) -> tuple[str, Any, str]:
-    """Field, value and expectation of one fault."""
+def _named(fault: Mapping[str, Any]) -> Fault:
+    """One fault of pydantic's in our words."""
     error = fault.get("ctx", {}).get("error")
     if isinstance(error, FieldError):
-        return error.field, error.value, error.expected
+        return Fault(error.field, error.value, error.expected)
     # pydantic adds the branch of a union to the location; people know only the keys that they wrote
     where = ".".join(
         str(part) for part in fault["loc"] if not str(part).startswith(("literal[", "function-", "constrained-"))
     )
-    return where or "file", None if fault["type"] == "missing" else fault["input"], _in_words(fault)
+    return Fault(where or "file", None if fault["type"] == "missing" else fault["input"], _in_words(fault))
 
 
 def _in_words(fault: Mapping[str, Any]) -> str:

@@ -52,7 +52,7 @@ class Study(Options):
     verification: Verification = Verification()
     deferral: DeferralOptions = DeferralOptions()
     sweep: dict[str, Annotated[list[SweptValue], Field(min_length=1)]] | None = None
-    """The values of a factor: every combination is scored by the job ``sweep``; see ``sweep_plan``."""
+    """The values of a factor: every combination is scored by the job ``sweep``; see ``ta_assets.studies.sweep``."""
     seeds: Literal[5] = SEEDS
     """Number of seeds; fixed at 5, so that the grid of settings and seeds has no empty cell."""
     settings: dict[Name, Setting] = Field(min_length=1)

@@ -1,6 +1,6 @@
 """Which configurations a study's section ``sweep`` asks for: names of factors, combinations, ids, varied studies.
 
-Belongs here: everything that is known before anything is computed. Stays out: scores (``core.sweep``), assets and the
+Belongs here: everything that is known before anything is computed. Stays out: scores (``core.results``), assets and the
 job (``sweeps``). A key that a section or a section within it gains can be swept at once.
 """
 
@@ -27,7 +27,7 @@ DEFAULT_PROBE = "linear_probe"
 STAGE = "sweep"
 ID_CHARACTERS = 12
 MAX_READABLE = 100
-"""Of the readable part of a key: it becomes the name of a folder."""
+"""Largest length of the readable part of a partition key, which becomes a folder name."""
 MAX_COMBINATIONS = 10_000
 ONLY_FOR_ANCHORS = "labels.anchor_percentile"
 VERTICAL_ATTENTION = "extraction.vertical_attention."

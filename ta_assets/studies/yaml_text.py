@@ -1,6 +1,6 @@
 """A study file's YAML as plain values: safe, bounded, and with no key given twice.
 
-Belongs here: reading the text. Stays out: what a study is (``study.py``), which files are read (``studies.py``).
+Belongs here: reading the text. Stays out: what a study is (``study.py``), which files are read (``loading.py``).
 """
 
 from __future__ import annotations

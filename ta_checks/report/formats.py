@@ -9,20 +9,21 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ta_assets.core.markdown import escape, table
-
-if TYPE_CHECKING:
-    from ta_checks.report.report import CheckRow, ReleaseReport
+from ta_checks.report.report import CheckRow, ReleaseReport
 
 MAX_TERMINAL_MESSAGE = 100
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold even as a character reference (section 2.2)."""
+"""Characters that XML 1.0 cannot hold even as a reference (section 2.2)."""
 
 
 def markdown(report: ReleaseReport) -> str:
-    """Render the summary, every check (red first), what happened to the cells, and the environment."""
+    """Render ``verdict.md``: the summary, every check (red first), what happened to the cells, and the environment.
+
+    No text from a check can become markup.
+    """
     headers = ("status", "severity", "check", "cell", "observed", "required", "n", "message", "offenders")
     checks: list[tuple[Any, ...]] = []
     for row, meaning in _explained(report):
@@ -43,7 +44,7 @@ def markdown(report: ReleaseReport) -> str:
 
 
 def junit_xml(report: ReleaseReport) -> str:
-    """Render one test case a row: failed, errored and skipped are the elements of that name.
+    """Render ``junit.xml``, one test case per row: failed, errored and skipped are the elements of that name.
 
     Only ERROR checks can fail or err here. A WARN check that failed passes with its message in ``system-out``; one
     that raised is skipped, because CI reads an error as a broken build and the verdict does not.
@@ -72,7 +73,10 @@ def junit_xml(report: ReleaseReport) -> str:
 
 
 def text(report: ReleaseReport) -> str:
-    """Render a table for the terminal; messages only where something is to be said, long ones in full below it."""
+    """Render a table of fixed width for the terminal, the verdict in its last line.
+
+    Messages only where a check did not pass, long ones in full below the table.
+    """
     headers = ("status", "check", "cell", "observed", "required", "message")
     lines: list[tuple[str, ...]] = [headers]
     in_full: list[str] = []
@@ -87,12 +91,12 @@ def text(report: ReleaseReport) -> str:
             meanings[len(lines)] = f"    {_printable(meaning)}"
     widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
     lines.insert(1, tuple("-" * width for width in widths))
-    made: list[str] = []
+    shown: list[str] = []
     for number, line in enumerate(lines):
-        made.append("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-        made += [meanings[number]] if number in meanings else []
+        shown.append("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        shown += [meanings[number]] if number in meanings else []
     below = ["", *in_full] if in_full else []
-    return "\n".join([*made, *below, "", _printable(f"{report.study}: {report.summary}")]) + "\n"
+    return "\n".join([*shown, *below, "", _printable(f"{report.study}: {report.summary}")]) + "\n"
 
 
 def _explained(report: ReleaseReport) -> Iterator[tuple[CheckRow, str]]:
@@ -122,7 +126,7 @@ def _figure(value: Any) -> str:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested mappings as dotted names, one row a value."""
+    """Nested mappings as dotted names, one row per value."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")

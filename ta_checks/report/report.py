@@ -1,7 +1,7 @@
 """The verdict on a release, made of the verdicts of all checks of all cells.
 
-Belongs here: rows, the rule for OK, the JSON. Stays out: how it looks to people and CI (``report_formats``), where it
-is written, evaluating anything, Dagster.
+Belongs here: rows, the rule for OK, the JSON. Stays out: how it looks to people and CI (``formats``), where it is
+written, evaluating anything, Dagster.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ta_checks.report import formats as report_formats
 from ta_checks.verdict import Verdict, plain
 
 SEVERITIES = ("ERROR", "WARN")
@@ -44,7 +43,7 @@ class CheckRow:
 
     @property
     def status(self) -> str:
-        """Of its verdict."""
+        """Status of its verdict."""
         return self.verdict.status
 
     @property
@@ -87,7 +86,7 @@ class ReleaseReport:
 
     study: str
     rows: tuple[CheckRow, ...]
-    """One for each check and cell, in the order of the graph."""
+    """One per check and cell, in the order of the graph."""
     cells: Mapping[str, Any]
     """What happened to each cell in this release."""
     environment: Mapping[str, Any]
@@ -123,15 +122,3 @@ class ReleaseReport:
                 "cells": self.cells,
             }
         )
-
-    def to_markdown(self) -> str:
-        """The content of ``verdict.md``; no text from a check can become markup."""
-        return report_formats.markdown(self)
-
-    def to_junit_xml(self) -> str:
-        """The content of ``junit.xml``: one test case a row."""
-        return report_formats.junit_xml(self)
-
-    def to_text(self) -> str:
-        """A table of fixed width for the terminal, the verdict in its last line."""
-        return report_formats.text(self)

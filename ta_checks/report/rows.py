@@ -1,4 +1,4 @@
-"""Every check of every cell of a study, as the instance knows them now: nothing is left out, nothing is assumed."""
+"""Every check of every cell of a study, as the ledger has them now: nothing is left out, nothing is assumed."""
 
 from __future__ import annotations
 
@@ -9,30 +9,43 @@ from ta_assets.ledger.ledger import CheckState, Ledger
 from ta_assets.ledger.partitions import partitions_of
 from ta_assets.ledger.world import World
 from ta_assets.studies.study import Study
-from ta_checks.invariant import Invariant
+from ta_checks.invariant import AddedRow, Invariant
 from ta_checks.report.report import CheckRow
+from ta_checks.rules.files import verdict_unedited
 from ta_checks.table import invariants_of
 from ta_checks.verdict import Verdict
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Verdict))
-MADE = "made"
-"""The check that a cell exists and that its last attempt succeeded."""
-MADE_DESCRIPTION = (
+MADE = AddedRow(
+    "made",
+    "Whether the latest run that was to make the cell has made it.",
     "The cell does not exist, or the last attempt to make it failed and what is stored is of an earlier one; nothing "
-    "new was built on it. The message says why, or names what it waits for: mend that first and release again."
+    "new was built on it. The message says why, or names what it waits for: mend that first and release again.",
 )
+"""Of every cell."""
+RELEASE = AddedRow(
+    "release",
+    "What went wrong in the release itself, outside any check: an exception while it planned or judged.",
+    "A step of the release itself failed, outside any check, so cells may be missing or out of date. The message says "
+    "which and why; mend that and release again.",
+)
+"""Of the verdict."""
+UNEDITED = verdict_unedited.ROW
+"""Of the verdict."""
+ADDED = (MADE, RELEASE, UNEDITED)
+"""The rows of every verdict beside those of the table."""
 
 
 def collect_rows(
     world: World, study: Study, assets: Iterable[str], reasons: Mapping[str, str] | None = None
 ) -> list[CheckRow]:
-    """One row a check and cell, in the order of the assets.
+    """One row per check and cell, in the order of the assets.
 
     Args:
-        world: where the instance is.
-        study: whose cells.
-        assets: which assets.
-        reasons: why a cell such as ``splits[full]`` was not made, where somebody knows.
+        world: its ledger is read.
+        study: the study whose cells are reported.
+        assets: names of the assets.
+        reasons: cell, such as ``splits[full]``, -> why it was not made; cells without a known reason are absent.
     """
     rows: list[CheckRow] = []
     for asset in assets:
@@ -43,21 +56,21 @@ def collect_rows(
     return rows
 
 
-def made_row(instance: Ledger, asset: str, partition: str, reason: str) -> CheckRow:
-    """Whether a cell was made, and why not."""
-    latest = instance.materialization(asset, partition)
-    failure = instance.last_failure(asset, partition)
+def made_row(ledger: Ledger, asset: str, partition: str, reason: str) -> CheckRow:
+    """The row ``made`` of a cell: whether its last attempt succeeded, else why not."""
+    latest = ledger.materialization(asset, partition)
+    failure = ledger.last_failure(asset, partition)
     if failure is not None:
         verdict = Verdict.judge("failed", "==", "made", unit="run", n=1, offenders=[partition], message=failure)
     elif latest is None:
         verdict = Verdict.skipped(reason)
     else:
         verdict = Verdict.judge("made", "==", "made", unit="run", n=1, message="")
-    return CheckRow(MADE, asset, partition, "ERROR", verdict, MADE_DESCRIPTION)
+    return CheckRow(MADE.name, asset, partition, "ERROR", verdict, MADE.description)
 
 
-def _row(invariant: Invariant, partition: str, instance: Ledger) -> CheckRow:
-    state = instance.check(invariant.asset, invariant.name, partition)
+def _row(invariant: Invariant, partition: str, ledger: Ledger) -> CheckRow:
+    state = ledger.check(invariant.asset, invariant.name, partition)
     verdict = _verdict(state)
     means = invariant.description
     if verdict.status in {"errored", "skipped"}:

@@ -15,6 +15,8 @@ from ta_assets.core.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+GPU_POOL = "gpu"
+"""Dagster pool of the steps that load a language model, so that no two of them run at once."""
 COMPUTE_DTYPES = ("float32", "bfloat16", "float16")
 STORAGE_DTYPES = ("float16", "float32")
 OUT_OF_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")

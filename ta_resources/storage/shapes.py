@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
 from ta_assets.core.errors import InputError
-from ta_assets.core.traces.labels import LABEL_DTYPES
+from ta_assets.core.traces.labels import COLUMNS, LABEL_DTYPES
 
 SPAN_DTYPES: Mapping[str, str] = dict.fromkeys(
     ("problem_id", "chunk_idx", "token_start", "token_end", "token_count"), "int64"
@@ -139,11 +139,15 @@ def _check_activations(record: dict[str, Any], path: Path) -> None:
 def _check_sentences(table: Any, path: Path) -> None:
     _check_columns(table, LABEL_DTYPES, path)
     _check_keys(table, path)
-    for column, low, high in (("anchor", 0, 1), ("relative_position", 0, 1), ("importance_score", 0, np.inf)):
-        values = table[column].to_numpy(np.float64)
-        wrong = ~((values >= low) & (values <= high) & np.isfinite(values))
+    for name, column in COLUMNS.items():
+        if column.low == -np.inf and column.high == np.inf:
+            continue
+        values = table[name].to_numpy(np.float64)
+        right = (values >= column.low) & (values <= column.high) & np.isfinite(values)
+        wrong = ~(right if column.known else right | np.isnan(values))
         if wrong.any():
-            raise InputError(path, column, float(values[wrong][0]), f"finite numbers from {low} to {high}")
+            expected = f"finite numbers from {column.low} to {column.high}"
+            raise InputError(path, name, float(values[wrong][0]), expected)
 
 
 def _check_spans(table: pd.DataFrame, path: Path) -> None:

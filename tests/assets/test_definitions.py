@@ -79,17 +79,19 @@ def with_a_broken_study(tmp_path: Path, *command: str) -> subprocess.CompletedPr
     return subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
 
 
-def test_a_command_answers_a_broken_study_with_one_line(tmp_path: Path) -> None:
+def test_a_command_answers_a_broken_study_with_one_line_per_fault(tmp_path: Path) -> None:
     done = with_a_broken_study(tmp_path, "asset", "list")
     assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(f"InputError: {tmp_path}/study.yaml: name: found [1]")
+    first, *others = done.stderr.splitlines()
+    assert first.startswith(f"StudyError: {tmp_path}/study.yaml: name: found [1]")
+    absent = [f"{tmp_path}/study.yaml: {key}: found None" for key in ("dataset", "models", "settings")]
+    assert [line.partition(",")[0] for line in others] == absent
 
 
 def test_a_code_server_still_reports_a_broken_study_with_its_stack(tmp_path: Path) -> None:
     done = with_a_broken_study(tmp_path, "definitions", "validate", "-m", "ta_assets.definitions")
     assert done.returncode == 1
-    assert f"ta_assets.core.errors.InputError: {tmp_path}/study.yaml: name: found [1]" in done.stdout
+    assert f"ta_assets.core.errors.StudyError: {tmp_path}/study.yaml: name: found [1]" in done.stdout
     assert "in build_definitions" in done.stdout
 
 

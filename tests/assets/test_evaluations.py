@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ta_assets.assets.deferrals import deferral_made_from
-from ta_assets.assets.summaries import aggregate_made_from, left_out_cells
+from ta_assets.assets.summaries import aggregate_made_from
 from ta_assets.assets.verdicts import VerdictConfig, make_report
 from ta_assets.core.values import PooledProblem
 from ta_assets.ledger.partitions import ASSETS, partitions_of
@@ -20,6 +20,7 @@ from ta_assets.ledger.world import World
 from ta_checks import gate
 from ta_checks.checks import evaluate, judge
 from ta_checks.evidence import Evidence
+from ta_checks.gate import left_out_cells
 from ta_checks.invariant import Invariant
 from ta_checks.table import INVARIANTS
 from ta_checks.verdict import Verdict
@@ -232,10 +233,10 @@ def test_a_readme_that_says_something_else_is_found(copied: World, edit: Callabl
 
 
 def test_a_rule_that_raises_is_errored_and_keeps_its_reason(made: World) -> None:
-    def raises(_: Evidence) -> Verdict:
+    def raises() -> Verdict:
         raise OSError("planted")
 
-    invariant = Invariant("planted", "splits", raises, "a planted fault", severity="WARN")
+    invariant = Invariant("planted", "splits", lambda _: {}, raises, "a planted fault", severity="WARN")
     found = judge(invariant, Evidence("splits", CORPUS, made))
     assert (found.status, found.message) == ("errored", "OSError: planted")
     assert not evaluate(invariant, Evidence("splits", CORPUS, made)).passed

@@ -23,6 +23,7 @@ from ta_assets.studies.loading import read_study
 from ta_assets.vectors.probe_data import folds_of, stored_folds
 from ta_checks.checks import judge
 from ta_checks.evidence import Evidence
+from ta_checks.report import formats
 from ta_checks.rules.shuffles import random_label as rule
 from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
 from ta_checks.table import invariants_of
@@ -55,7 +56,7 @@ def copied(made: World, tmp_path: Path) -> World:
 
 def test_the_study_is_ok_and_every_check_is_evaluated(made: World) -> None:
     report = make_report(made, "tiny", VerdictConfig())
-    assert report.verdict == "OK", report.to_text()
+    assert report.verdict == "OK", formats.text(report)
     assert {row.verdict.status for row in report.rows} <= {"passed", "warned"}
     for seed in range(5):
         for invariant in invariants_of("probe_metrics", made.studies.selected):

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ta_assets.core.errors import InputError
+from ta_assets.core.errors import MAX_FAULTS, InputError, StudyError
 from ta_assets.core.options import VerticalAttention
 from ta_assets.ledger.made_from import extraction_options, study_options
 from ta_assets.studies.loading import Studies, load_studies, read_study
@@ -145,10 +145,23 @@ def test_options_of_token_probes_decide_cells_that_have_them_and_nothing_else(tm
 
 def test_all_faults_of_a_file_are_listed_at_once(tmp_path: Path) -> None:
     broken = changed(seeds=3, splits={"seed": -1}, settings={"a": {"model": "small", "solutions": "maybe"}})
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(StudyError) as caught:
         read_study(write(tmp_path, broken))
-    for where in ("seeds", "splits.seed", "settings.a.solutions"):
-        assert where in str(caught.value)
+    assert [fault.field for fault in caught.value.faults] == ["splits.seed", "seeds", "settings.a.solutions"]
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3
+    for line, fault in zip(lines, caught.value.faults, strict=True):
+        assert line.startswith(f"{tmp_path / 'mine.yaml'}: {fault.field}: found {fault.value!r}, expected ")
+
+
+def test_a_file_of_countless_faults_lists_the_first(tmp_path: Path) -> None:
+    broken = changed(labels={f"typo_{number}": 1 for number in range(MAX_FAULTS + 7)})
+    with pytest.raises(StudyError) as caught:
+        read_study(write(tmp_path, broken))
+    assert len(caught.value.faults) == MAX_FAULTS + 7
+    *lines, last = str(caught.value).splitlines()
+    assert len(lines) == MAX_FAULTS
+    assert last.endswith("mine.yaml: 7 more faults")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "a: [", "name: x\nname: y", "!!python/object/apply:os.getcwd []", "\x00"])

@@ -15,12 +15,13 @@ import pytest
 import yaml
 
 from ta_assets.assets import verdicts
-from ta_assets.assets.verdicts import FILES, UNEDITED, VERDICT_ASSET, read_release, release_folder
+from ta_assets.assets.verdicts import FILES, VERDICT_ASSET, read_release, release_folder
 from ta_assets.core.errors import InputError
 from ta_assets.definitions import build_definitions
 from ta_assets.jobs import release, runs
 from ta_assets.ledger.ledger import Ledger
 from ta_assets.studies.loading import load_studies
+from ta_checks.report.rows import UNEDITED
 from ta_resources.storage.artifacts import ArtifactStore
 from ta_resources.storage.atomic import write_file
 
@@ -85,7 +86,7 @@ def test_every_file_is_recorded_and_read_back(made: Verdicts) -> None:
     with pytest.raises(InputError, match="a release of study tiny"):
         read_release(made.view, "tiny", made.base)
     made.make()
-    assert made.row(UNEDITED)["message"] == "no earlier verdict is recorded"
+    assert made.row(UNEDITED.name)["message"] == "no earlier verdict is recorded"
     latest = made.view.materialization(VERDICT_ASSET, "tiny")
     assert latest is not None
     present = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in made.folder.iterdir()}
@@ -95,7 +96,7 @@ def test_every_file_is_recorded_and_read_back(made: Verdicts) -> None:
     assert decision == "NOT OK"
     assert table.splitlines()[-1].startswith("tiny: NOT OK")
     made.make()
-    assert (made.row(UNEDITED)["status"], made.row(UNEDITED)["n"]) == ("passed", len(NAMES))
+    assert (made.row(UNEDITED.name)["status"], made.row(UNEDITED.name)["n"]) == ("passed", len(NAMES))
 
 
 @pytest.mark.parametrize(("name", "gone"), [*((name, False) for name in NAMES), ("verdict.json", True)])
@@ -111,11 +112,11 @@ def test_a_file_that_was_edited_or_deleted_is_refused_and_red_in_the_next_verdic
     with pytest.raises(InputError, match=rf"{name}: sha256: .* as its release recorded it"):
         read_release(made.view, "tiny", made.base)
     made.make()
-    row = made.row(UNEDITED)
+    row = made.row(UNEDITED.name)
     assert row["status"] == "failed"
     assert row["offenders"] == [f"{name} is gone" if gone else f"{name} was edited since its release wrote it"]
     made.make()
-    assert made.row(UNEDITED)["status"] == "passed", "what was written anew is sound"
+    assert made.row(UNEDITED.name)["status"] == "passed", "what was written anew is sound"
 
 
 @pytest.mark.parametrize(("first", "written"), [(False, 0), (False, 3), (True, 0), (True, 3)])
@@ -130,7 +131,7 @@ def test_a_release_that_died_between_record_and_files_is_no_edit(
         assert not runs.made(made.make(), VERDICT_ASSET)
         assert not runs.made(made.make(), VERDICT_ASSET)
     made.make()
-    assert made.row(UNEDITED)["status"] == "passed"
+    assert made.row(UNEDITED.name)["status"] == "passed"
 
 
 def test_an_edit_after_a_release_that_died_is_found(made: Verdicts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +142,7 @@ def test_an_edit_after_a_release_that_died_is_found(made: Verdicts, monkeypatch:
     path = made.folder / "verdict.md"
     path.write_text(path.read_text(encoding="utf-8").replace("NOT OK", "OK"), encoding="utf-8")
     made.make()
-    assert made.row(UNEDITED)["offenders"] == ["verdict.md was edited since its release wrote it"]
+    assert made.row(UNEDITED.name)["offenders"] == ["verdict.md was edited since its release wrote it"]
 
 
 def dies_after(files: int) -> Any:
@@ -169,7 +170,7 @@ def test_checks_that_cannot_be_collected_end_in_a_verdict_that_says_so(
     assert read_release(made.view, "tiny", made.base)[0] == "NOT OK"
     assert made.row("release")["message"] == "ZeroDivisionError: planted: no row can be read"
     made.make()
-    assert made.row(UNEDITED)["status"] == "passed"
+    assert made.row(UNEDITED.name)["status"] == "passed"
 
 
 def test_a_release_whose_verdict_cannot_be_written_says_why(made: Verdicts, monkeypatch: pytest.MonkeyPatch) -> None:

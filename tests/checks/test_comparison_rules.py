@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ta_assets.core.statistics import jackknife
 from ta_assets.core.statistics.ranking import average_precision_by_problem, mixed_problems, random_average_precision
-from ta_checks.comparisons import precision_of
 from ta_checks.rules.claims.beats_order_baseline import beats_order_baseline
 from ta_checks.rules.claims.claims_survive_correction import claims_survive_correction
 from ta_checks.rules.claims.enough_problems import enough_problems
 from ta_checks.rules.claims.interval_not_degenerate import interval_not_degenerate
+from ta_checks.rules.claims.precisions import precision_of
 from ta_checks.rules.data.label_support import label_support
+from ta_checks.rules.inference import shared_fits_factor
 
 
 def row(**fields: Any) -> dict[str, Any]:
@@ -150,3 +152,13 @@ def test_precisions_by_plain_code_are_those_of_the_comparison(seed: int, tied: b
     np.testing.assert_allclose(precision_of(scores, "ridge"), expected, atol=1e-12)
     chance = [random_average_precision(labels[rows]) for rows in mixed_problems(labels, problems).values()]
     np.testing.assert_allclose(precision_of(scores, "chance"), chance, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [3, 6, 20, 60])
+def test_the_checks_have_the_factor_of_shared_fits_by_code_of_their_own(n: int) -> None:
+    rng = np.random.default_rng(n)
+    lead, changed = rng.normal(size=n), 0.2 * rng.normal(size=(n, n))
+    np.fill_diagonal(changed, 0.0)
+    expected = jackknife.factor(lead, lead[:, None] - changed, 1.4)
+    assert shared_fits_factor(lead, changed, 1.4) == pytest.approx(expected)
+    assert shared_fits_factor(np.ones(n), changed, 1.4) == 1.4

@@ -33,7 +33,7 @@ def evaluated(*, finished: bool = True, is_current: bool = True, passed: bool = 
 
 
 def closed(*given: Any, **named: Any) -> str | None:
-    return gate.closed(Known(*given, **named), ASSET, CELL)  # type: ignore[arg-type]
+    return gate.closed(Known(*given, **named), ASSET, CELL)
 
 
 BLOCKING = [one.name for one in invariants_of(ASSET) if one.blocking]

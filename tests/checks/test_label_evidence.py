@@ -21,7 +21,7 @@ from ta_assets.studies.loading import Studies, load_studies, read_study
 from ta_checks.checks import evaluate, judge
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
-from ta_checks.label_evidence import chosen_problem
+from ta_checks.rules.data.labels_recomputable import chosen_problem
 from ta_checks.table import INVARIANTS, invariants_of
 from ta_checks.verdict import Verdict
 from ta_resources.rollouts.resource import RolloutsResource

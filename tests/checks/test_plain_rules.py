@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ta_assets.core.values import Skip, Split
+from ta_checks.rules.cells.all_seeds_aggregated import all_seeds_aggregated
 from ta_checks.rules.cells.finite_metrics import finite_metrics
 from ta_checks.rules.data.split_is_disjoint import split_is_disjoint
 from ta_checks.rules.files.artifacts_intact import artifacts_intact
@@ -103,3 +104,10 @@ def test_a_file_changed_behind_the_record_fails(found: dict[str, str | None], sa
 @pytest.mark.parametrize("recorded", [None, {}])
 def test_a_cell_that_recorded_nothing_fails(recorded: dict[str, str] | None) -> None:
     assert artifacts_intact(recorded, {"a.parquet": HASH}).status == "failed"
+
+
+def test_a_mean_over_fewer_seeds_than_the_study_has_is_found() -> None:
+    assert all_seeds_aggregated([0, 1, 2], {}, 3).status == "passed"
+    verdict = all_seeds_aggregated([0, 2], {"1": "it was not made"}, 3)
+    assert (verdict.status, verdict.observed, verdict.threshold) == ("failed", 2, 3)
+    assert verdict.offenders == ("seed 1: it was not made",)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ta_checks.report import formats
 from ta_checks.report.report import CheckRow, ReleaseReport
 from ta_checks.verdict import Verdict
 
@@ -121,13 +122,13 @@ def test_verdict_json_has_the_fields_of_the_contract() -> None:
 def test_red_rows_come_first_and_then_warnings() -> None:
     made = report(row(GREEN, name="a"), row(RED, "WARN", "b"), row(SKIPPED, name="c"), row(RED, name="d"))
     assert [one.name for one in made.red_first] == ["d", "c", "b", "a"]
-    for shown in (made.to_text(), made.to_markdown()):
+    for shown in (formats.text(made), formats.markdown(made)):
         at = [shown.index(f" {name} ") for name in "dcba"]
         assert at == sorted(at)
 
 
 def test_the_last_line_on_the_terminal_is_the_verdict() -> None:
-    lines = report(row(GREEN), row(RED), row(SKIPPED)).to_text().splitlines()
+    lines = formats.text(report(row(GREEN), row(RED), row(SKIPPED))).splitlines()
     assert lines[-1] == "embedded: NOT OK: 1 of 3 checks passed, 1 failed, 1 skipped"
     assert " ".join(lines[2].split()) == (
         "FAILED zero_skipped_problems activations[llama_correct] 2 <= 0 problems 2 of 20"
@@ -136,14 +137,14 @@ def test_the_last_line_on_the_terminal_is_the_verdict() -> None:
 
 def test_a_long_message_is_cut_in_the_table_and_whole_below_it() -> None:
     long = Verdict.failed("x" * 150 + " the end")
-    lines = report(row(GREEN), row(long)).to_text().splitlines()
+    lines = formats.text(report(row(GREEN), row(long))).splitlines()
     assert lines[2].endswith("x…")
     assert lines[5] == f"zero_skipped_problems of activations[llama_correct]: {'x' * 150} the end"
     assert lines[-1].startswith("embedded: NOT OK")
 
 
 def test_columns_of_the_terminal_table_are_aligned() -> None:
-    header, rule, *body = report(row(GREEN), row(RED, name="x")).to_text().splitlines()[:4]
+    header, rule, *body = formats.text(report(row(GREEN), row(RED, name="x"))).splitlines()[:4]
     starts = [0, *(at + 2 for at in range(len(rule)) if rule[at : at + 2] == "  ")]
     assert len(starts) == len(header.split())
     assert all(line[start - 1] == " " for line in body for start in starts[1:] if len(line) > start)
@@ -151,7 +152,7 @@ def test_columns_of_the_terminal_table_are_aligned() -> None:
 
 def test_junit_has_a_case_for_every_row_with_its_element() -> None:
     made = report(row(GREEN), row(RED), row(ERRORED), row(SKIPPED), row(RED, "WARN"), row(ERRORED, "WARN"))
-    suite = ET.fromstring(made.to_junit_xml())[0]
+    suite = ET.fromstring(formats.junit_xml(made))[0]
     kinds = [[child.tag for child in case] for case in suite.iter("testcase")]
     assert sorted(itertools.chain(*kinds)) == ["error", "failure", "skipped", "skipped", "system-out"]
     assert len(kinds) == 6
@@ -172,30 +173,30 @@ def test_a_row_that_is_not_passed_says_what_it_means_and_a_passed_one_does_not()
 
     healthy = report(described(GREEN))
     plain = report(row(GREEN))
-    assert healthy.to_text() == plain.to_text()
-    assert healthy.to_markdown() == plain.to_markdown()
-    assert healthy.to_junit_xml() == plain.to_junit_xml()
+    assert formats.text(healthy) == formats.text(plain)
+    assert formats.markdown(healthy) == formats.markdown(plain)
+    assert formats.junit_xml(healthy) == formats.junit_xml(plain)
     for verdict in (RED, SKIPPED, ERRORED):
         for severity in ("ERROR", "WARN"):
             made = report(row(GREEN, name="x"), described(verdict, severity))
-            assert made.to_text().splitlines()[3] == f"    {WHAT_TO_DO}"
-            assert r"| Some problems are missing. Use \| a longer &lt;context&gt;. " in made.to_markdown()
-            texts = [element.text for element in ET.fromstring(made.to_junit_xml()).iter() if element.text]
+            assert formats.text(made).splitlines()[3] == f"    {WHAT_TO_DO}"
+            assert r"| Some problems are missing. Use \| a longer &lt;context&gt;. " in formats.markdown(made)
+            texts = [element.text for element in ET.fromstring(formats.junit_xml(made)).iter() if element.text]
             assert sum(WHAT_TO_DO in text for text in texts) == 1
             assert "description" not in made.to_json()["checks"][1]
 
 
 def test_what_several_rows_mean_is_said_once_in_a_table_and_in_every_case_of_junit() -> None:
     made = report(*(CheckRow("a", "b", key, "ERROR", RED, WHAT_TO_DO) for key in "cde"))
-    lines = made.to_text().splitlines()
+    lines = formats.text(made).splitlines()
     assert [at for at, line in enumerate(lines) if WHAT_TO_DO in line] == [3]
-    assert made.to_markdown().count("longer") == 1
-    assert made.to_junit_xml().count("longer") == 3
+    assert formats.markdown(made).count("longer") == 1
+    assert formats.junit_xml(made).count("longer") == 3
 
 
 def test_offenders_that_were_not_kept_are_counted() -> None:
     verdict = Verdict.judge(30, "<=", 0, offenders=[f"p{one}" for one in range(30)])
-    assert "and 20 more" in report(row(verdict)).to_markdown()
+    assert "and 20 more" in formats.markdown(report(row(verdict)))
 
 
 @given(reports)
@@ -206,7 +207,7 @@ def test_any_report_is_strict_json(made: ReleaseReport) -> None:
 
 @given(reports)
 def test_any_report_is_valid_junit(made: ReleaseReport) -> None:
-    root = ET.fromstring(made.to_junit_xml().encode("utf-8"))
+    root = ET.fromstring(formats.junit_xml(made).encode("utf-8"))
     cases = list(root.iter("testcase"))
     assert len(cases) == len(made.rows)
     assert sum(case.find("failure") is not None for case in cases) == int(root.get("failures", "-1"))
@@ -215,7 +216,7 @@ def test_any_report_is_valid_junit(made: ReleaseReport) -> None:
 
 @given(reports)
 def test_no_text_of_a_check_breaks_a_markdown_table(made: ReleaseReport) -> None:
-    shown = made.to_markdown()
+    shown = formats.markdown(made)
     tables = [line for line in shown.split("\n") if line.startswith("|")]
     expected = len(made.rows) + len(meanings(made)) + 2 if made.rows else 0
     checks = [line for line in tables if unescaped_bars(line) == 10]
@@ -231,7 +232,7 @@ def unescaped_bars(line: str) -> int:
 
 @given(reports)
 def test_no_control_character_reaches_the_terminal(made: ReleaseReport) -> None:
-    shown = made.to_text()
+    shown = formats.text(made)
     assert all(char.isprintable() for char in shown.replace("\n", ""))
     assert len(shown.splitlines()) == len(made.rows) + len(meanings(made)) + 4
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from ta_checks.rules.vectors.activations_match_text import Compared, activations_match_text
+from ta_checks.rules.vectors.activations_match_text import activations_match_text
+from ta_checks.rules.vectors.fresh_vectors import Compared
 from ta_checks.rules.vectors.span_integrity import span_integrity
 from ta_checks.verdict import Verdict
 

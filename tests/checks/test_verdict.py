@@ -80,6 +80,14 @@ def test_only_a_failure_becomes_a_warning() -> None:
         assert other.as_warning() == other
 
 
+def test_a_rule_without_faults_passes_and_with_one_fails() -> None:
+    clean = Verdict.no_faults([], n=3, message="3 looked at")
+    assert (clean.status, clean.observed, clean.threshold, clean.unit, clean.n) == ("passed", 0, 0, "faults", 3)
+    red = Verdict.no_faults(["problem 7"], n=3, unit="problems", message="1 of 3", details={"x": 1})
+    assert (red.status, red.observed, red.unit, red.offenders) == ("failed", 1, "problems", ("problem 7",))
+    assert (red.comparison, red.details, red.message) == ("<=", {"x": 1}, "1 of 3")
+
+
 def test_ten_offenders_are_kept_and_all_are_counted() -> None:
     verdict = Verdict.judge(25, "<=", 0, offenders=(f"problem {one}" for one in range(25)))
     assert (len(verdict.offenders), verdict.n_offenders) == (MAX_OFFENDERS, 25)

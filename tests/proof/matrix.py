@@ -13,15 +13,14 @@ from typing import Any
 
 import dagster as dg
 
-from ta_assets.assets.verdicts import RELEASE, UNEDITED
 from ta_assets.core.errors import InputError
-from ta_checks.report.rows import MADE
+from ta_checks.report.rows import MADE, RELEASE, UNEDITED
 from ta_checks.table import INVARIANTS
 from tests.proof.faults import REFUSED, Fault, catalogue
 from tests.proof.world import World, build, in_child, say
 
 PART = "matrix"
-ROLLED_UP = (f"{MADE}", f"{RELEASE}[release_verdict]", f"{UNEDITED}[release_verdict]")
+ROLLED_UP = (MADE.name, f"{RELEASE.name}[release_verdict]", f"{UNEDITED.name}[release_verdict]")
 Row = dict[str, Any]
 
 
@@ -134,7 +133,7 @@ def counts(rows: list[Row]) -> dict[str, int]:
 def checks_without_fault(rows: list[Row]) -> list[str]:
     """Checks that caught none of the faults that name them; ``made`` is one check, whatever the asset."""
     caught = {row["check"] for row in rows if row["caught_by_named_check"]}
-    caught |= {check.partition("[")[0] for check in caught if check.startswith(f"{MADE}[")}
+    caught |= {check.partition("[")[0] for check in caught if check.startswith(f"{MADE.name}[")}
     wanted = [f"{one.name}[{one.asset}]" for one in INVARIANTS]
     return [check for check in (*wanted, *ROLLED_UP) if check not in caught]
 

@@ -16,10 +16,8 @@ from ta_assets.core.crossfit.folds import evaluation_folds
 from ta_assets.core.crossfit.nulls import permuted_labels, refit_null, schemes_for
 from ta_assets.core.crossfit.out_of_fold import Sentences
 from ta_assets.core.options import InferenceOptions
-from ta_assets.core.results.cells import jsonable
-from ta_assets.core.values import CrossFitted
-
-SCORE_KEYS = ("problem_id", "chunk_idx", "anchor")
+from ta_assets.core.score_columns import ScoreTable
+from ta_assets.core.values import CrossFitted, jsonable
 
 
 def cross_fitted(rows: pd.DataFrame, blocks: Mapping[int, np.ndarray], options: InferenceOptions) -> CrossFitted:
@@ -36,22 +34,15 @@ def cross_fitted(rows: pd.DataFrame, blocks: Mapping[int, np.ndarray], options: 
     sentences = Sentences(rows, blocks)
     folds = evaluation_folds(sentences.problems.tolist(), options.seed)
     found = cross_fit(sentences, folds)
-    scores = sentences.rows[list(SCORE_KEYS)].assign(
-        **{f"{name}/{repeat}": values[repeat] for name, values in found.scores.items() for repeat in range(len(values))}
-    )
+    scores = ScoreTable.of_scores(sentences.rows, found.scores)
     schemes = schemes_for(sentences)
     labels = [permuted_labels(sentences, options.permutations, scheme=scheme, seed=options.seed) for scheme in schemes]
     # one refit for both: what costs most is to decompose each fold
     null = refit_null(sentences, folds, np.hstack(labels))
-    nulls = {
-        f"{scheme}/{name}": scores[:, column]
-        for scheme, scores in zip(schemes, np.split(null.scores, len(schemes)), strict=True)
-        for column, name in enumerate(null.hypotheses)
-    }
     record = {
         **dataclasses.asdict(folds),
         "fewest_train": folds.fewest_train,
         "blocks": list(sentences.blocks),
         "choices": found.choices,
     }
-    return CrossFitted(scores, pd.DataFrame(nulls), found.influence_table(), jsonable(record))
+    return CrossFitted(scores.frame, null.stored(schemes), found.influence_table(), jsonable(record))

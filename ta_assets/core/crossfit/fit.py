@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from ta_assets.core.crossfit.folds import Folds
 from ta_assets.core.crossfit.one_fit import BANDS, Fit, Known, put_banded
-from ta_assets.core.crossfit.out_of_fold import OutOfFold, Sentences, folds_of, probe_name
+from ta_assets.core.crossfit.out_of_fold import OutOfFold, Sentences, block_of, folds_of, probe_name
 from ta_assets.core.crossfit.spectrum import prepare, within_problems
 from ta_assets.core.probes.feature_sets import UNSCALED, baseline_features, position_splines
 from ta_assets.core.probes.known import UNSCALED_BLOCKS, known_blocks, support_transforms
@@ -118,7 +118,7 @@ def _best_block(found: OutOfFold, names: list[str], folds: Folds, sentences: Sen
     found.expect(best_name)
     for index, fold in enumerate(folds_of(folds, sentences.problems)):
         chosen = min(names, key=lambda name: found.choices[name][index]["left_out_error"])
-        found.copy_fold(best_name, chosen, fold, {"block": int(chosen.rpartition("@")[2])})
+        found.copy_fold(best_name, chosen, fold, {"block": block_of(chosen)})
 
 
 def _same_length(activations: np.ndarray, splines: np.ndarray) -> float:

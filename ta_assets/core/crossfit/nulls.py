@@ -10,10 +10,11 @@ the p-value (1 + b) / (1 + m)).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from ta_assets.core.crossfit import ridge
@@ -37,7 +38,24 @@ class RefitNull:
     hypotheses: tuple[str, ...]
     """``ridge|penalty index``, ``difference_of_means``, ``lda``, per block as ``probe_name`` says."""
     scores: np.ndarray
-    """[1 + n_permutations, n_hypotheses] float64."""
+    """[1 + n_permutations, n_hypotheses] float64; several schemes are one below the other."""
+
+    def stored(self, schemes: Sequence[str]) -> pd.DataFrame:
+        """One column per ``scheme/hypothesis``, of refits to the labels of all ``schemes`` in turn."""
+        parts = zip(schemes, np.split(self.scores, len(schemes)), strict=True)
+        return pd.DataFrame(
+            {f"{scheme}/{name}": one[:, at] for scheme, one in parts for at, name in enumerate(self.hypotheses)}
+        )
+
+    @classmethod
+    def of(cls, stored: pd.DataFrame, scheme: str) -> RefitNull:
+        """The refits under one scheme, out of what ``stored`` gave."""
+        columns = [name for name in stored.columns if name.startswith(f"{scheme}/")]
+        return cls(tuple(name.removeprefix(f"{scheme}/") for name in columns), stored[columns].to_numpy())
+
+    def probes(self) -> tuple[str, ...]:
+        """[n_hypotheses] The probe of each hypothesis, whatever its penalty."""
+        return tuple(name.partition("|")[0] for name in self.hypotheses)
 
 
 def permuted_labels(sentences: Sentences, permutations: int, *, scheme: str, seed: int) -> np.ndarray:
@@ -145,7 +163,6 @@ def permutation_max_t(scores: np.ndarray) -> np.ndarray:
 def adjusted_by_probe(null: RefitNull) -> Mapping[str, float]:
     """Probe -> the least adjusted p-value over its penalties, which the correction already counts."""
     adjusted: dict[str, float] = {}
-    for hypothesis, p_value in zip(null.hypotheses, permutation_max_t(null.scores), strict=True):
-        probe = hypothesis.partition("|")[0]
+    for probe, p_value in zip(null.probes(), permutation_max_t(null.scores), strict=True):
         adjusted[probe] = min(adjusted.get(probe, 1.0), float(p_value))
     return adjusted

@@ -70,6 +70,11 @@ def probe_name(family: str, block: int, blocks: Mapping[int, Any]) -> str:
     return family if len(blocks) == 1 else f"{family}@{block}"
 
 
+def block_of(name: str) -> int:
+    """Block of a probe whose name has one; see ``probe_name``."""
+    return int(name.rpartition("@")[2])
+
+
 class OutOfFold:
     """Scores that no fit has seen the labels of, and each problem's precision without every other problem."""
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from ta_assets.core.score_columns import KEYS
 from ta_assets.core.values import PooledProblem, Split
 
 VERTICAL_SCORE, VERTICAL_MODE = "vertical_score", "vertical_attention_mode_used"
@@ -47,8 +48,7 @@ def add_vertical(rows: pd.DataFrame, spans: pd.DataFrame) -> pd.DataFrame:
     """
     if VERTICAL_SCORE not in spans:
         return rows
-    keys = ["problem_id", "chunk_idx"]
-    return rows.merge(spans[[*keys, VERTICAL_SCORE, VERTICAL_MODE]], on=keys, how="left", validate="one_to_one")
+    return rows.merge(spans[[*KEYS, VERTICAL_SCORE, VERTICAL_MODE]], on=KEYS, how="left", validate="one_to_one")
 
 
 def vertical_features(rows: pd.DataFrame) -> np.ndarray:

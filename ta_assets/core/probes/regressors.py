@@ -56,7 +56,7 @@ def _mlp(n_train: int, options: ProbeOptions, seed: int) -> MLPRegressor:
 
 
 def mlp_settings(options: ProbeOptions, seed: int) -> dict[str, Any]:
-    """What classifier and regressor share (FEATURES M4)."""
+    """What classifier and regressor share."""
     return {
         "hidden_layer_sizes": (options.mlp_hidden, options.mlp_hidden),
         "activation": "relu",

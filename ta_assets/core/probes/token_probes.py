@@ -4,7 +4,7 @@ Belongs here: their two heads, their training, the choice of its best epoch. Sta
 (``probes``), what a cell reports (``cells``), files.
 
 Source: the attention and MultiMax probes of Kramár et al. (2026), Building Production-Ready Probes For Gemini,
-arXiv:2601.11516, with the sizes and the training of FEATURES M7, M8 and M9. One difference is meant: the best epoch is
+arXiv:2601.11516, with the sizes and the training of the predecessor. One difference is meant: the best epoch is
 chosen by average precision, not by the trapezoidal area, which gives a dead network (one score for all)
 (1 + prevalence) / 2 and so prefers it to most that have learned something.
 """

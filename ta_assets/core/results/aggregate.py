@@ -9,14 +9,16 @@ the models of ``probes.SEED_FREE`` have none. Rankings by test means describe; t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ta_assets.core.probes.models import SEED_FREE
-from ta_assets.core.results.cells import PRIMARY_METRIC, SCORED_PARTS, jsonable
+from ta_assets.core.results.cells import PRIMARY_METRIC
+from ta_assets.core.results.tidy import SCORED_PARTS, over, ranked, tidy, wide
+from ta_assets.core.values import jsonable
 
 
 def aggregate(
@@ -39,31 +41,24 @@ def aggregate(
         (one row per seed and comparison: the interval of the cell, percentile_excludes_zero, and t_excludes_zero, which
         is None without a t interval) and ci_summary (comparison, depends_on_seed, <delta>_mean and _std over seeds,
         percentile_excludes_zero_count and t_excludes_zero_count of seed_count: one where neither model depends on the
-        seed, since other seeds would count the same number again, SCIENCE.md, W9); seed_records (one row per seed, part
+        seed, since other seeds would count the same number again); seed_records (one row per seed, part
         and model); residual_by_model (model, depends_on_seed, <residual metric>_mean and _std, best residual_spearman
         first) where the cells have residuals.
 
     Raises:
         ValueError: no cells, cells that hold different models or metrics, no such metric, best_of_k below 1.
     """
-    records = _seed_records(cells)
-    metrics = [key for key in records[0] if key not in ("seed", "split", "model")]
+    table = _seed_table(cells)
+    metrics = list(dict.fromkeys(table["metric"]))
     if primary_metric not in metrics:
         raise ValueError(f"the cells have no metric {primary_metric!r}, only {', '.join(metrics)}")
     if best_of_k < 1:
         raise ValueError(f"best_of_k is {best_of_k}, expected at least 1")
-    by_model = {
-        model: [record for record in records if record["model"] == model]
-        for model in dict.fromkeys(record["model"] for record in records)
-    }
-    summary = [
-        {"model": model, "depends_on_seed": model not in SEED_FREE} | _spread(_part(own, "test"), metrics)
-        for model, own in by_model.items()
-    ]
-    best_of = [
-        {"model": model} | _best_seeds(own, primary_metric, best_of_k, metrics) for model, own in by_model.items()
-    ]
-    summary, best_of = (_ranked(rows, f"{primary_metric}_mean") for rows in (summary, best_of))
+    test, val = _part(table, "test"), _part(table, "val")
+    chosen_by = val.take(np.flatnonzero(val["metric"] == primary_metric))
+    summary = ranked(_by_model(test), f"{primary_metric}_mean")
+    best_of = pd.concat([_best_seeds(own, test, best_of_k) for _, own in chosen_by.groupby("model", sort=False)])
+    records = wide(table.rename(columns={"part": "split"}), ["seed", "split", "model"])
     intervals = _interval_records(cells)
     return jsonable(
         {
@@ -71,13 +66,13 @@ def aggregate(
             "seeds": sorted(cells),
             "metrics": metrics,
             "summary_by_model": summary,
-            "best_model": summary[0]["model"] if _defined(summary[0][f"{primary_metric}_mean"]) else None,
-            "best_seed": _best_seed(records, primary_metric),
+            "best_model": summary[0]["model"] if math.isfinite(summary[0][f"{primary_metric}_mean"]) else None,
+            "best_seed": _best_seed(chosen_by, test, primary_metric),
             "best_of_k": best_of_k,
-            "best_of_k_by_model": best_of,
+            "best_of_k_by_model": ranked(best_of, f"{primary_metric}_mean"),
             "ci_summary": _interval_summary(intervals),
             "ci_records": intervals,
-            "seed_records": records,
+            "seed_records": records.to_dict("records"),
         }
         | _residual_summary(cells)
     )
@@ -98,8 +93,8 @@ def interval_table(aggregated: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(aggregated["ci_records"])
 
 
-def _seed_records(cells: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One flat row per seed, part and model, in that order."""
+def _seed_table(cells: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
+    """``tidy`` of every seed, one below the other."""
     if not cells:
         raise ValueError("no cells to aggregate")
     shapes = {seed: _shape(cell) for seed, cell in cells.items()}
@@ -111,12 +106,7 @@ def _seed_records(cells: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]
         )
     if not shapes[reference_seed]:
         raise ValueError("the cells hold no models")
-    return [
-        {"seed": seed, "split": part, "model": model} | {name: _number(value) for name, value in parts[part].items()}
-        for seed, cell in sorted(cells.items())
-        for part in SCORED_PARTS
-        for model, parts in cell["models"].items()
-    ]
+    return pd.concat([tidy(cell["models"], seed=seed) for seed, cell in sorted(cells.items())], ignore_index=True)
 
 
 def _residual_summary(cells: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
@@ -126,62 +116,46 @@ def _residual_summary(cells: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
         return {}
     if len(residual) < len(cells) or len({one["against"] for one in residual.values()}) > 1:
         raise ValueError("cells of one setting differ in what they residualize against")
-    records = _part(_seed_records(residual), "test")
-    metrics = [key for key in records[0] if key not in ("seed", "split", "model")]
-    rows = [
-        {"model": model, "depends_on_seed": model not in SEED_FREE}
-        | _spread([record for record in records if record["model"] == model], metrics)
-        for model in dict.fromkeys(record["model"] for record in records)
-    ]
-    return {"residual_by_model": _ranked(rows, "residual_spearman_mean")}
+    return {"residual_by_model": ranked(_by_model(_part(_seed_table(residual), "test")), "residual_spearman_mean")}
 
 
 def _shape(cell: Mapping[str, Any]) -> dict[str, set[str]]:
     return {f"{model} {part}": set(parts[part]) for model, parts in cell["models"].items() for part in SCORED_PARTS}
 
 
-def _part(records: Iterable[Mapping[str, Any]], part: str) -> list[Mapping[str, Any]]:
-    return [record for record in records if record["split"] == part]
+def _part(table: pd.DataFrame, part: str) -> pd.DataFrame:
+    return table.take(np.flatnonzero(table["part"] == part))
 
 
-def _spread(records: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> dict[str, float]:
-    spread = {}
-    for name in metrics:
-        values = np.array([record[name] for record in records])
-        spread[f"{name}_mean"] = float(np.mean(values))
-        spread[f"{name}_std"] = float(np.std(values))
-    return spread
+def _by_model(test: pd.DataFrame) -> pd.DataFrame:
+    """Statistics over seeds, and whether the model depends on them."""
+    found = over(test, "seed")
+    found.insert(1, "depends_on_seed", ~found["model"].isin(SEED_FREE))
+    return found
 
 
-def _best_seeds(
-    records: Sequence[Mapping[str, Any]], primary_metric: str, k: int, metrics: Sequence[str]
-) -> dict[str, Any]:
-    ranked = sorted(_part(records, "val"), key=lambda record: (_descending(record[primary_metric]), record["seed"]))
-    seeds = [record["seed"] for record in ranked[:k]]
-    chosen = [record for record in _part(records, "test") if record["seed"] in seeds]
-    return {"k": len(seeds), "selected_seeds": seeds} | _spread(chosen, metrics)
+def _best_seeds(val: pd.DataFrame, test: pd.DataFrame, k: int) -> pd.DataFrame:
+    """Statistics of one model over its ``k`` best seeds by val, as one row."""
+    model, seeds = val["model"].iloc[0], _best_first(val)["seed"].tolist()[:k]
+    found = over(test.take(np.flatnonzero((test["model"] == model) & test["seed"].isin(seeds))), "seed")
+    return found.assign(k=len(seeds), selected_seeds=[seeds])
 
 
-def _best_seed(records: Sequence[Mapping[str, Any]], primary_metric: str) -> dict[str, Any]:
-    def rank(record: Mapping[str, Any]) -> tuple[float, int, str]:
-        return _descending(record[primary_metric]), record["seed"], record["model"]
-
-    best = min(_part(records, "val"), key=rank)
-    test = next(
-        record
-        for record in _part(records, "test")
-        if (record["seed"], record["model"]) == (best["seed"], best["model"])
-    )
+def _best_seed(val: pd.DataFrame, test: pd.DataFrame, primary_metric: str) -> dict[str, Any]:
+    """The model and seed with the highest value on val, and both values."""
+    best = _best_first(val).iloc[0]
+    same = (test["model"] == best["model"]) & (test["seed"] == best["seed"]) & (test["metric"] == primary_metric)
     return {
         "model": best["model"],
-        "seed": best["seed"],
-        "val": best[primary_metric],
-        "test": test[primary_metric],
+        "seed": int(best["seed"]),
+        "val": float(best["value"]),
+        "test": float(test["value"].to_numpy()[same.to_numpy()][0]),
     }
 
 
-def _ranked(rows: Iterable[dict[str, Any]], key: str) -> list[dict[str, Any]]:
-    return sorted(rows, key=lambda row: (_descending(row[key]), row["model"]))
+def _best_first(val: pd.DataFrame) -> pd.DataFrame:
+    """High values first, undefined ones last, ties by seed and model."""
+    return val.sort_values(["value", "seed", "model"], ascending=[False, True, True], na_position="last")
 
 
 def _interval_records(cells: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -199,7 +173,7 @@ def _interval_records(cells: Mapping[int, Mapping[str, Any]]) -> list[dict[str, 
 
 def _excludes_zero(interval: Mapping[str, Any], kind: str) -> bool | None:
     low, high = _number(interval[f"{kind}_low"]), _number(interval[f"{kind}_high"])
-    return low > 0 or high < 0 if _defined(low) and _defined(high) else None
+    return low > 0 or high < 0 if math.isfinite(low) and math.isfinite(high) else None
 
 
 def _interval_summary(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -232,12 +206,3 @@ def _floats(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
-
-
-def _defined(value: float) -> bool:
-    return math.isfinite(value)
-
-
-def _descending(value: float) -> float:
-    """Sort key: high values first, undefined ones last."""
-    return -value if _defined(value) else math.inf

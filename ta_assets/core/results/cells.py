@@ -9,7 +9,6 @@ Metrics are plain Python for strict JSON: an undefined metric (NaN) is None.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,15 +26,16 @@ from ta_assets.core.probes.residuals import (
     residual_metrics,
 )
 from ta_assets.core.probes.targets import TARGETS
+from ta_assets.core.results.tidy import SCORED_PARTS
+from ta_assets.core.score_columns import KEYS, RESIDUAL_PREFIX, SCORE_PREFIX
 from ta_assets.core.statistics.metrics import position_bins
 from ta_assets.core.statistics.ranks import rank_delta_interval
 from ta_assets.core.statistics.resampling import grouped_delta_bootstrap
-from ta_assets.core.values import CellResult, SeedFreeScores
+from ta_assets.core.values import CellResult, SeedFreeScores, jsonable
 
 PRIMARY_METRIC = TARGETS["anchor_binary"].primary_metric
-"""Of a study that says nothing about its target."""
+"""Primary metric when ``labels.target`` is not set."""
 PARTS = ("train", "val", "test")
-SCORED_PARTS = ("val", "test")
 COMPARISONS = (
     ("activations_plus_position", "position_baseline"),
     ("activations_plus_position", "text_only_baseline"),
@@ -43,7 +43,7 @@ COMPARISONS = (
 )
 """Pairs whose difference gets an interval: does reading the model add to what needs none?"""
 
-PREDICTION_COLUMNS = ("problem_id", "chunk_idx", "split", "seed", "anchor", "importance_score", "relative_position")
+PREDICTION_COLUMNS = (*KEYS, "split", "seed", "anchor", "importance_score", "relative_position")
 
 
 def seed_free_scores(data: ProbeData, options: ProbeOptions) -> SeedFreeScores:
@@ -53,14 +53,14 @@ def seed_free_scores(data: ProbeData, options: ProbeOptions) -> SeedFreeScores:
         ValueError: as ``fit_scores``.
     """
     fits = {model: fit_scores(model, data, options) for model in options.models if model in SEED_FREE}
-    columns = {f"score_{model}": fit.scores for model, fit in fits.items()}
+    columns = {f"{SCORE_PREFIX}{model}": fit.scores for model, fit in fits.items()}
     facts = {model: fit.facts() for model, fit in fits.items()}
     if options.residualize_against != "none":
         left = residual_data(data, options)
         for model in (model for model in _refitted(options) if model in SEED_FREE):
             fit = fit_scores(model, left, options)
-            columns[f"residual_score_{model}"], facts[f"residual_{model}"] = fit.scores, fit.facts()
-    scores = data.rows[["problem_id", "chunk_idx"]].reset_index(drop=True).assign(**columns)
+            columns[f"{RESIDUAL_PREFIX}{model}"], facts[f"residual_{model}"] = fit.scores, fit.facts()
+    scores = data.rows[KEYS].reset_index(drop=True).assign(**columns)
     return SeedFreeScores(scores, facts, data.sha256())
 
 
@@ -100,38 +100,28 @@ def evaluate_cell(
     predictions = _predictions(data, scores, seed, options)
     if options.residualize_against != "none":
         metrics["residual"], more = _residual(data, options, seed, seed_free)
-        predictions = predictions.merge(more, on=["problem_id", "chunk_idx"], how="left", validate="one_to_one")
+        predictions = predictions.merge(more, on=KEYS, how="left", validate="one_to_one")
     return CellResult(jsonable(metrics), predictions)
-
-
-def jsonable(value: Any) -> Any:
-    """Rebuild nested dicts, lists and tuples with None for every NaN or infinite float."""
-    if isinstance(value, Mapping):
-        return {key: jsonable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [jsonable(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _all_scores(
     data: ProbeData, options: ProbeOptions, seed: int, seed_free: SeedFreeScores
 ) -> tuple[dict[str, np.ndarray], dict[str, Mapping[str, Any] | None]]:
-    keys = ["problem_id", "chunk_idx"]
-    if not np.array_equal(seed_free.scores[keys].to_numpy(), data.rows[keys].to_numpy()):
+    if not np.array_equal(seed_free.scores[KEYS].to_numpy(), data.rows[KEYS].to_numpy()):
         raise ValueError("the seed-free scores belong to other rows than those of this cell")
     if seed_free.data_sha256 is not None and seed_free.data_sha256 != data.sha256():
         raise ValueError("the seed-free scores were fitted on other labels, splits or vectors than this cell reads")
-    absent = [m for m in options.models if m in SEED_FREE and f"score_{m}" not in seed_free.scores]
+    absent = [m for m in options.models if m in SEED_FREE and f"{SCORE_PREFIX}{m}" not in seed_free.scores]
     if options.residualize_against != "none":
         wanted = [m for m in _refitted(options) if m in SEED_FREE]
-        absent += [f"residuals of {m}" for m in wanted if f"residual_score_{m}" not in seed_free.scores]
+        absent += [f"residuals of {m}" for m in wanted if f"{RESIDUAL_PREFIX}{m}" not in seed_free.scores]
     if absent:
         raise ValueError(f"the seed-free scores lack {', '.join(absent)}")
     scores: dict[str, np.ndarray] = {}
     fits: dict[str, Mapping[str, Any] | None] = {}
     for model in options.models:
         if model in SEED_FREE:
-            scores[model] = seed_free.scores[f"score_{model}"].to_numpy(dtype=np.float32)
+            scores[model] = seed_free.scores[f"{SCORE_PREFIX}{model}"].to_numpy(dtype=np.float32)
             fits[model] = seed_free.fits.get(model)
         else:
             fit = fit_model(model, data, options, seed)
@@ -162,16 +152,16 @@ def _residual(
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Metrics of the probes refitted on residuals, and their columns of the predictions."""
     left, part = residual_data(data, options), data.rows["split"].to_numpy()
-    table = left.rows.reindex(columns=["problem_id", "chunk_idx", RESIDUAL, RESIDUAL_ANCHOR]).dropna(axis="columns")
+    table = left.rows.reindex(columns=[*KEYS, RESIDUAL, RESIDUAL_ANCHOR]).dropna(axis="columns")
     models = {}
     for model in _refitted(options):
         if model in SEED_FREE:
-            scores = seed_free.scores[f"residual_score_{model}"].to_numpy(dtype=np.float32)
+            scores = seed_free.scores[f"{RESIDUAL_PREFIX}{model}"].to_numpy(dtype=np.float32)
             facts = seed_free.fits.get(f"residual_{model}")
         else:
             fit = fit_scores(model, left, options, seed)
             scores, facts = fit.scores, fit.facts()
-        table[f"residual_score_{model}"] = scores
+        table[f"{RESIDUAL_PREFIX}{model}"] = scores
         models[model] = {name: residual_metrics(left, part == name, scores) for name in SCORED_PARTS} | {"fit": facts}
     return {"against": options.residualize_against, "models": models}, table
 
@@ -209,9 +199,6 @@ def _intervals(
 def _predictions(data: ProbeData, scores: Mapping[str, np.ndarray], seed: int, options: ProbeOptions) -> pd.DataFrame:
     columns = list(dict.fromkeys((*PREDICTION_COLUMNS, TARGETS[options.target].column)))
     table = data.rows.assign(seed=np.int64(seed)).reindex(columns=columns).reset_index(drop=True)
-    table = table.assign(**{f"score_{model}": values for model, values in scores.items()})
-    parts = [
-        table.take(np.flatnonzero(table["split"] == name)).sort_values(["problem_id", "chunk_idx"])
-        for name in SCORED_PARTS
-    ]
+    table = table.assign(**{f"{SCORE_PREFIX}{model}": values for model, values in scores.items()})
+    parts = [table.take(np.flatnonzero(table["split"] == name)).sort_values(KEYS) for name in SCORED_PARTS]
     return pd.concat(parts, ignore_index=True)

@@ -25,16 +25,16 @@ from ta_assets.core.crossfit.increment import partial_products
 from ta_assets.core.crossfit.nulls import RefitNull, adjusted_by_probe
 from ta_assets.core.options import InferenceOptions
 from ta_assets.core.probes.known import known_features
-from ta_assets.core.results.cells import jsonable
 from ta_assets.core.results.claims import Tested, verdict_of
 from ta_assets.core.results.comparison_row import ComparisonRow
 from ta_assets.core.results.precision_table import CHANCE, Family, PrecisionTable, kind_of, reads_activations
 from ta_assets.core.results.supported_lead import SupportedLeads
+from ta_assets.core.score_columns import KEYS
 from ta_assets.core.statistics import intervals, label_noise, power
 from ta_assets.core.statistics.intervals import ALPHA
 from ta_assets.core.statistics.metrics import spearman_mean
 from ta_assets.core.statistics.ranking import expected_top_k_recall
-from ta_assets.core.values import CrossFitted
+from ta_assets.core.values import CrossFitted, jsonable
 
 TOP_K = 5
 ORDER = ("increment", "probe", "baseline", "diagnosis")
@@ -56,8 +56,8 @@ def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) 
     Raises:
         ValueError: rows and scores are of other sentences.
     """
-    rows = rows.sort_values(["problem_id", "chunk_idx"], ignore_index=True)
-    if not np.array_equal(rows[["problem_id", "chunk_idx"]], fitted.scores[["problem_id", "chunk_idx"]]):
+    rows = rows.sort_values(KEYS, ignore_index=True)
+    if not np.array_equal(rows[KEYS], fitted.scores[KEYS]):
         raise ValueError("the out-of-fold scores are of other sentences than the rows")
     table = PrecisionTable.of(fitted)
     probes = [name for name in table.names if reads_activations(name)]
@@ -108,7 +108,7 @@ def _beyond_known(rows: pd.DataFrame, fitted: CrossFitted, table: PrecisionTable
     probes = [name for name in table.names if reads_activations(name)]
     if not probes:
         return {}
-    scores = fitted.scores[[column for name in probes for column in _columns(fitted, name)]].to_numpy(np.float64)
+    scores = np.concatenate([fitted.table.of(name) for name in probes]).T
     problems = rows["problem_id"].to_numpy()
     products = partial_products(rows["anchor"].to_numpy(), scores, problems, known_features(rows), scaled=False)
     # repeats of a score are averaged, as its precisions are
@@ -134,11 +134,9 @@ def _beyond_chance(fitted: CrossFitted, table: PrecisionTable) -> dict[str, floa
 
 
 def _refitted(fitted: CrossFitted, scheme: str) -> dict[str, float]:
-    columns = [name for name in fitted.nulls.columns if name.startswith(f"{scheme}/")]
-    if not columns:
-        return {}
-    names = tuple(name.removeprefix(f"{scheme}/") for name in columns)
-    return dict(adjusted_by_probe(RefitNull(names, fitted.nulls[columns].to_numpy())))
+    """Probe -> p-value corrected over penalties and probes; empty without activations."""
+    null = RefitNull.of(fitted.nulls, scheme)
+    return dict(adjusted_by_probe(null)) if null.hypotheses else {}
 
 
 def _row(facts: _Facts, rows: pd.DataFrame, fitted: CrossFitted, name: str) -> ComparisonRow:
@@ -219,12 +217,7 @@ def _ranks(rows: pd.DataFrame, fitted: CrossFitted, name: str) -> dict[str, Any]
     """``spearman`` and ``top_5_recall`` of one score."""
     importance, problems = rows["importance_score"].to_numpy(), rows["problem_id"].to_numpy()
     members = [problems == one for one in np.unique(problems)]
-    repeats = [fitted.scores[column].to_numpy() for column in _columns(fitted, name)]
+    repeats = fitted.table.of(name)
     recalls = [expected_top_k_recall(one[inside], importance[inside], TOP_K) for one in repeats for inside in members]
     spearman = np.mean([spearman_mean(one, importance, problems) for one in repeats])
     return {"spearman": float(spearman), f"top_{TOP_K}_recall": float(np.mean(recalls))}
-
-
-def _columns(fitted: CrossFitted, name: str) -> list[str]:
-    """The columns of a score, one a repeat."""
-    return [column for column in fitted.scores.columns if column.rpartition("/")[0] == name]

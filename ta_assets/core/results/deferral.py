@@ -17,7 +17,7 @@ import numpy as np
 from ta_assets.core.statistics.metrics import finite_scores
 
 MARGIN = 1e-6
-"""How far the outermost candidates lie beyond the scores, so that one side may take nothing."""
+"""Candidates reach 1e-6 below the lowest and above the highest score, so a plan may decide nothing on that side."""
 TOLERANCE = 1e-12
 """A rate that equals its limit but for rounding keeps it."""
 OBJECTIVES = ("budget", "error")

@@ -14,9 +14,10 @@ import pandas as pd
 
 from ta_assets.core.options import DeferralOptions
 from ta_assets.core.probes.models import SEEDED
-from ta_assets.core.results.cells import jsonable
 from ta_assets.core.results.deferral import GroupPlan, Objective, Outcome, Pairs, Rows, apply, plan_groups
 from ta_assets.core.results.lopo import FOLD
+from ta_assets.core.score_columns import SCORE_PREFIX
+from ta_assets.core.values import jsonable
 
 BUDGETS = tuple(np.linspace(0, 0.5, 11).round(3).tolist())
 """Shares of deferred sentences at which the trade-off is shown."""
@@ -33,6 +34,17 @@ def objective_of(options: DeferralOptions) -> Objective:
 def seeds_to_plan(probe: str, seeds: Sequence[int]) -> list[int]:
     """The seeds whose cells a plan reads: all where the probe depends on the seed, else the smallest."""
     return sorted(seeds) if probe in SEEDED else sorted(seeds)[:1]
+
+
+def grouped(predictions: pd.DataFrame, sentences: pd.DataFrame) -> pd.DataFrame:
+    """The predictions of a cell with ``function_tag`` of their sentences.
+
+    Args:
+        predictions: rows with problem_id and chunk_idx; with folds, a sentence may have several.
+        sentences: labelled sentences of the corpus, one row each, with ``function_tag``.
+    """
+    tags = sentences[["problem_id", "chunk_idx", "function_tag"]]
+    return predictions.merge(tags, on=["problem_id", "chunk_idx"], how="left", validate="many_to_one")
 
 
 def groups_of(predictions: pd.DataFrame, group: str) -> np.ndarray:
@@ -128,7 +140,7 @@ def _plan(table: pd.DataFrame, options: DeferralOptions) -> list[GroupPlan]:
 
 def _rows(table: pd.DataFrame, part: str, options: DeferralOptions) -> Rows:
     chosen = table.take(np.flatnonzero(table["split"] == part))
-    return Rows(chosen[f"score_{options.probe}"].to_numpy(), chosen["anchor"].to_numpy())
+    return Rows(chosen[f"{SCORE_PREFIX}{options.probe}"].to_numpy(), chosen["anchor"].to_numpy())
 
 
 def _sum(outcomes: Sequence[Outcome]) -> Outcome:

@@ -3,7 +3,7 @@
 Belongs here: the folds, joining what each of them gave, statistics over them. Stays out: fitting (``cells``), what
 a setting says over its seeds (``aggregate``), storing folds one by one (``ta_assets.assets.fold_runs``).
 
-A fold has one test problem, so an interval of it would be over one group: there is none (SCIENCE.md, W8). Problems are
+A fold has one test problem, so an interval of it would be over one group: there is none. Problems are
 the unit; intervals are over folds.
 """
 
@@ -15,20 +15,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.core.results.cells import PARTS, SCORED_PARTS, jsonable
+from ta_assets.core.results.cells import PARTS
+from ta_assets.core.results.tidy import means, nested, over, ranked, tidy, wide
 from ta_assets.core.statistics.intervals import MIN_PROBLEMS_FOR_INTERVAL, t_ends
-from ta_assets.core.values import CellResult, SeedFreeScores, Split
+from ta_assets.core.values import CellResult, SeedFreeScores, Split, jsonable
 
 FOLD = "fold_id"
 """Column of tables of several folds: the id of the problem that was left out."""
 DATA = "data_sha256"
 BASELINE = "position_baseline"
 COMPARED = ("activations_plus_position", "linear_probe", "mlp_probe")
-"""What is compared with the baseline, fold by fold (FEATURES G6)."""
+"""What is compared with the baseline, fold by fold."""
 
 
 def lopo_splits(ids: Iterable[int], val_fraction: float) -> dict[int, Split]:
-    """One split a problem, by the problem that is left out (FEATURES D7); sorted.
+    """One split a problem, by the problem that is left out; sorted.
 
     Of the others, the max(1, round(val_fraction * others)) with the smallest ids choose (never all of them), the rest
     trains. A fraction of 0 leaves val empty. Without a seed: the folds of the same problems are always the same.
@@ -93,14 +94,14 @@ def join_cells(folds: Mapping[int, CellResult]) -> CellResult:
         "seed": first["seed"],
         "target": first["target"],
         "primary_metric": first["primary_metric"],
-        "models": _over_folds([one["models"] for one in metrics.values()]),
+        "models": _over_folds({fold: one["models"] for fold, one in metrics.items()}),
         "confidence_intervals": {},
         "splits": {part: sum(one["splits"][part] for one in metrics.values()) for part in PARTS},
         "rows": {part: sum(one["rows"][part] for one in metrics.values()) for part in PARTS},
         "folds": {str(fold): one for fold, one in metrics.items()},
     }
     if "residual" in first:
-        models = _over_folds([one["residual"]["models"] for one in metrics.values()])
+        models = _over_folds({fold: one["residual"]["models"] for fold, one in metrics.items()})
         value["residual"] = {"against": first["residual"]["against"], "models": models}
     return CellResult(jsonable(value), pd.concat(tables, ignore_index=True))
 
@@ -108,7 +109,7 @@ def join_cells(folds: Mapping[int, CellResult]) -> CellResult:
 def aggregate_folds(
     cells: Mapping[int, Mapping[str, Any]], *, best_of_k: int = 1, bootstrap: int = 1000, seed: int = 0
 ) -> dict[str, Any]:
-    """Summarize the folds of a setting's cells (FEATURES G6): seeds are averaged within a fold, then come the folds.
+    """Summarize the folds of a setting's cells: seeds are averaged within a fold, then come the folds.
 
     Standard deviations are population ones (ddof 0). Undefined values (None) make their mean undefined.
 
@@ -130,25 +131,23 @@ def aggregate_folds(
         ValueError: no cells, or cells with other folds.
     """
     primary = _primary_metric(cells)
-    records = _records(cells, primary)
-    metrics = [name for name in records.columns if name not in ("seed", FOLD, "model", "val_primary")]
-    by_fold = _over_seeds(records, metrics)
-    kept = (
-        records.assign(order=-records["val_primary"].fillna(-np.inf))
-        .sort_values([FOLD, "model", "order", "seed"], kind="stable")
-        .groupby([FOLD, "model"], sort=True)
-        .head(best_of_k)
-    )
-    summary = _summary(by_fold, metrics, primary)
+    table = _table(cells)
+    test = table.take(np.flatnonzero(table["part"] == "test"))
+    by_fold = _over_seeds(test)
+    val = table.take(np.flatnonzero((table["part"] == "val") & (table["metric"] == primary)))
+    best = val.assign(order=-val["value"].fillna(-np.inf)).sort_values([FOLD, "model", "order", "seed"], kind="stable")
+    kept = best.groupby([FOLD, "model"]).head(best_of_k)[[FOLD, "model", "seed"]]
+    of_best = _over_seeds(kept.merge(test, on=[FOLD, "model", "seed"]))
+    summary = ranked(over(by_fold, FOLD), f"{primary}_mean")
     defined = summary[0][f"{primary}_mean"]
     return jsonable(
         {
             "folds": sorted({int(fold) for fold in by_fold[FOLD]}),
             "mean_seeds": summary,
-            "best_of_k": _summary(_over_seeds(kept, metrics), metrics, primary),
+            "best_of_k": ranked(over(of_best, FOLD), f"{primary}_mean"),
             "best_model": summary[0]["model"] if np.isfinite(defined) else None,
             "paired_deltas": _paired_deltas(by_fold, primary, bootstrap, seed),
-            "fold_records": by_fold.to_dict("records"),
+            "fold_records": wide(by_fold, [FOLD, "model"]).to_dict("records"),
         }
     )
 
@@ -159,50 +158,33 @@ def _primary_metric(cells: Mapping[int, Mapping[str, Any]]) -> str:
     return next(iter(cells.values()))["primary_metric"]
 
 
-def _records(cells: Mapping[int, Mapping[str, Any]], primary: str) -> pd.DataFrame:
-    """One row per seed, fold and model: the test metrics, and the primary one on val."""
+def _table(cells: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
+    """``tidy`` of every seed and fold, one below the other."""
     reference = next(iter(cells.values()))["folds"].keys()
     odd = sorted(seed for seed, cell in cells.items() if cell["folds"].keys() != reference)
     if odd:
         raise ValueError(f"cells of one setting differ in their folds: seeds {odd}")
-    rows = [
-        {"seed": seed, FOLD: int(fold), "model": model, "val_primary": parts["val"][primary], **parts["test"]}
+    tables = [
+        tidy(metrics["models"], seed=seed, **{FOLD: int(fold)})
         for seed, cell in sorted(cells.items())
         for fold, metrics in cell["folds"].items()
-        for model, parts in metrics["models"].items()
     ]
-    table = pd.DataFrame(rows)
-    return table.astype({name: "float64" for name in table.columns if name not in ("seed", FOLD, "model")})
+    return pd.concat(tables, ignore_index=True)
 
 
-def _over_seeds(records: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
-    # numpy's mean: an undefined seed is not passed over
-    rows = [
-        {FOLD: fold, "model": model, **{name: float(np.mean(own[name].to_numpy())) for name in metrics}}
-        for (fold, model), own in records.groupby([FOLD, "model"], sort=True)  # type: ignore[misc]
-    ]
-    return pd.DataFrame(rows)
-
-
-def _summary(by_fold: pd.DataFrame, metrics: list[str], primary: str) -> list[dict[str, Any]]:
-    rows = []
-    for model, own in by_fold.groupby("model", sort=True):
-        spread: dict[str, Any] = {"model": model}
-        for name in metrics:
-            values = own[name].to_numpy()
-            spread |= {f"{name}_mean": float(np.mean(values)), f"{name}_std": float(np.std(values))}
-        rows.append(spread)
-    key = f"{primary}_mean"
-    return sorted(rows, key=lambda row: (-row[key] if np.isfinite(row[key]) else np.inf, row["model"]))
+def _over_seeds(test: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds: one row per fold, model and metric, by fold and model."""
+    return means(test, [FOLD, "model", "metric"]).sort_values([FOLD, "model"], kind="stable", ignore_index=True)
 
 
 def _paired_deltas(by_fold: pd.DataFrame, primary: str, bootstrap: int, seed: int) -> list[dict[str, Any]]:
-    wide = by_fold.pivot_table(index=FOLD, columns="model", values=primary, dropna=False).sort_index()
+    of_primary = by_fold.take(np.flatnonzero(by_fold["metric"] == primary))
+    by_model = of_primary.pivot(index=FOLD, columns="model", values="value").sort_index()
     rows = []
     for model in COMPARED:
-        if model not in wide or BASELINE not in wide:
+        if model not in by_model or BASELINE not in by_model:
             continue
-        deltas = wide[model] - wide[BASELINE]
+        deltas = by_model[model] - by_model[BASELINE]
         low, high = _percentile_interval(deltas, bootstrap, seed)
         values = deltas.to_numpy()
         defined = np.isfinite(values)
@@ -233,12 +215,7 @@ def _percentile_interval(deltas: pd.Series, bootstrap: int, seed: int) -> tuple[
     return float(low), float(high)
 
 
-def _over_folds(folds: list[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
-    return {model: {part: _means([one[model][part] for one in folds]) for part in SCORED_PARTS} for model in folds[0]}
-
-
-def _means(rows: list[Mapping[str, float | None]]) -> dict[str, float]:
-    return {
-        name: float(np.mean([np.nan if row[name] is None else row[name] for row in rows]))  # type: ignore[list-item]
-        for name in rows[0]
-    }
+def _over_folds(folds: Mapping[int, Mapping[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Mean over folds of every metric, in the form of one cell."""
+    table = pd.concat([tidy(models, **{FOLD: fold}) for fold, models in folds.items()], ignore_index=True)
+    return nested(means(table, ["model", "part", "metric"]))

@@ -70,13 +70,11 @@ class PrecisionTable:
             graded: [n] bool: sentences of ``fitted.scores`` that are graded; all of them by default.
             grading: the name of that choice in ``fitted.without``.
         """
-        scores = fitted.scores if graded is None else fitted.scores.take(np.flatnonzero(graded))
-        labels, problems = scores["anchor"].to_numpy(), scores["problem_id"].to_numpy()
-        columns = [name for name in scores.columns if "/" in name]
-        names = tuple(dict.fromkeys(column.rpartition("/")[0] for column in columns))
-        every = average_precision_by_problem(labels, scores[columns].to_numpy(np.float64), problems)
-        owner = np.array([names.index(column.rpartition("/")[0]) for column in columns])
-        precision = np.stack([every[:, owner == index].mean(axis=1) for index in range(len(names))], axis=1)
+        table = fitted.table
+        kept = np.arange(len(table.anchors)) if graded is None else np.flatnonzero(graded)
+        labels, problems, names = table.anchors[kept], table.problems[kept], table.names()
+        by_repeat = (average_precision_by_problem(labels, table.of(name)[:, kept].T, problems) for name in names)
+        precision = np.stack([one.mean(axis=1) for one in by_repeat], axis=1)
         members = mixed_problems(labels, problems)
         chance = np.array([random_average_precision(labels[at]) for at in members.values()])
         own = fitted.without.take(np.flatnonzero(fitted.without["grading"].to_numpy() == grading))
@@ -137,11 +135,11 @@ class PrecisionTable:
 
 @dataclass(frozen=True)
 class Family:
-    """Scores that are corrected together, rival by rival; those on probes are not diluted by those on baselines.
+    """Scores whose tests are corrected together; those on activations are one family, the others another.
 
-    A score that is not better than every rival is not better than the one that is best in truth. So every false
-    ``better`` is false against that one rival, and it is enough to correct within each. To be behind, one rival is
-    enough; so that is corrected over all rivals too.
+    Intersection-union: to be "better", a score must beat every rival. Among scores that do not, each false claim is a
+    false claim against its truly best rival, so correcting within each rival keeps the family-wise level. To be
+    behind, one rival is enough; that is corrected over all rivals too.
     """
 
     adjusted: Mapping[tuple[str, str], float]

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ta_assets.core.markdown import escape, table
 from ta_assets.core.probes.targets import TARGETS
+from ta_assets.core.score_columns import KEYS
 from ta_assets.core.statistics.intervals import MIN_PROBLEMS_FOR_INTERVAL
 from ta_assets.core.values import CellResult, Markdown
 
@@ -134,7 +135,7 @@ def _top_sentences(result: CellResult, rows: pd.DataFrame) -> list[str]:
     importance = "importance_score" if column == "anchor" else column
     known = rows[["problem_id", "chunk_idx", "chunk_text", "function_tag"]]
     test = result.predictions[result.predictions["split"] == "test"]
-    test = test.merge(known, on=["problem_id", "chunk_idx"], how="left", validate="one_to_one")
+    test = test.merge(known, on=KEYS, how="left", validate="one_to_one")
     headers = ["score", "problem", "sentence", "position", "tag", importance, "anchor", "text"]
     sections = []
     for score in [name for name in test.columns if name.startswith(SCORE)]:

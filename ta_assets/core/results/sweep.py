@@ -18,9 +18,10 @@ from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes.models import ProbeData
 from ta_assets.core.probes.residuals import residual_data
 from ta_assets.core.probes.targets import TARGETS
-from ta_assets.core.results.cells import fit_model, jsonable
+from ta_assets.core.results.cells import fit_model
 from ta_assets.core.statistics.intervals import sign_flip_max_t
 from ta_assets.core.statistics.metrics import average_precision, spearman_by_problem
+from ta_assets.core.values import jsonable
 
 BASELINE = "position_baseline"
 PERMUTATIONS = 10_000

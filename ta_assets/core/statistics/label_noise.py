@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom, hypergeom, norm
+from scipy.stats import binom, false_discovery_control, hypergeom, norm
 
 from ta_assets.core.statistics.intervals import ALPHA
 from ta_assets.core.statistics.ranking import mixed_problems, problem_average_precision
@@ -24,9 +24,10 @@ GRID = STEP * np.arange(-50, 51)
 """True importances at which the likelihood is taken."""
 NODES = 5
 MAX_STRENGTH = 2000
-"""Of a prior, in rollouts: no trace has quite the same accuracy everywhere."""
+"""Largest strength a + b of the Beta prior, in pseudo-rollouts; else a trace with equal accuracies would get a point
+mass."""
 RATE_EDGE = 1e-3
-"""No accuracy is quite 0 or 1, or a single answer to the contrary would be impossible."""
+"""Accuracies are clipped to [1e-3, 1 - 1e-3]; at 0 or 1 one contrary rollout would have likelihood 0."""
 EM_ITERATIONS = 2000
 EM_TOLERANCE = 1e-7
 ASSUMPTIONS = (
@@ -67,22 +68,6 @@ def fisher_p(counts: pd.DataFrame) -> np.ndarray:
     return np.array([_fisher(row) for row in unique])[back.ravel()]
 
 
-def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
-    """Adjusted p-values (Benjamini and Hochberg 1995): rejecting those up to q keeps the false discovery rate at q.
-
-    Args:
-        p_values: [n_hypotheses] float.
-
-    Returns:
-        [n_hypotheses] float64, in the order of the argument.
-    """
-    order = np.argsort(p_values, kind="stable")
-    scaled = p_values[order] * len(p_values) / np.arange(1, len(p_values) + 1)
-    adjusted = np.empty(len(p_values))
-    adjusted[order] = np.minimum(1.0, np.minimum.accumulate(scaled[::-1])[::-1])
-    return adjusted
-
-
 def has_counts(rows: pd.DataFrame) -> bool:
     """Whether the data tells the rollouts of any sentence."""
     return "n_different" in rows and bool(rows["n_different"].notna().to_numpy().any())
@@ -93,9 +78,9 @@ class Support:
     """What the rollouts say of the labels of a setting."""
 
     sentences: int
-    """With known counts."""
+    """Sentences with known counts."""
     unknown: int
-    """Sentences without."""
+    """Sentences with unknown counts."""
     anchors: int
     significant_sentences: float
     """Share with Fisher p < .05."""
@@ -125,22 +110,26 @@ def support(rows: pd.DataFrame) -> Support | None:
     survives = np.zeros(len(known), dtype=bool)
     for problem in np.unique(problems):
         inside = problems == problem
-        survives[inside] = benjamini_hochberg(p_values[inside]) <= FALSE_DISCOVERY_RATE
+        survives[inside] = false_discovery_control(p_values[inside]) <= FALSE_DISCOVERY_RATE
     with_one = np.unique(problems[survives])
     n_problems = len(np.unique(problems))
-    share = lambda chosen: float(np.mean(chosen)) if len(chosen) else 0.0  # noqa: E731
     return Support(
         sentences=len(known),
         unknown=len(rows) - len(known),
         anchors=int(anchor.sum()),
-        significant_sentences=share(p_values < ALPHA),
-        significant_anchors=share(p_values[anchor] < ALPHA),
-        surviving_anchors=share(survives[anchor]),
+        significant_sentences=_share(p_values < ALPHA),
+        significant_anchors=_share(p_values[anchor] < ALPHA),
+        surviving_anchors=_share(survives[anchor]),
         problems=n_problems,
         problems_without=n_problems - len(with_one),
-        few_rollouts=share(known["n_different"].to_numpy()[anchor] <= 3),
+        few_rollouts=_share(known["n_different"].to_numpy()[anchor] <= 3),
         median_standard_error=float(np.nanmedian(standard_errors(known))),
     )
+
+
+def _share(chosen: np.ndarray) -> float:
+    """Share of true values; 0 of none."""
+    return float(np.mean(chosen)) if len(chosen) else 0.0
 
 
 @dataclass(frozen=True)
@@ -148,11 +137,11 @@ class Ceiling:
     """Macro average precision that noise leaves attainable."""
 
     oracle: float
-    """Of the true importances, against the anchors as labelled."""
+    """Score of the true importances against the anchors as labelled."""
     repeat: float
-    """Of a second rollout campaign."""
+    """Score of a second rollout campaign."""
     problems: int
-    """That were drawn: those that hold both classes and whose rollout counts are all known."""
+    """Number of problems used: both classes present and every rollout count known."""
     mixture: tuple[float, ...]
     """Weights of ``SCALES``."""
     assumptions: str = ASSUMPTIONS
@@ -169,7 +158,7 @@ def noise_ceiling(rows: pd.DataFrame, *, draws: int, seed: int) -> Ceiling | Non
     Args:
         rows: problem_id, anchor and the count columns.
         draws: posterior draws.
-        seed: of the draws.
+        seed: seed of the draws.
     """
     if not has_counts(rows):
         return None

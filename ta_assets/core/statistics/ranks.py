@@ -6,8 +6,6 @@ Belongs here: what a continuous target is judged by. Stays out: metrics and inte
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from ta_assets.core.statistics.intervals import LEVEL, t_ends
@@ -44,8 +42,7 @@ def rank_delta_interval(
     counts = (~np.isnan(drawn)).sum(axis=1)
     means = np.nansum(drawn, axis=1)[counts > 0] / counts[counts > 0]
     if not len(means):
-        nan = math.nan
-        return DeltaInterval(nan, nan, nan, nan, iterations, 0, 0, nan, nan, nan)
+        return DeltaInterval.undefined(iterations)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     t_low, t_high = t_ends(known)
     mean = float(known.mean())

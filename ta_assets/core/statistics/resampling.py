@@ -18,7 +18,8 @@ DRAWS_PER_BLOCK = 64
 """Keeps the working arrays of a block of draws within the processor's cache."""
 
 TINY = 1e-300
-"""Vanishes beside a count, but keeps zero of zero defined."""
+"""Added to numerator and denominator so that 0/0 is 1 (scikit-learn's precision at recall 0); too small to change a
+count in float64."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class DeltaInterval:
     """A difference between scores a and b, and its two intervals over problems. NaN where undefined.
 
     The percentile interval is the predecessor's, and published numbers are reproduced from it; of few problems it
-    covers too little (SCIENCE.md, W7: 74 % of the time with 3, 84 % with 5, where it says 95 %). The t interval over
+    covers too little (74 % of the time with 3, 84 % with 5, where it says 95 %). The t interval over
     problems keeps its level.
     """
 
@@ -52,6 +53,15 @@ class DeltaInterval:
     and where all of them have the same difference."""
     t_high: float
     """Upper end of it."""
+
+    @classmethod
+    def undefined(cls, iterations: int) -> DeltaInterval:
+        """The interval when no draw has a difference."""
+        nan = math.nan
+        return cls(
+            point_delta=nan, delta_mean=nan, percentile_low=nan, percentile_high=nan, n_bootstrap=iterations,
+            n_valid=0, n_problems=0, macro_delta=nan, t_low=nan, t_high=nan,
+        )  # fmt: skip
 
 
 def grouped_delta_bootstrap(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -19,20 +20,41 @@ from ta_assets.core.values import Problem
 
 UNKNOWN_TAG = "unknown"
 
-LABEL_DTYPES: Mapping[str, str] = {
-    "problem_id": "int64",
-    "chunk_idx": "int64",
-    "num_chunks": "int64",
-    "chunk_text": "object",
-    "function_tag": "object",
-    "counterfactual_raw": "float64",
-    "importance_signed": "float64",
-    "importance_score": "float64",
-    "anchor": "int64",
-    "relative_position": "float32",
-    "source_text_len": "int64",
-    **dict.fromkeys(COUNT_COLUMNS, "float64"),
+
+@dataclass(frozen=True)
+class Column:
+    """What stands in a column of the sentence table."""
+
+    dtype: str
+    """Dtype of pandas."""
+    meaning: str
+    low: float = -math.inf
+    """Smallest allowed value."""
+    high: float = math.inf
+    """Largest allowed value."""
+    known: bool = True
+    """Whether every sentence has a value; else NaN means that the dataset does not tell."""
+
+
+COLUMNS: Mapping[str, Column] = {
+    "problem_id": Column("int64", "id of the problem"),
+    "chunk_idx": Column("int64", "place of the sentence in its trace, from 0", low=0),
+    "num_chunks": Column("int64", "labelled sentences of the trace", low=1),
+    "chunk_text": Column("object", "text of the sentence"),
+    "function_tag": Column("object", "first function tag of the dataset, or unknown"),
+    "counterfactual_raw": Column("float64", "importance as the dataset holds it; positive when it lowers accuracy"),
+    "importance_signed": Column("float64", "the same; the target importance_signed"),
+    "importance_score": Column("float64", "absolute importance", low=0),
+    "anchor": Column("int64", "1 for an anchor, else 0", low=0, high=1),
+    "relative_position": Column("float32", "chunk_idx / max(num_chunks - 1, 1)", low=0, high=1),
+    "source_text_len": Column("int64", "characters of the trace", low=0),
+    "n_different": Column("float64", "rollouts that have another sentence in its place", low=0, known=False),
+    "k_different": Column("float64", "right answers among them", low=0, known=False),
+    "n_next": Column("float64", "rollouts from the next sentence on", low=0, known=False),
+    "k_next": Column("float64", "right answers among them", low=0, known=False),
 }
+"""The sentence table, in the order of its columns."""
+LABEL_DTYPES: Mapping[str, str] = {name: column.dtype for name, column in COLUMNS.items()}
 
 
 def anchors(importance: np.ndarray, percentile: float) -> np.ndarray:
@@ -65,7 +87,7 @@ def anchors(importance: np.ndarray, percentile: float) -> np.ndarray:
 
 
 def label_problem(problem: Problem, rule: LabelRule) -> pd.DataFrame:
-    """Label the sentences of one trace; one row a sentence, in order, columns ``LABEL_DTYPES``.
+    """Label the sentences of one trace; one row a sentence, in order, columns ``COLUMNS``.
 
     The last sentence of a longer trace is dropped when the rule says so (its importance is zero by construction), and
     only then are percentile, ``num_chunks`` and ``relative_position`` = index / max(n - 1, 1) taken.

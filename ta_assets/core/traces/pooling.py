@@ -22,10 +22,10 @@ POOLINGS = ("mean", "last", "tokens")
 class SpanPooler:
     """Pools the spans of a text that arrives in pieces, holding only the tokens of spans that have not ended.
 
-    ``mean`` (FEATURES A4) is accumulated in float32 on the tensor's own device. Each span is summed by itself.
+    ``mean`` is accumulated in float32 on the tensor's own device. Each span is summed by itself.
     Differences of one running sum over the text would be one operation, but lose digits in every later sentence to the
     few tokens whose norm is a thousand times the others' (attention sinks), and a product with an averaging matrix
-    would be rounded to TF32 on some devices. ``last`` is the last token of each span. ``tokens`` (FEATURES A5) are all
+    would be rounded to TF32 on some devices. ``last`` is the last token of each span. ``tokens`` are all
     tokens, span after span; they are moved to the host at once, because a device has no room for many blocks of them.
     """
 
@@ -113,7 +113,7 @@ def span_offsets(spans: np.ndarray) -> np.ndarray:
 def one_vector_a_sentence(pooled: PooledProblem, pooling: str = "mean") -> PooledProblem:
     """The problem with one row a sentence: as it is, or reduced from stored tokens, [n_sentences, d_model].
 
-    ``mean`` (and ``tokens``, whose probes on one vector read it) is the tokens' float32 mean (FEATURES A5), ``last``
+    ``mean`` (and ``tokens``, whose probes on one vector read it) is the tokens' float32 mean, ``last``
     the last of them.
     """
     if pooled.offsets is None:

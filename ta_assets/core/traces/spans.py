@@ -28,7 +28,7 @@ class UnalignedSentence(ValueError):  # noqa: N818 - it names the thing that is 
 
 
 def character_spans(text: str, sentences: Sequence[str]) -> np.ndarray:
-    """Half-open character span of every sentence, found left to right (FEATURES S2).
+    """Half-open character span of every sentence, found left to right.
 
     A sentence is looked for from the end of the one before it: literally, else with every run of whitespace in it
     matching any run of whitespace in the text. An empty sentence (or one of only whitespace that is not found
@@ -61,7 +61,7 @@ def _flexible(sentence: str) -> re.Pattern[str]:
 
 
 def token_spans(char_spans: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Half-open token span of every character span (FEATURES S3).
+    """Half-open token span of every character span.
 
     A span runs from the first token whose end is greater than the character start to the first token whose start is
     at least the character end; where there is none, to the number of tokens. A span that would be empty gets one

@@ -2,7 +2,7 @@
 
 Belongs here: text -> sentences. Stays out: where they lie in it (``spans``), their labels, files.
 
-The predecessor's rule (FEATURES S6: cut at any stop, colon or newline, protect decimals, join a sentence to a short one
+The predecessor's rule (cut at any stop, colon or newline, protect decimals, join a sentence to a short one
 before it) gives the dataset's own sentences for none of 40 problems. This one gives them for all 32 that were tried
 (both models, right and wrong, 8 problems each), from ``full_cot`` as from ``solution``.
 """

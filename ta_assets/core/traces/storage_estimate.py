@@ -1,4 +1,4 @@
-"""How much room the vectors of a corpus take, before there are any (FEATURES A11).
+"""How much room the vectors of a corpus take, before there are any.
 
 Belongs here: arithmetic and wording. Stays out: the disk, the language model.
 """

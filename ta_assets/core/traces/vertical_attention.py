@@ -1,4 +1,4 @@
-"""How much later text attends to a sentence (FEATURES V1 to V3; "receiver heads" of Bogdan et al. 2025, averaged).
+"""How much later text attends to a sentence ("receiver heads" of Bogdan et al. 2025, averaged).
 
 Belongs here: scores from attention weights that were averaged over heads. Stays out: where the weights come from.
 """

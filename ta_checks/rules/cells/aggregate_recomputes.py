@@ -1,6 +1,6 @@
-"""Rule: means and standard deviations of a setting are those of its cells.
+"""Means and standard deviations of a setting are those of its cells, by Python's own statistics.
 
-Belongs here: this rule, with Python's own statistics. Stays out: which cells are in the mean, reading, Dagster.
+Stays out: which cells are in the mean (``all_seeds_aggregated``).
 """
 
 from __future__ import annotations
@@ -9,24 +9,32 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ta_checks.evidence import Evidence
+from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
 
 TOLERANCE = 1e-9
+
+
+def read(evidence: Evidence) -> dict[str, Any]:
+    """The summary of the aggregate against the metrics of its seeds' cells."""
+    cells = {seed: cell.metrics for seed, cell in evidence.aggregated_cells().items()}
+    return {"summary": evidence.value["summary_by_model"], "cells": cells}
 
 
 def aggregate_recomputes(summary: Iterable[Mapping[str, Any]], cells: Mapping[int, Mapping[str, Any]]) -> Verdict:
     """Fail on a mean or population standard deviation over seeds that the stored cells do not give.
 
     Args:
-        summary: one row a model: ``model``, ``<metric>_mean`` and ``<metric>_std`` of test values.
+        summary: one row per model: ``model``, ``<metric>_mean`` and ``<metric>_std`` of test values.
         cells: seed -> ``models`` {model: {test: {metric: number or None}}} of every seed that the aggregate names.
     """
     rows = list(summary)
     if not cells or not rows:
         return Verdict.failed("no cell is in the aggregate")
-    offenders, n = [], 0
     known = {model for cell in cells.values() for model in cell["models"]}
-    offenders += [f"{model}: not in the aggregate" for model in sorted(known - {row["model"] for row in rows})]
+    differing = [f"{model}: not in the aggregate" for model in sorted(known - {row["model"] for row in rows})]
+    n = 0
     for row in rows:
         for key in (key for key in row if key.endswith(("_mean", "_std"))):
             n += 1
@@ -36,11 +44,19 @@ def aggregate_recomputes(summary: Iterable[Mapping[str, Any]], cells: Mapping[in
             if all(isinstance(value, (int, float)) for value in values):
                 expected = statistics.fmean(values) if kind == "mean" else statistics.pstdev(values)
             if not _equal(row[key], expected):
-                offenders.append(f"{row['model']}.{key} is {row[key]}, the cells give {expected}")
-    return Verdict.judge(
-        len(offenders), "<=", 0, unit="numbers", n=n, offenders=offenders,
-        message=f"{n} numbers over {len(cells)} seeds recomputed, {len(offenders)} differ",
-    )  # fmt: skip
+                differing.append(f"{row['model']}.{key} is {row[key]}, the cells give {expected}")
+    message = f"{n} numbers over {len(cells)} seeds recomputed, {len(differing)} differ"
+    return Verdict.no_faults(differing, n=n, unit="numbers", message=message)
+
+
+ROW = Invariant(
+    "aggregate_recomputes",
+    "aggregate_metrics",
+    read,
+    aggregate_recomputes,
+    "A mean or standard deviation is not that of the stored cells. Materialize aggregate_metrics; if it stays red, "
+    "its arithmetic is wrong.",
+)
 
 
 def _equal(found: float | None, expected: float | None) -> bool:

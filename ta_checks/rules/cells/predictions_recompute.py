@@ -1,7 +1,6 @@
-"""Rule: the predictions of a cell are about its own sentences, and its metrics follow from them.
+"""The predictions of a cell are about its own sentences, and its metrics follow from them.
 
-Belongs here: this rule; it counts with scikit-learn and scipy, not with the project's metrics. Stays out: which
-sentences a cell has, reading, Dagster.
+Measured with scikit-learn and scipy, not with the project's metrics.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ta_checks.evidence import FOLD, Evidence
+from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
 
 KEYS = ["problem_id", "chunk_idx", "split"]
@@ -26,7 +27,7 @@ class PredictedPart:
     """A cell, or one fold of it."""
 
     name: str
-    """For messages: empty for a single split."""
+    """Start of its messages; empty for a single split."""
     expected: pd.DataFrame
     """problem_id, chunk_idx, split, anchor and importance columns of every val and test sentence."""
     predictions: pd.DataFrame
@@ -35,24 +36,53 @@ class PredictedPart:
     """``seed`` and ``models`` {model: {val, test: {metric: number or None}}}."""
 
 
+def read(evidence: Evidence) -> dict[str, Any]:
+    """The stored predictions and metrics against the sentences of the cell's split, or of its folds."""
+    from ta_assets.core.probes.targets import TARGETS
+
+    value = evidence.value
+    parts = []
+    for fold, data in evidence.probe_data.items():
+        rows = data.rows.take(np.flatnonzero(data.rows["split"] != "train"))
+        table = value.predictions
+        own = table if fold is None else table.take(np.flatnonzero(table[FOLD] == fold))
+        metrics = value.metrics if fold is None else value.metrics["folds"].get(str(fold), {"seed": None, "models": {}})
+        parts.append(PredictedPart("" if fold is None else f"fold {fold}: ", rows, own, metrics))
+    options = evidence.study.probe_options
+    return {
+        "parts": parts,
+        "seed": evidence.cell.seed,
+        "models": options.models,
+        "target": TARGETS[options.target].column,
+    }
+
+
 def predictions_recompute(parts: Iterable[PredictedPart], *, seed: int, models: Iterable[str], target: str) -> Verdict:
     """Fail on predictions of other sentences, labels or seeds, and on a primary metric that they do not give.
 
     Args:
         parts: the cell's split, or its folds.
-        seed: of the cell.
-        models: that the study asks for.
+        seed: the cell's.
+        models: those that the study asks for.
         target: column that is predicted; ``anchor`` is measured by average precision, others by rank correlation.
     """
     models, parts = list(models), list(parts)
-    offenders = [f"{part.name}{fault}" for part in parts for fault in _faults(part, seed, models, target)]
+    faults = [f"{part.name}{fault}" for part in parts for fault in _faults(part, seed, models, target)]
     n = sum(len(part.expected) for part in parts)
     if not n:
         return Verdict.failed("there are no predictions")
-    return Verdict.judge(
-        len(offenders), "<=", 0, unit="faults", n=n, offenders=offenders,
-        message=f"{n} predictions of {len(models)} models measured again, {len(offenders)} faults",
-    )  # fmt: skip
+    message = f"{n} predictions of {len(models)} models measured again, {len(faults)} faults"
+    return Verdict.no_faults(faults, n=n, message=message)
+
+
+ROW = Invariant(
+    "predictions_recompute",
+    "probe_metrics",
+    read,
+    predictions_recompute,
+    "The predictions are of other sentences, labels or another seed, or the metrics are not theirs: the cell was "
+    "copied, or measured on something else. Materialize the cell; if it stays red, the evaluation is wrong.",
+)
 
 
 def _faults(part: PredictedPart, seed: int, models: list[str], target: str) -> list[str]:
@@ -83,7 +113,7 @@ def _metric(target: str) -> str:
 
 
 def _measure(rows: pd.DataFrame, scores: np.ndarray, target: str) -> float:
-    """NaN where there is nothing to rank."""
+    """Average precision, or mean rank correlation within problems; NaN where there is nothing to rank."""
     from scipy.stats import spearmanr
     from sklearn.metrics import average_precision_score
 

@@ -1,18 +1,22 @@
-"""Rule: scores come from a fit to the training sentences and to nothing else.
+"""Scores come from a fit to the training sentences and to nothing else.
 
-Belongs here: this rule, which fits by plain scikit-learn. Stays out: the project's own models (``core.probes``), which
-models are asked about, reading, Dagster.
+Linear models are fitted again by plain scikit-learn, not by the project's own models.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ta_checks.evidence import KEYS, Evidence
+from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
 
+SAMPLE_SEED = 0
 TOLERANCE = 0.01
 """In probability, or in standard deviations of a continuous score. Another machine's rounding gives less than 0.001,
 one of 14 training problems more or less gives 0.1 and above."""
@@ -22,7 +26,7 @@ RIDGE_PENALTY = 1.0
 
 @dataclass(frozen=True)
 class StoredFit:
-    """One linear model's scores and what they should follow from."""
+    """The stored scores of one linear model, and the sentences that they should follow from."""
 
     name: str
     features: np.ndarray
@@ -36,38 +40,87 @@ class StoredFit:
     continuous: bool = False
 
 
+def read(evidence: Evidence) -> dict[str, Any]:
+    """The stored scores of the linear models against the setting's split, or one of its folds."""
+    from ta_assets.core.probes.features import POSITION_FEATURES
+    from ta_assets.core.probes.targets import TARGETS
+    from ta_assets.core.results.lopo import scores_of
+
+    options = evidence.study.probe_options
+    target = TARGETS[options.target]
+    # folds are fitted by one and the same code: one of them is enough
+    fold = random.Random(SAMPLE_SEED).choice(list(evidence.probe_data))
+    data = evidence.probe_data[fold]
+    stored = (evidence.value if fold is None else scores_of(evidence.value, fold)).scores
+    if data.vectors is None:
+        raise ValueError("the setting has no activations")
+    aligned = data.rows[KEYS].merge(stored, on=KEYS, how="left", validate="one_to_one")
+    inputs = {
+        "position_baseline": data.rows[list(POSITION_FEATURES)].to_numpy(dtype=np.float32),
+        "linear_probe": np.asarray(data.vectors, dtype=np.float32),
+    }
+    fits = (
+        StoredFit(
+            model if fold is None else f"fold {fold}: {model}",
+            features,
+            target.values(data.rows),
+            (data.rows["split"] == "train").to_numpy(),
+            aligned[f"score_{model}"].to_numpy(np.float64),
+            continuous=target.continuous,
+        )
+        for model, features in inputs.items()
+        if model in options.models
+    )
+    return {"fits": fits}
+
+
 def scores_refit(fits: Iterable[StoredFit]) -> Verdict:
     """Fail when scores of sentences outside training differ from those of a model fitted to the training rows alone."""
     worst, offenders, n = 0.0, [], 0
-    for one in fits:
+    for fit in fits:
         n += 1
-        held = ~one.train
-        difference = np.abs(one.scores[held].astype(np.float64) - _refitted(one)[held])
-        scale = (float(one.scores.std()) or 1.0) if one.continuous else 1.0
+        held = ~fit.train
+        differences = np.abs(fit.scores[held].astype(np.float64) - _refitted(fit)[held])
+        scale = (float(fit.scores.std()) or 1.0) if fit.continuous else 1.0
         # NaN is infinitely far
-        found = float(np.nan_to_num(difference / scale, nan=np.inf).max(initial=0.0))
-        worst = max(worst, found)
-        if found > TOLERANCE:
-            offenders.append(f"{one.name}: scores differ by up to {found:.3g} from a fit to its training sentences")
+        largest = float(np.nan_to_num(differences / scale, nan=np.inf).max(initial=0.0))
+        worst = max(worst, largest)
+        if largest > TOLERANCE:
+            offenders.append(f"{fit.name}: scores differ by up to {largest:.3g} from a fit to its training sentences")
     if not n:
         return Verdict.skipped("the study has no model that can be fitted again")
     return Verdict.judge(
-        worst, "<=", TOLERANCE, unit="difference", n=n, offenders=offenders,
+        worst,
+        "<=",
+        TOLERANCE,
+        unit="difference",
+        n=n,
+        offenders=offenders,
         message=f"{n - len(offenders)} of {n} models have the scores of a fit to their training sentences",
-    )  # fmt: skip
+    )
 
 
-def _refitted(one: StoredFit) -> np.ndarray:
-    """[n] float64."""
+ROW = Invariant(
+    "scores_refit",
+    "seed_free_scores",
+    read,
+    scores_refit,
+    "A linear model, fitted again to the training sentences, gives other scores than the stored ones: it saw test "
+    "sentences, other labels, or other features. Materialize seed_free_scores; if it stays red, the fit is wrong.",
+)
+
+
+def _refitted(fit: StoredFit) -> np.ndarray:
+    """[n] float64 scores of a model fitted to the training rows."""
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
-        scaler = StandardScaler().fit(one.features[one.train])
-        x = scaler.transform(one.features)
-        if one.continuous:
-            model = Ridge(alpha=RIDGE_PENALTY).fit(x[one.train], one.target[one.train])
+        scaler = StandardScaler().fit(fit.features[fit.train])
+        x = scaler.transform(fit.features)
+        if fit.continuous:
+            model = Ridge(alpha=RIDGE_PENALTY).fit(x[fit.train], fit.target[fit.train])
             return np.asarray(model.predict(x), dtype=np.float64)
         logistic = LogisticRegression(C=INVERSE_PENALTY, class_weight="balanced", max_iter=MAX_ITERATIONS)
-        return np.asarray(logistic.fit(x[one.train], one.target[one.train]).predict_proba(x)[:, 1], dtype=np.float64)
+        return np.asarray(logistic.fit(x[fit.train], fit.target[fit.train]).predict_proba(x)[:, 1], dtype=np.float64)

@@ -1,17 +1,29 @@
-"""Rule: seeds change what depends on a seed, and nothing else.
-
-Belongs here: this rule. Stays out: which models depend on a seed (``core.probes``), reading, Dagster.
-"""
+"""Seeds change what depends on a seed, and nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ta_checks.evidence import Evidence
+from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
+
+
+def read(evidence: Evidence) -> dict[str, Any]:
+    """The predictions of the aggregated seeds against each other."""
+    from ta_assets.core.probes.models import SEED_FREE
+
+    cells = evidence.aggregated_cells()
+    models = {model for cell in cells.values() for model in cell.metrics["models"]}
+    return {
+        "predictions": {seed: cell.predictions for seed, cell in cells.items()},
+        "seeded": models - set(SEED_FREE),
+    }
 
 
 def seeds_differ(predictions: Mapping[int, pd.DataFrame], seeded: Collection[str]) -> Verdict:
@@ -24,20 +36,27 @@ def seeds_differ(predictions: Mapping[int, pd.DataFrame], seeded: Collection[str
     if len(predictions) < 2:
         return Verdict.skipped(f"{len(predictions)} seeds: there is nothing to compare")
     names = sorted({name for table in predictions.values() for name in table.columns if name.startswith("score_")})
-    offenders, n = [], 0
+    faults, n = [], 0
     for name in names:
         model = name.removeprefix("score_")
         for a, b in combinations(sorted(predictions), 2):
             n += 1
             if name not in predictions[a] or name not in predictions[b]:
-                offenders.append(f"{model}: only one of the seeds {a} and {b} has scores")
+                faults.append(f"{model}: only one of the seeds {a} and {b} has scores")
                 continue
             equal = np.array_equal(predictions[a][name].to_numpy(), predictions[b][name].to_numpy())
             if equal and model in seeded:
-                offenders.append(f"{model}: seeds {a} and {b} have equal scores")
+                faults.append(f"{model}: seeds {a} and {b} have equal scores")
             if not equal and model not in seeded:
-                offenders.append(f"{model}: seeds {a} and {b} have other scores, though no seed changes it")
-    return Verdict.judge(
-        len(offenders), "<=", 0, unit="faults", n=n, offenders=offenders,
-        message=f"{n} pairs of seeds compared, {len(offenders)} faults",
-    )  # fmt: skip
+                faults.append(f"{model}: seeds {a} and {b} have other scores, though no seed changes it")
+    return Verdict.no_faults(faults, n=n, message=f"{n} pairs of seeds compared, {len(faults)} faults")
+
+
+ROW = Invariant(
+    "seeds_differ",
+    "aggregate_metrics",
+    read,
+    seeds_differ,
+    "Two seeds gave the same seeded probe, or other scores of a model that knows no seed: a standard deviation "
+    "over seeds says nothing. Materialize the cells; if it stays red, the seed does not reach the probe.",
+)

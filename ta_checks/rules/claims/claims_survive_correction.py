@@ -1,4 +1,4 @@
-"""Rule: nothing is claimed, or would be claimed by a single test, that the correction for looking at all takes back."""
+"""Nothing is claimed, or would be claimed by a single test, that the correction for looking at all takes back."""
 
 from __future__ import annotations
 
@@ -7,10 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from ta_assets.core.results.claims import BEYOND
-from ta_assets.core.statistics.intervals import ALPHA, one_sided_p
-from ta_checks.rules.claims.enough_problems import CLAIMS
+from ta_checks.evidence import Evidence
+from ta_checks.invariant import Invariant
+from ta_checks.rules.claims import precisions
+from ta_checks.rules.inference import one_sided_p
+from ta_checks.rules.levels import ALPHA, FURTHER_TESTS, ON_ACTIVATIONS
 from ta_checks.verdict import Verdict
+
+
+def read(evidence: Evidence) -> dict[str, Any]:
+    """Every probe's lead over its hardest rival, from the out-of-fold scores, and what the comparison says."""
+    rows = evidence.value["rows"]
+    rivals = {row["name"]: row["against"] for row in rows if row["kind"] in ON_ACTIVATIONS}
+    return {
+        "rows": rows,
+        "leads": precisions.leads(evidence, rivals),
+        "factors": precisions.factors(evidence, rivals),
+    }
 
 
 def claims_survive_correction(
@@ -21,22 +34,30 @@ def claims_survive_correction(
     Such a probe is what gets published when only the best of many is reported.
 
     Args:
-        rows: of a comparison; ``name``, ``kind``, ``p``, those of ``claims.BEYOND`` and ``verdict`` are read.
+        rows: of a comparison; ``name``, ``kind``, ``p``, those of ``FURTHER_TESTS`` and ``verdict`` are read.
         leads: probe -> [n_problems] its lead over its hardest rival, recomputed from the scores.
-        factors: probe -> factor on the standard error of its lead (``jackknife.factor``).
+        factors: probe -> factor on the standard error of its lead (``precisions.factors``).
     """
-    probes = [row for row in rows if row["kind"] in ("increment", "probe")]
+    probes = [row for row in rows if row["kind"] in ON_ACTIVATIONS]
     offenders, single = [], 0
     for row in probes:
-        alone = 2 * min(one_sided_p(leads[row["name"]], inflation=factors[row["name"]]), 0.5)
+        alone = 2 * min(one_sided_p(leads[row["name"]], factors[row["name"]]), 0.5)
         single += alone <= ALPHA
-        tests = [row[key] for key in ("p", *BEYOND) if row[key] is not None]
-        corrected = max(tests, default=1.0)
-        if row["verdict"] in CLAIMS[:1] and corrected > ALPHA:
+        corrected = max([row[key] for key in ("p", *FURTHER_TESTS) if row[key] is not None], default=1.0)
+        if row["verdict"] == "better" and corrected > ALPHA:
             offenders.append(f"{row['name']}: called better with corrected p {corrected:.3g}")
         elif alone <= ALPHA < corrected:
             offenders.append(f"{row['name']}: p {alone:.3g} alone, {corrected:.3g} corrected")
-    return Verdict.judge(
-        len(offenders), "==", 0, unit="claims", n=len(probes), offenders=offenders,
-        message=f"{single} of {len(probes)} probes lead by a single test; the correction takes back {len(offenders)}",
-    )  # fmt: skip
+    message = f"{single} of {len(probes)} probes lead by a single test; the correction takes back {len(offenders)}"
+    return Verdict.judge(len(offenders), "==", 0, unit="claims", n=len(probes), offenders=offenders, message=message)
+
+
+ROW = Invariant(
+    "claims_survive_correction",
+    "probe_comparison",
+    read,
+    claims_survive_correction,
+    "A single test would call a probe better, the correction for all probes, blocks and baselines does not. Do not "
+    "report it alone; the comparison says how many problems would decide.",
+    severity="WARN",
+)

@@ -1,7 +1,4 @@
-"""Rule: a comparison says what the out-of-fold scores say.
-
-Belongs here: this rule. Stays out: precisions from scores, how words are found (``core.claims``), Dagster.
-"""
+"""A comparison says what the out-of-fold scores say."""
 
 from __future__ import annotations
 
@@ -10,12 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from ta_assets.core.results.claims import BEYOND
-from ta_assets.core.statistics.intervals import ALPHA
-from ta_checks.rules.claims.enough_problems import CLAIMS
+from ta_checks.evidence import Evidence
+from ta_checks.invariant import Invariant
+from ta_checks.rules.claims.precisions import CHANCE, precision_of, score_names
+from ta_checks.rules.levels import ALPHA, CLAIMS, FURTHER_TESTS
 from ta_checks.verdict import Verdict
 
 TOLERANCE = 1e-9
+
+
+def read(evidence: Evidence) -> dict[str, Any]:
+    """The rows of the comparison against the out-of-fold scores."""
+    scores, ceiling = evidence.cross_fitted.scores, evidence.value["ceiling"]
+    return {
+        "rows": evidence.value["rows"],
+        "precision": {name: precision_of(scores, name) for name in (*score_names(scores), CHANCE)},
+        "ceiling": ceiling and ceiling["oracle"],
+    }
 
 
 def comparison_recomputes(
@@ -29,20 +37,27 @@ def comparison_recomputes(
         ceiling: average precision of the true importances, where the comparison knows it.
     """
     rows = list(rows)
-    scored = set(precision) - {"chance"}
+    scored = set(precision) - {CHANCE}
     names = {row["name"] for row in rows}
-    offenders = [f"{name} is scored but not compared" for name in sorted(scored - names)]
-    offenders += [f"{name} is compared but not scored" for name in sorted(names - scored)]
+    faults = [f"{name} is scored but not compared" for name in sorted(scored - names)]
+    faults += [f"{name} is compared but not scored" for name in sorted(names - scored)]
     for row in (row for row in rows if row["name"] in scored):
-        offenders += [f"{row['name']}: {fault}" for fault in _faults(row, precision, ceiling)]
-    return Verdict.judge(
-        len(offenders), "<=", 0, unit="faults", n=len(rows), offenders=offenders,
-        message=f"{len(rows)} rows recomputed, {len(offenders)} faults",
-    )  # fmt: skip
+        faults += [f"{row['name']}: {fault}" for fault in _faults(row, precision, ceiling)]
+    return Verdict.no_faults(faults, n=len(rows), message=f"{len(rows)} rows recomputed, {len(faults)} faults")
+
+
+ROW = Invariant(
+    "comparison_recomputes",
+    "probe_comparison",
+    read,
+    comparison_recomputes,
+    "The comparison is not that of the stored out-of-fold scores, or a verdict contradicts its own interval. "
+    "Materialize probe_comparison; if it stays red, its arithmetic is wrong.",
+)
 
 
 def _faults(row: Mapping[str, Any], precision: Mapping[str, np.ndarray], ceiling: float | None) -> list[str]:
-    own, rival, chance = precision[row["name"]], precision.get(row["against"]), precision["chance"].mean()
+    own, rival, chance = precision[row["name"]], precision.get(row["against"]), precision[CHANCE].mean()
     if rival is None:
         return [f"is held against {row['against']}, which is not scored"]
     faults = []
@@ -55,7 +70,7 @@ def _faults(row: Mapping[str, Any], precision: Mapping[str, np.ndarray], ceiling
     low, high = row["low"], row["high"]
     if row["verdict"] == "better" and (low is None or low <= 0):
         faults.append(f"is called better, but its interval starts at {low}")
-    tests = ("p", *BEYOND) if row["verdict"] == "better" else ("p",)
+    tests = ("p", *FURTHER_TESTS) if row["verdict"] == "better" else ("p",)
     if row["verdict"] in CLAIMS:
         faults += [
             f"is called {row['verdict']}, but {test} is {row[test]:.3g}"

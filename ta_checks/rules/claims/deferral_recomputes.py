@@ -1,7 +1,4 @@
-"""Rule: a deferral plan says what its thresholds do to the stored predictions.
-
-Belongs here: this rule, with a count of its own. Stays out: choosing thresholds, reading artifacts, Dagster.
-"""
+"""A deferral plan says what its thresholds do to the stored predictions, by a count of its own."""
 
 from __future__ import annotations
 
@@ -11,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ta_assets.ledger.partitions import Cell
+from ta_checks.evidence import Evidence
+from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
 
 COUNTS = ("n", "n_negative", "n_positive", "n_deferred", "n_errors")
@@ -18,29 +18,64 @@ COUNTS = ("n", "n_negative", "n_positive", "n_deferred", "n_errors")
 
 @dataclass(frozen=True)
 class PlannedRows:
-    """One plan's thresholds and claim, and the rows it is about."""
+    """The thresholds and the counts of one plan, and the rows that it is about."""
 
     name: str
-    """Of the plan and the part, for messages."""
+    """Name of the plan and the part, for messages."""
     thresholds: tuple[float, float]
     """Negative and positive."""
     claimed: Mapping[str, Any]
-    """Counts by name, see ``COUNTS``."""
+    """Counts of the plan by name, see ``COUNTS``."""
     scores: np.ndarray
     """[n_rows] float."""
     anchors: np.ndarray
     """[n_rows] of 0 and 1."""
 
 
+def read(evidence: Evidence) -> dict[str, Any]:
+    """Every plan of every seed and group against the predictions of its cell."""
+    from ta_assets.core.results.deferral_cells import grouped, groups_of
+
+    value, store = evidence.value, evidence.world.store
+    sentences = store.load("sentences", evidence.corpus)
+    tables = {}
+    for seed in sorted({plan["seed"] for plan in value["plans"]}):
+        predictions = store.load("probe_metrics", Cell(evidence.partition, seed).key).predictions
+        tables[seed] = grouped(predictions, sentences)
+    planned = []
+    for plan in value["plans"]:
+        table = tables[plan["seed"]]
+        for part in ("val", "test"):
+            inside = (table["split"] == part).to_numpy() & (groups_of(table, value["group"]) == plan["group"])
+            rows = table.take(np.flatnonzero(inside))
+            planned.append(
+                PlannedRows(
+                    name=f"seed {plan['seed']}, {plan['group']}, {part}",
+                    thresholds=(plan["t_neg"], plan["t_pos"]),
+                    claimed=plan[part],
+                    scores=rows[f"score_{value['probe']}"].to_numpy(dtype="float64"),
+                    anchors=rows["anchor"].to_numpy(),
+                )
+            )
+    return {"plans": planned}
+
+
 def deferral_recomputes(plans: Sequence[PlannedRows]) -> Verdict:
     """Fail on thresholds out of order, on counts that differ from a recount, or when there are no plans."""
     if not plans:
         return Verdict.failed("the plan has no thresholds at all")
-    offenders = [f"{one.name}: {fault}" for one in plans for fault in _faults(one)]
-    return Verdict.judge(
-        len(offenders), "<=", 0, unit="faults", n=len(plans), offenders=offenders,
-        message=f"{len(plans)} plans recounted, {len(offenders)} faults",
-    )  # fmt: skip
+    faults = [f"{plan.name}: {fault}" for plan in plans for fault in _faults(plan)]
+    return Verdict.no_faults(faults, n=len(plans), message=f"{len(plans)} plans recounted, {len(faults)} faults")
+
+
+ROW = Invariant(
+    "deferral_recomputes",
+    "deferral_plan",
+    read,
+    deferral_recomputes,
+    "Thresholds are out of order, or applied to the stored predictions they give other counts than the plan says: "
+    "the plan is of other predictions, or its arithmetic is wrong. Materialize deferral_plan.",
+)
 
 
 def _faults(plan: PlannedRows) -> list[str]:

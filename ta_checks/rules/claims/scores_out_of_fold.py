@@ -1,6 +1,4 @@
-"""Rule: out-of-fold scores are out of fold: no fit has seen the labels that it is scored on.
-
-Belongs here: this rule. Stays out: folds and fits (``ta_assets.core.crossfit.fit``, ``nulls``), reading, Dagster.
+"""Out-of-fold scores are out of fold: no fit has seen the labels on which it is scored.
 
 A leak in the refits shows in the permuted labels. Permuted within problems, the labels of a held-out problem say
 nothing that the other problems could know, so the mean average precision over permutations is exactly that of a random
@@ -12,18 +10,42 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ta_assets.vectors.probe_data import joined
+from ta_checks.evidence import KEYS, Evidence
+from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
 
-KEYS = ["problem_id", "chunk_idx"]
 STANDARD_ERRORS = 6.0
-"""Of the mean over permutations: one in a billion, for some fifteen probes a setting."""
+"""Largest distance of the mean over permutations from chance: one in a billion, for some fifteen probes per setting."""
 AGREEMENT = 1e-6
-"""Of a cosine with 1; rounding in float64 gives 1e-12, one problem more among 27 about 1e-3."""
+"""Largest distance of a cosine from 1: rounding in float64 gives 1e-12, one problem more among 27 about 1e-3."""
 BY_HAND, SHUFFLED = "difference_of_means", "shuffled/"
+
+
+def read(evidence: Evidence) -> dict[str, Any]:
+    """The stored scores and permutations against the labelled sentences that were extracted, and their vectors."""
+    from ta_assets.core.crossfit.out_of_fold import probe_name
+    from ta_assets.core.crossfit.spectrum import prepare
+
+    value, store, corpus = evidence.value, evidence.world.store, evidence.corpus
+    wanted = frozenset(store.load("problem_ids", evidence.partition))
+    data = joined(store.load("sentences", corpus), store.load("activations", corpus), wanted, store.base)
+    problems = data.rows["problem_id"].to_numpy()
+    return {
+        "scores": value.scores,
+        "nulls": value.nulls,
+        "repeats": value.record["repeats"],
+        "expected": data.rows,
+        "features": {
+            probe_name(BY_HAND, block, data.by_block): prepare(vectors, problems)
+            for block, vectors in data.by_block.items()
+        },
+    }
 
 
 def scores_out_of_fold(
@@ -37,11 +59,11 @@ def scores_out_of_fold(
 
     Args:
         scores: problem_id, chunk_idx, anchor and ``name/repeat`` of every sentence.
-        nulls: ``shuffled/hypothesis``: macro average precision; row 0 as it is, then one row a permutation.
-        repeats: of every repeat, the problems that each fold holds out.
+        nulls: ``shuffled/hypothesis``: macro average precision; row 0 of the true labels, then one row per permutation.
+        repeats: for every repeat, the problems that each fold holds out.
         expected: problem_id, chunk_idx and anchor of every sentence of the setting.
-        features: name of every difference of class means -> [n_sentences, d] what it is of, centred within problems,
-            by problem and sentence.
+        features: name of every difference of class means -> [n_sentences, d] its features, centred within problems,
+            rows by problem and sentence.
     """
     faults = _other_rows(scores, expected)
     columns = [name for name in scores.columns if "/" in name]
@@ -55,10 +77,19 @@ def scores_out_of_fold(
         faults += _leaks(scores, nulls)
         ordered = scores.sort_values(KEYS, ignore_index=True)
         faults += [fault for name, of in features.items() for fault in _not_by_hand(name, of, ordered, repeats)]
-    return Verdict.judge(
-        len(faults), "<=", 0, unit="faults", n=len(columns), offenders=faults,
-        message=f"{len(columns)} columns of scores, {len(nulls) - 1} permutations, {len(faults)} faults",
-    )  # fmt: skip
+    message = f"{len(columns)} columns of scores, {len(nulls) - 1} permutations, {len(faults)} faults"
+    return Verdict.no_faults(faults, n=len(columns), message=message)
+
+
+ROW = Invariant(
+    "scores_out_of_fold",
+    "cv_scores",
+    read,
+    scores_out_of_fold,
+    "Out-of-fold scores are of other sentences, or permuted labels can be predicted: a fold trains on what it is "
+    "scored on. Nothing in the comparison can be believed. Materialize cv_scores; if it stays red, the folds are "
+    "wrong.",
+)
 
 
 def _other_rows(scores: pd.DataFrame, expected: pd.DataFrame) -> list[str]:
@@ -80,17 +111,17 @@ def _leaks(scores: pd.DataFrame, nulls: pd.DataFrame) -> list[str]:
     chance = float(np.mean([random_average_precision(labels[rows]) for rows in members]))
     faults = []
     for name in (name for name in nulls.columns if name.startswith(SHUFFLED)):
-        found = nulls[name].to_numpy(np.float64)
-        bound = STANDARD_ERRORS * found[1:].std(ddof=1) / np.sqrt(len(found) - 1)
-        if not abs(found[1:].mean() - chance) <= bound:
-            faults.append(f"{name}: permuted labels reach {found[1:].mean():.4f}, chance is {chance:.4f} ± {bound:.4f}")
+        permuted = nulls[name].to_numpy(np.float64)[1:]
+        bound = STANDARD_ERRORS * permuted.std(ddof=1) / np.sqrt(len(permuted))
+        if not abs(permuted.mean() - chance) <= bound:
+            faults.append(f"{name}: permuted labels reach {permuted.mean():.4f}, chance is {chance:.4f} ± {bound:.4f}")
     return faults
 
 
 def _not_by_hand(
     name: str, features: np.ndarray, scores: pd.DataFrame, repeats: Sequence[Sequence[Sequence[int]]]
 ) -> list[str]:
-    """Problems whose scores are not those of the other folds' sentences."""
+    """A fault when some problems' scores do not follow from the sentences of the other folds."""
     problems = scores["problem_id"].to_numpy()
     target = _centred(scores["anchor"].to_numpy(np.float64), problems)
     loads = {one: features[problems == one].T @ target[problems == one] for one in np.unique(problems)}
@@ -107,10 +138,11 @@ def _not_by_hand(
 
 
 def _centred(values: np.ndarray, problems: np.ndarray) -> np.ndarray:
-    found = values.copy()
-    for one in np.unique(problems):
-        found[problems == one] -= values[problems == one].mean()
-    return found
+    """[n_sentences] values less the mean of their problem."""
+    centred = values.copy()
+    for problem in np.unique(problems):
+        centred[problems == problem] -= values[problems == problem].mean()
+    return centred
 
 
 def _parallel(stored: np.ndarray, expected: np.ndarray) -> bool:

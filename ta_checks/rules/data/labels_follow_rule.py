@@ -1,18 +1,21 @@
-"""Rule: the labelled sentences are what the study's rule makes of the dataset, in every problem.
+"""The labelled sentences are what the study's rule makes of the dataset, in every problem.
 
-Belongs here: this rule, with the label rule written a second time. Stays out: reading the dataset, whether its own
-numbers are right (``labels_recomputable`` asks the rollouts of one problem), Dagster.
+The label rule is written a second time here. Stays out: whether the numbers of the dataset are right
+(``labels_recomputable`` asks the rollouts of one problem).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ta_checks.evidence import Evidence
+from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
 
 POSITION_TOLERANCE = 1e-6
@@ -21,11 +24,25 @@ POSITION_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class SourceProblem:
-    """What the dataset says of one problem, its last sentence left out where the study drops it."""
+    """One problem as the dataset has it, without its last sentence where the study drops that."""
 
     problem_id: int
     texts: Sequence[str]
     importances: Sequence[float]
+
+
+def read(evidence: Evidence) -> dict[str, Any]:
+    """The labelled sentences of every problem of the corpus' settings against the dataset."""
+    study = evidence.study
+    rule, wanted = study.labels, evidence.problems_of_corpus()
+
+    def problems() -> Iterator[SourceProblem]:
+        for problem in evidence.world.rollouts.load_problems(study.source(evidence.partition), wanted):
+            kept = problem.chunks[:-1] if rule.drop_last_chunk and len(problem.chunks) > 1 else problem.chunks
+            values = [float(chunk.get(rule.field) or 0.0) for chunk in kept]
+            yield SourceProblem(problem.problem_id, [chunk["chunk"] for chunk in kept], values)
+
+    return {"table": evidence.value, "problems": problems(), "percentile": rule.anchor_percentile}
 
 
 def labels_follow_rule(table: pd.DataFrame, problems: Iterable[SourceProblem], percentile: float) -> Verdict:
@@ -34,19 +51,28 @@ def labels_follow_rule(table: pd.DataFrame, problems: Iterable[SourceProblem], p
     Args:
         table: labelled sentences, columns as ``ta_assets.core.traces.labels.LABEL_DTYPES``.
         problems: of the whole corpus.
-        percentile: what an anchor's absolute importance must reach within its trace, in (0, 100).
+        percentile: in (0, 100), of the absolute importances of a trace; anchors reach it.
     """
-    offenders, n, known = [], 0, set()
+    faults, n, known = [], 0, set()
     for problem in problems:
         rows = table.take(np.flatnonzero(table["problem_id"] == problem.problem_id))
-        offenders += [f"problem {problem.problem_id}: {fault}" for fault in _faults(rows, problem, percentile)]
+        faults += [f"problem {problem.problem_id}: {fault}" for fault in _faults(rows, problem, percentile)]
         n += len(problem.texts)
         known.add(problem.problem_id)
-    offenders += [f"problem {one}: not one of the corpus" for one in sorted(set(table["problem_id"]) - known)]
-    return Verdict.judge(
-        len(offenders), "<=", 0, unit="faults", n=n, offenders=offenders,
-        message=f"{n} sentences of {len(known)} problems labelled again, {len(offenders)} faults",
-    )  # fmt: skip
+    faults += [f"problem {one}: not one of the corpus" for one in sorted(set(table["problem_id"]) - known)]
+    message = f"{n} sentences of {len(known)} problems labelled again, {len(faults)} faults"
+    return Verdict.no_faults(faults, n=n, message=message)
+
+
+ROW = Invariant(
+    "labels_follow_rule",
+    "sentences",
+    read,
+    labels_follow_rule,
+    "The labelled sentences of a problem are not what the study's rule makes of the dataset: shifted, of another "
+    "problem, with another sign or percentile. Materialize sentences; if it stays red, the label rule is wrong.",
+    blocking=True,
+)
 
 
 def _faults(rows: pd.DataFrame, problem: SourceProblem, percentile: float) -> list[str]:
@@ -76,7 +102,7 @@ def _faults(rows: pd.DataFrame, problem: SourceProblem, percentile: float) -> li
 
 
 def _anchors(sizes: Sequence[float], percentile: float) -> list[int]:
-    """1 for a size above zero that reaches the percentile (linear between neighbours in order)."""
+    """[n] 1 for a size above zero that reaches the percentile (linear between neighbours in order), else 0."""
     ordered = sorted(sizes)
     place = (len(ordered) - 1) * (percentile / 100)
     below, above = ordered[math.floor(place)], ordered[math.ceil(place)]

@@ -1,10 +1,7 @@
-"""Rule: the labels of a problem are what its rollouts say.
+"""The labels of a problem are what its rollouts say.
 
-Belongs here: this rule and its tolerance. Stays out: the formula (``core.traces.label_recomputation``), reading
-(``label_evidence``), Dagster.
-
-The predecessor checked one label and trained on another; on the other its formula would have refused 22 of 40 right
-problems, with a bound far above any rounding (SCIENCE.md, W18).
+Every stored column that rollouts determine is compared, and so is the column that probes are trained on: a check of
+one label says nothing about another. Stays out: the formula (``core.traces.label_recomputation``).
 """
 
 from __future__ import annotations
@@ -15,15 +12,28 @@ from typing import Any
 
 import numpy as np
 
+from ta_assets.core.errors import InputError
+from ta_assets.core.traces.label_recomputation import (
+    DIFFERENT,
+    RECOMPUTABLE,
+    Rollout,
+    different_text,
+    recompute_labels,
+)
+from ta_assets.studies.sections import Verification
+from ta_checks.evidence import Evidence
+from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
 
+TRAINED_ON = "sentences.counterfactual_raw"
+"""The column of the table on which probes are trained."""
 TOLERANCE = 1e-9
-"""Differences of shares of a hundred rollouts, in float64: what is larger is no rounding."""
+"""Largest difference that rounding explains: shares of a hundred rollouts, in float64."""
 
 
 @dataclass(frozen=True)
 class StoredLabels:
-    """One stored column beside what the rollouts give.
+    """One stored column beside the one that the rollouts give.
 
     Raises:
         ValueError: the two have other lengths.
@@ -38,6 +48,32 @@ class StoredLabels:
     def __post_init__(self) -> None:
         if self.stored.shape != self.recomputed.shape or self.stored.ndim != 1:
             raise ValueError(f"{self.name}: {self.stored.shape} stored, {self.recomputed.shape} recomputed")
+
+
+def read(evidence: Evidence) -> dict[str, Any]:
+    """What the dataset and the table ``sentences`` hold for one problem against its rollouts."""
+    study, table = evidence.study, evidence.value
+    rollouts, source = evidence.world.rollouts, study.source(evidence.partition)
+    problem_id = chosen_problem(evidence, sorted(int(one) for one in table["problem_id"].unique()))
+    problem = rollouts.load_problem(source, problem_id)
+    groups = rollouts.load_rollouts(source, problem_id, len(problem.chunks))
+    different, margin = differing(groups, study.verification, study.embedding_model)
+    recomputed = recompute_labels(groups, different)
+    stored = {name: _numbers([chunk.get(name) for chunk in problem.chunks]) for name in RECOMPUTABLE}
+    # the dataset holds 0 for the last sentence, which has no next one, whatever its rollouts say
+    compared = {name: slice(None, -1) if name == DIFFERENT else slice(None) for name in RECOMPUTABLE}
+    columns = [StoredLabels(name, stored[name][at], recomputed[name][at]) for name, at in compared.items()]
+    trained = table.loc[table["problem_id"] == problem_id, "counterfactual_raw"].to_numpy(np.float64)
+    without_last = slice(None, -1) if study.labels.drop_last_chunk and len(groups) > 1 else slice(None)
+    columns.append(StoredLabels(TRAINED_ON, trained, recomputed[study.labels.field][without_last]))
+    details = {
+        "problem": problem_id,
+        "sentences": len(groups),
+        "answered_rollouts": sum(len(group) for group in groups),
+        "similarity": study.verification.similarity,
+        **margin,
+    }
+    return {"columns": columns, "required": [study.labels.field, TRAINED_ON], "details": details}
 
 
 def labels_recomputable(
@@ -57,10 +93,8 @@ def labels_recomputable(
     unverified = [name for name in absent if name in required]
     details = {**(details or {}), "columns": [column.name for column in held], "not_stored": absent}
     if unverified:
-        return Verdict(
-            status="failed", offenders=tuple(unverified), details=details,
-            message=f"nothing is stored under {', '.join(unverified)}, on which the results rest",
-        )  # fmt: skip
+        message = f"nothing is stored under {', '.join(unverified)}, on which the results rest"
+        return Verdict(status="failed", offenders=tuple(unverified), message=message, details=details)
     differences = {column.name: np.abs(column.stored - column.recomputed) for column in held}
     faults = [
         f"sentence {index}: {column.name} is stored as {column.stored[index]:.6g}, "
@@ -78,3 +112,69 @@ def labels_recomputable(
     return Verdict.judge(
         observed, "<=", TOLERANCE, unit="difference", n=len(every), offenders=faults, message=message, details=details
     )
+
+
+ROW = Invariant(
+    "labels_recomputable",
+    "sentences",
+    read,
+    labels_recomputable,
+    "The labels of a problem, computed again from its rollouts, are not the stored ones: they belong to other "
+    "rollouts or sentences, or follow another formula, so probes would learn something else. Look at the "
+    "offenders; if the details say that a cosine is next to the threshold, check the embedding model.",
+    every_release=True,  # rollouts are no part of what sentences are made from, and may change without them
+    parameters=lambda study: {"verification": study.verification.model_dump(), "field": study.labels.field},
+    applies=lambda study: study.verifies_labels,
+)
+
+
+def chosen_problem(evidence: Evidence, problem_ids: Sequence[int]) -> int:
+    """The problem that the study names; for ``auto`` the smallest id with rollouts on this machine.
+
+    Where no rollouts are kept yet, ``auto`` is the smallest id if they can be fetched.
+
+    Raises:
+        InputError: the study names a problem that the corpus' table does not have, or a folder has no rollouts.
+    """
+    study = evidence.study
+    wanted = study.verification.problem
+    if wanted != "auto":
+        if wanted not in problem_ids:
+            known = ", ".join(str(one) for one in problem_ids)
+            raise InputError(study.path, "verification.problem", wanted, f"a problem of {evidence.partition}: {known}")
+        return int(wanted)
+    source = study.source(evidence.partition)
+    for problem_id in problem_ids:
+        if evidence.world.rollouts.has_rollouts(source, problem_id):
+            return problem_id
+    if source.folder is not None:
+        expected = "chunk_0/solutions.json and so on in at least one problem, or verification.problem: none"
+        raise InputError(source.folder, source.prefix, "no rollouts", expected)
+    return problem_ids[0]
+
+
+def differing(
+    groups: Sequence[Sequence[Rollout]], options: Verification, embedding_model: str
+) -> tuple[list[np.ndarray], dict[str, Any]]:
+    """For each sentence [n_rollouts] bool, whether a rollout has another sentence; and how clear-cut that was.
+
+    Raises:
+        InputError: the embedding model cannot be loaded.
+    """
+    if options.similarity == "text":
+        return [different_text(group) for group in groups], {}
+    from ta_resources.language_model.sentence_similarity import SentenceSimilarity
+
+    cosines = SentenceSimilarity(embedding_model).cosines(
+        [(one.removed, one.resampled) for group in groups for one in group]
+    )
+    ends = np.cumsum([len(group) for group in groups])[:-1]
+    # on another machine a cosine may differ in its last digits: a red verdict with a margin near 0 can be that
+    nearest = float(np.abs(cosines - options.threshold).min()) if len(cosines) else None
+    facts = {"embedding_model": options.embedding_model, "threshold": options.threshold, "nearest_cosine": nearest}
+    return [part < options.threshold for part in np.split(cosines, ends)], facts
+
+
+def _numbers(values: Sequence[object]) -> np.ndarray:
+    """[n] float64; NaN for what is absent."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -1,13 +1,22 @@
-"""Rule: the stored files of a cell are those that were recorded when it was materialized.
-
-Belongs here: this rule. Stays out: hashing and where the record is kept, Dagster.
-"""
+"""The stored files of a cell are those that were recorded when it was materialized."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from ta_assets.ledger.partitions import ASSETS
+from ta_checks.evidence import Evidence
+from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
+
+
+def read(evidence: Evidence) -> dict[str, Any]:
+    """Every recorded file against the one on disk."""
+    latest = evidence.world.ledger.materialization(evidence.asset, evidence.partition)
+    recorded = latest.metadata.get("files") if latest else None
+    stored = evidence.world.store.hashes(evidence.asset, evidence.partition)
+    return {"recorded": recorded, "found": {**dict.fromkeys(recorded or {}), **stored}}
 
 
 def artifacts_intact(recorded: Mapping[str, str] | None, found: Mapping[str, str | None]) -> Verdict:
@@ -15,22 +24,37 @@ def artifacts_intact(recorded: Mapping[str, str] | None, found: Mapping[str, str
 
     Args:
         recorded: file -> sha256 in hex, from the latest materialization; None when it recorded nothing.
-        found: file -> sha256 of what lies on disk now; None for a file that cannot be read.
+        found: file -> sha256 of its content on disk now; None for a file that cannot be read.
     """
     if not recorded:
         return Verdict.failed("no content hashes were recorded: materialize the cell again", n=len(found))
-    offenders = []
+    differences = []
     for file in sorted({*recorded, *found}):
         there = found.get(file)
         if file not in recorded and there is None:
             continue
         if file not in recorded:
-            offenders.append(f"{file}: not recorded")
+            differences.append(f"{file}: not recorded")
         elif there is None:
-            offenders.append(f"{file}: missing")
+            differences.append(f"{file}: missing")
         elif there.lower() != recorded[file].lower():
-            offenders.append(f"{file}: changed, sha256 {there[:12]} instead of {recorded[file][:12]}")
-    message = f"{len(offenders)} differences between the disk and the {len(recorded)} recorded files"
-    if offenders:
+            differences.append(f"{file}: changed, sha256 {there[:12]} instead of {recorded[file][:12]}")
+    message = f"{len(differences)} differences between the disk and the {len(recorded)} recorded files"
+    if differences:
         message += ": changed behind Dagster's back, materialize the cell again"
-    return Verdict.judge(len(offenders), "<=", 0, unit="files", n=len(recorded), offenders=offenders, message=message)
+    return Verdict.no_faults(differences, n=len(recorded), unit="files", message=message)
+
+
+ROWS = tuple(
+    Invariant(
+        "artifacts_intact",
+        asset,
+        read,
+        artifacts_intact,
+        "A stored file is missing or is not the one that was recorded when the cell was made: it was changed "
+        "outside Dagster. Nothing made from it can be believed. Find out why, then materialize the cell.",
+        blocking=True,
+        every_release=True,
+    )
+    for asset in ASSETS
+)

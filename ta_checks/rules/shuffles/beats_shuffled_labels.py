@@ -1,17 +1,20 @@
-"""Rule: at least one probe ranks the test sentences better than probes that were fitted on shuffled labels.
+"""At least one probe ranks the test sentences better than probes that were fitted on shuffled labels.
 
-Belongs here: this rule, permutation p-values. Stays out: shuffling and fitting (``shuffled_labels``), Holm's correction
-(``core.intervals``), effect sizes, Dagster.
+Belongs here: permutation p-values. Stays out: shuffling and fitting (``shuffled_labels``), effect sizes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from ta_assets.core.statistics.intervals import ALPHA, holm
+from ta_checks.evidence import FOLD, KEYS, Evidence
+from ta_checks.invariant import Invariant
+from ta_checks.rules.inference import holm
+from ta_checks.rules.levels import ALPHA
 from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
 from ta_checks.rules.shuffles.shuffled_labels import (
     agreement_by_problem,
@@ -28,7 +31,7 @@ BASELINE_SUFFIX = "_baseline"
 
 @dataclass(frozen=True)
 class ScoredVectors:
-    """What one split or fold was fitted on, and the scores that came of it.
+    """The sentences of one split or fold, and the scores of the probes that were fitted on it.
 
     Raises:
         ValueError: scores have another length.
@@ -41,7 +44,24 @@ class ScoredVectors:
     def __post_init__(self) -> None:
         wrong = [name for name, values in self.scores.items() if values.shape != self.data.anchors.shape]
         if wrong:
-            raise ValueError(f"scores of {', '.join(wrong)} are not one a sentence")
+            raise ValueError(f"scores of {', '.join(wrong)} are not one per sentence")
+
+
+def read(evidence: Evidence) -> dict[str, Any]:
+    """The cell's stored test scores against probes fitted on shuffled labels."""
+    table = evidence.value.predictions
+    folds = []
+    for fold, data in evidence.labelled_vectors().items():
+        predictions = table if fold is None else table[table[FOLD] == fold]
+        aligned = evidence.probe_data[fold].rows[KEYS].merge(predictions, on=KEYS, how="left")
+        names = [name for name in predictions.columns if name.startswith("score_")]
+        scores = {name.removeprefix("score_"): aligned[name].to_numpy(np.float64) for name in names}
+        folds.append(ScoredVectors(data, scores))
+    return {
+        "folds": folds,
+        "seed": evidence.cell.seed,
+        "permutations": evidence.study.statistics.permutations,
+    }
 
 
 def beats_shuffled_labels(folds: Sequence[ScoredVectors], *, seed: int, permutations: int = 200) -> Verdict:
@@ -58,7 +78,7 @@ def beats_shuffled_labels(folds: Sequence[ScoredVectors], *, seed: int, permutat
         folds: the cell's split, or all its folds: the mean is over the test problems of all of them, for the real and
             for the shuffled probes alike. Folds hold the same sentences; those in which nothing can be ranked are left
             out.
-        seed: of the shuffles.
+        seed: seed of the shuffles.
         permutations: number of shuffles; the smallest p-value is 1 / (1 + permutations).
 
     Returns:
@@ -78,14 +98,12 @@ def beats_shuffled_labels(folds: Sequence[ScoredVectors], *, seed: int, permutat
         return Verdict.skipped("there is no probe on activations")
     null = _null(usable, np.random.default_rng(seed), permutations)
     aurocs = {name: _mean_agreement(usable, name) for name in names}
-    # A score that is not finite beats nothing.
+    # a score that is not finite beats nothing
     p_values = {
         name: (1 + np.count_nonzero(null >= value)) / (1 + len(null)) if np.isfinite(value) else 1.0
         for name, value in aurocs.items()
     }
-    adjusted = {
-        name: float(p) for name, p in zip(probes, holm(np.array([p_values[name] for name in probes])), strict=True)
-    }
+    adjusted = holm({name: p_values[name] for name in probes})
     best = min(probes, key=lambda name: (adjusted[name], -np.nan_to_num(aurocs[name])))
     measure = measure_of(usable[0].data)
     lines = [f"{name}: adjusted p {p:.3g}, {measure} {aurocs[name]:.3f}" for name, p in adjusted.items() if p > ALPHA]
@@ -107,6 +125,18 @@ def beats_shuffled_labels(folds: Sequence[ScoredVectors], *, seed: int, permutat
             **({"folds": len(usable)} if len(folds) > 1 else {}),
         },
     )
+
+
+ROW = Invariant(
+    "beats_shuffled_labels",
+    "probe_metrics",
+    read,
+    beats_shuffled_labels,
+    "No probe is distinguishable from probes fitted on shuffled labels. Not an error of the pipeline: there is "
+    "too little signal, or there are too few problems, to claim anything.",
+    severity="WARN",
+    parameters=lambda study: {"permutations": study.statistics.permutations},
+)
 
 
 def _null(folds: Sequence[ScoredVectors], rng: np.random.Generator, permutations: int) -> np.ndarray:

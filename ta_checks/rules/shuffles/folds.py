@@ -1,7 +1,4 @@
-"""Rules on one split, asked of a cell that has many folds: which folds a cell judges, and one verdict from several.
-
-Belongs here: dividing folds among the cells of a setting, and the worst of verdicts. Stays out: any rule, reading.
-"""
+"""Rules on one split, asked of a cell that has many folds: which folds a cell judges, and one verdict from several."""
 
 from __future__ import annotations
 

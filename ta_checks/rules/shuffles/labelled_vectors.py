@@ -1,6 +1,7 @@
-"""What the rules on probes look at.
+"""The sentences that the checks on probes look at.
 
-Belongs here: frozen values and that their parts fit together. Stays out: how they are read, what is judged.
+Belongs here: a frozen value whose parts fit together. Stays out: how it is read (``Evidence.labelled_vectors``), what
+is judged.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ class LabelledVectors:
     test: np.ndarray
     """[n_sentences] bool."""
     importance: np.ndarray | None = None
-    """[n_sentences] float: what probes of a continuous target were fitted on; None when they were fitted on anchors."""
+    """[n_sentences] float, the labels of probes of a continuous target; None when they were fitted on anchors."""
 
     @property
     def target(self) -> np.ndarray:
-        """[n_sentences] what probes are asked to predict: int64 anchors, or float64 importance."""
+        """[n_sentences] labels that probes predict: int64 anchors, or float64 importance."""
         return self.anchors.astype(np.int64) if self.importance is None else self.importance.astype(np.float64)
 
     def __post_init__(self) -> None:

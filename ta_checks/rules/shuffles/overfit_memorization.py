@@ -1,22 +1,23 @@
-"""Rule: the vectors of every training problem hold enough to memorize its anchors.
+"""The vectors of every training problem hold enough to memorize its anchors.
 
-Belongs here: this rule and its bounds. Stays out: the probes that are reported, Dagster.
-
-The predecessor asked it of an early-stopped MLP on the first problem, which mostly tested early stopping: it failed on
-separable noise and in 20 of 26 of its own runs (SCIENCE.md, W12).
+Asked of an early-stopped MLP, as the predecessor did, this mostly tests early stopping: that failed on separable noise
+and in 20 of 26 of the predecessor's own runs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from ta_checks.evidence import Evidence
+from ta_checks.invariant import Invariant
 from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
 from ta_checks.verdict import Verdict
 
 MINIMUM_AVERAGE_PRECISION = 0.999
-"""As SCIENCE.md, W12 asks. All 80 problems of the embedded study have 1."""
+"""Smallest average precision that counts as memorized. All 80 problems of the embedded study have 1."""
 INVERSE_PENALTY = 1e4
 """Next to unpenalized. Memorized 16 of 16 real problems (59 to 254 sentences, 576 dimensions) within 33 iterations."""
 MAX_ITERATIONS = 20_000
@@ -45,6 +46,13 @@ class _Memory:
     """Equal rows with different labels."""
 
 
+def read(evidence: Evidence) -> dict[str, Any]:
+    """The cell's own vectors and labels; every problem that some fold trains on."""
+    folds = list(evidence.labelled_vectors().values())
+    trained = np.logical_or.reduce([fold.train for fold in folds])
+    return {"data": replace(folds[0], train=trained)}
+
+
 def overfit_memorization(data: LabelledVectors) -> Verdict:
     """Fail when an unstopped, next to unpenalized logistic regression cannot memorize any one training problem.
 
@@ -67,23 +75,27 @@ def overfit_memorization(data: LabelledVectors) -> Verdict:
             f"none of the {len(one_class)} training problems has both anchors and other sentences",
             {"one_class_problems": one_class},
         )
-    weak = [one for one in memories if not one.average_precision >= MINIMUM_AVERAGE_PRECISION]
-    offenders = [f"problem {one.problem}: average precision {one.average_precision:.3f}{one.fault}" for one in weak]
+    weak = [memory for memory in memories if not memory.average_precision >= MINIMUM_AVERAGE_PRECISION]
+    offenders = [
+        f"problem {memory.problem}: average precision {memory.average_precision:.3f}{memory.fault}" for memory in weak
+    ]
     details = {
-        "average_precision": {one.problem: one.average_precision for one in memories},
+        "average_precision": {memory.problem: memory.average_precision for memory in memories},
         "one_class_problems": one_class,
-        "problems_with_conflicting_rows": [one.problem for one in memories if one.conflict],
+        "problems_with_conflicting_rows": [memory.problem for memory in memories if memory.conflict],
     }
-    conflicts = [one for one in memories if one.conflict]
+    conflicts = [memory for memory in memories if memory.conflict]
     if conflicts and not weak:
-        return Verdict.judge(
-            len(conflicts), "<=", 0, unit="problems", n=len(memories), details=details,
-            offenders=[f"problem {one.problem}{one.fault}" for one in conflicts],
+        return Verdict.no_faults(
+            [f"problem {memory.problem}{memory.fault}" for memory in conflicts],
+            n=len(memories),
+            unit="problems",
             message=f"{len(conflicts)} of {len(memories)} training problems have equal vectors with different labels",
-        )  # fmt: skip
+            details=details,
+        )
     return Verdict.judge(
-        # NaN first: min() would pass over it.
-        float(np.min([one.average_precision for one in memories])),
+        # NaN first: min() would pass over it
+        float(np.min([memory.average_precision for memory in memories])),
         ">=",
         MINIMUM_AVERAGE_PRECISION,
         unit="average precision",
@@ -93,6 +105,16 @@ def overfit_memorization(data: LabelledVectors) -> Verdict:
         + (f"; {len(one_class)} have one class" if one_class else ""),
         details=details,
     )
+
+
+ROW = Invariant(
+    "overfit_memorization",
+    "probe_metrics",
+    read,
+    overfit_memorization,
+    "Even a next to unpenalized probe cannot memorize one training problem: vectors are constant, collapsed or "
+    "duplicated with conflicting labels. Look at the extraction.",
+)
 
 
 def _memorize(problem: int, data: LabelledVectors, rows: np.ndarray) -> _Memory:

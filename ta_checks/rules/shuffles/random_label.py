@@ -1,19 +1,24 @@
-"""Rule: probes fitted on shuffled labels know nothing about the test problems.
+"""Probes fitted on shuffled labels know nothing about the test problems.
 
-Belongs here: this rule and its bounds. Stays out: shuffling and fitting (``shuffled_labels``), Dagster.
+Belongs here: this check and its bounds. Stays out: shuffling and fitting (``shuffled_labels``).
 
-The predecessor asked that one such probe score at most prevalence + 0.1, five to eight standard deviations away, so
-its check could not fire (SCIENCE.md, W11). Average precision is no measure here at any bound: a score and its reverse
-do not average to the prevalence. AUROC within a problem does average to 1/2, and so does half of one plus the rank
-correlation, which takes its place where the target is continuous.
+A bound of prevalence + 0.1 on the average precision of one such probe, as the predecessor had it, lies five to eight
+standard deviations away and cannot be exceeded. Average precision is no measure here at any bound: a score and its
+reverse do not average to the prevalence. AUROC within a problem does average to 1/2, and so does half of one plus the
+rank correlation, which takes its place where the target is continuous.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from ta_assets.core.options import SEEDS
+from ta_checks.evidence import Evidence
+from ta_checks.invariant import Invariant
+from ta_checks.rules.shuffles.folds import own_folds, worst
 from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
 from ta_checks.rules.shuffles.shuffled_labels import (
     FitAndScore,
@@ -40,6 +45,21 @@ STANDARD_ERRORS = 5.0
 PREDECESSOR_MARGIN = 0.1
 
 
+def read(evidence: Evidence) -> dict[str, Any]:
+    """The cell's own vectors, labels and split, or its share of the setting's folds; its seed shuffles."""
+    data, seed = evidence.labelled_vectors(), evidence.cell.seed
+    return {
+        "folds": {fold: data[fold] for fold in own_folds(list(data), seed, SEEDS)},
+        "seed": seed,
+        "permutations": evidence.study.statistics.permutations,
+    }
+
+
+def random_label_of_folds(folds: Mapping[int | None, LabelledVectors], *, seed: int, permutations: int) -> Verdict:
+    """The worst verdict of ``random_label`` over folds; a single split is the one entry under None."""
+    return worst({fold: random_label(data, seed=seed, permutations=permutations) for fold, data in folds.items()})
+
+
 def random_label(
     data: LabelledVectors,
     *,
@@ -57,7 +77,7 @@ def random_label(
 
     Args:
         data: the sentences of the cell.
-        seed: of the shuffles.
+        seed: seed of the shuffles.
         permutations: number of shuffles.
         fit_and_score: x_train [n, d], y_train [n, P], x_test [m, d] -> [m, P]; replaced by tests that plant faults.
         permute: data, generator, P -> labels [n_sentences, P]; likewise.
@@ -89,7 +109,18 @@ def random_label(
         _shuffled(agreement, permutations, details),
         _apart(data, details),
     ]
-    return next((one for one in verdicts if not one.passed), verdicts[0])
+    return next((verdict for verdict in verdicts if not verdict.passed), verdicts[0])
+
+
+ROW = Invariant(
+    "random_label",
+    "probe_metrics",
+    read,
+    random_label_of_folds,
+    "Probes fitted on shuffled labels score better or worse than chance on the test problems: labels leak into "
+    "the test, or were not shuffled. No score of this cell can be believed.",
+    parameters=lambda study: {"permutations": study.statistics.permutations},
+)
 
 
 def _near_chance(measure: str, found: tuple[float, float], permutations: int, details: dict[str, Any]) -> Verdict:
@@ -100,30 +131,43 @@ def _near_chance(measure: str, found: tuple[float, float], permutations: int, de
         message += ": labels leak into the test, or were not shuffled"
     offenders = [f"mean {measure} {mean:.4f}"] if abs(mean - CHANCE) > limit else []
     return Verdict.judge(
-        abs(mean - CHANCE), "<=", limit, unit=f"{measure} from 0.5", n=permutations,
-        offenders=offenders, message=message, details=details,
-    )  # fmt: skip
+        abs(mean - CHANCE),
+        "<=",
+        limit,
+        unit=f"{measure} from 0.5",
+        n=permutations,
+        offenders=offenders,
+        message=message,
+        details=details,
+    )
 
 
 def _shuffled(agreement: float, permutations: int, details: dict[str, Any]) -> Verdict:
     return Verdict.judge(
-        abs(agreement), "<=", STANDARD_ERRORS, unit="standard errors", n=permutations, details=details,
+        abs(agreement),
+        "<=",
+        STANDARD_ERRORS,
+        unit="standard errors",
+        n=permutations,
         offenders=[f"{details['unchanged_share']:.0%} of the shuffles changed nothing"],
         message=f"shuffled labels agree with the true ones by {agreement:+.1f} standard errors: they were not shuffled",
-    )  # fmt: skip
+        details=details,
+    )
 
 
 def _apart(data: LabelledVectors, details: dict[str, Any]) -> Verdict:
     both = np.intersect1d(data.problems[data.train], data.problems[data.test])
-    return Verdict.judge(
-        len(both), "<=", 0, unit="problems", n=len(np.unique(data.problems)), details=details,
-        offenders=[f"problem {problem}" for problem in both],
+    return Verdict.no_faults(
+        [f"problem {problem}" for problem in both],
+        n=len(np.unique(data.problems)),
+        unit="problems",
         message=f"{len(both)} problems are both in train and in test",
-    )  # fmt: skip
+        details=details,
+    )
 
 
 def _predecessor_rule(data: LabelledVectors, probes: ShuffledProbes) -> dict[str, Any]:
-    """Its linear probe on the first shuffle: test PR-AUC against prevalence + 0.1 (FEATURES.md, E8)."""
+    """The predecessor's check: its linear probe on the first shuffle, test PR-AUC against prevalence + 0.1."""
     import pandas as pd
 
     from ta_assets.core.options import ProbeOptions

@@ -1,11 +1,11 @@
-"""Probes fitted on shuffled labels: what chance looks like on the vectors of a setting.
+"""Probes fitted on shuffled labels: the scores that chance gives on the vectors of a setting.
 
 Labels are what the setting's probes predict: anchors, or a continuous importance. Agreement of a score with anchors is
 the AUROC within a problem, with an importance half of one plus the rank correlation: both are 1/2 by chance and 1 for
 a perfect order.
 
 Belongs here: shuffling within problems, how well it was shuffled, ridge probes for all shuffles at once. Stays out:
-what may follow from it (``random_label``, ``beats_shuffled_labels``), the real probes, Dagster.
+judging (``random_label``, ``beats_shuffled_labels``), the real probes.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def permute_within_problems(data: LabelledVectors, rng: np.random.Generator, per
 
 
 def ridge_fit_and_score(x_train: np.ndarray, y_train: np.ndarray, x_test: np.ndarray) -> np.ndarray:
-    """Fit one ridge probe a column of targets on standardized vectors and score the test rows with it.
+    """Fit one ridge probe per column of targets on standardized vectors and score the test rows with it.
 
     All columns share one Cholesky factor of the smaller of the Gram and the covariance matrix, so another column is a
     matrix product (kernel ridge regression in its dual or primal form; both give the same scores).
@@ -147,7 +147,7 @@ def shuffled_probes(
     if (graded == graded[:, :1]).all():
         by_problem = agreement_by_problem(data, graded[:, 0], scores)
     else:
-        # The permuted labels reach the test rows only when a row is in both parts: grade what was fitted, it is a leak.
+        # the permuted labels reach the test rows only when a row is in both parts: grade what was fitted, it is a leak.
         columns = zip(graded.T, scores.T, strict=True)
         by_problem = np.stack([agreement_by_problem(data, y, s) for y, s in columns], axis=1)
     mixed = ~np.isnan(by_problem).any(axis=1)

@@ -1,76 +1,97 @@
-"""Rule: stored vectors are those of their sentences, by the model and block that they name.
+"""Stored vectors are those of their sentences, by the model and block that they name.
 
 Belongs here: comparing stored with fresh vectors, and how much they may differ. Stays out: which sentences are
-extracted again, the language model, Dagster.
+extracted again, and how (``fresh_vectors``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
+from ta_checks.evidence import Evidence
+from ta_checks.invariant import Invariant
+from ta_checks.rules.vectors.fresh_vectors import Compared, compared, sample
 from ta_checks.verdict import Verdict
+from ta_resources.storage.artifacts import Activations
 
 STORAGE_ROUNDING: Mapping[str, float] = {"float32": 2.0**-24, "float16": 2.0**-11}
 """Largest relative error of rounding to the storage dtype: half of the spacing of its numbers.
 Measured on SmolLM2 with float16: at most 3.0e-4 of a row's norm."""
 
 COMPUTE_DRIFT: Mapping[str, float] = {"float32": 1e-3, "float16": 5e-3, "bfloat16": 2e-2, "auto": 2e-2}
-"""What another batch, device or kernel may change. An upper bound is what another dtype changes: SmolLM2, block 15,
-against float32, largest of 59 rows: float16 1.1e-3, bfloat16 8.4e-3; about twice that for deeper models. ``auto`` may
-have been any. The faults lie above all of them: the block below .21 to .33, two different sentences of a problem .042
-or more (median .45), the largest row .18 when spans are off by one token and .026 when 1 % noise is on the weights."""
+"""Largest relative change by another batch, device or kernel. An upper bound is what another dtype changes: SmolLM2,
+block 15, against float32, largest of 59 rows: float16 1.1e-3, bfloat16 8.4e-3; about twice that for deeper models.
+``auto`` may have been any. The faults lie above all of them: the block below .21 to .33, two different sentences of a
+problem .042 or more (median .45), the largest row .18 when spans are off by one token and .026 when 1 % noise is on the
+weights."""
 
 
-class Compared(NamedTuple):
-    """One stored row and the same one computed again."""
-
-    key: str
-    """What the row is, for the offenders."""
-    stored: np.ndarray
-    """One row of a sentence (and block): [d_model] in the storage dtype, or [n_tokens, d_model] of all its tokens,
-    whose norm is then over all of them."""
-    fresh: np.ndarray | None
-    """The same from the same text, computed now; None when that is not possible, and the key says why."""
+def read(evidence: Evidence) -> dict[str, Any]:
+    """Stored vectors against fresh ones at every block: the beginning of every problem, and some problems whole."""
+    activations: Activations = evidence.value
+    return {
+        "rows": compared(evidence, sample(activations)) if activations.shards else None,
+        "storage_dtype": evidence.study.extraction_spec(evidence.partition).storage_dtype,
+        "compute_dtype": activations.record["extraction"]["dtype"],
+    }
 
 
-def activations_match_text(rows: Iterable[Compared], *, storage_dtype: str, compute_dtype: str = "auto") -> Verdict:
+def activations_match_text(
+    rows: Iterable[Compared] | None, *, storage_dtype: str, compute_dtype: str = "auto"
+) -> Verdict:
     """Fail when any stored row differs from its fresh one by more than rounding can explain.
 
     The difference of a row is ||stored - fresh|| / ||fresh||, in float64; NaN, another shape and a row that cannot be
     computed again count as infinitely far.
 
     Args:
-        rows: read once, one at a time: nothing is kept of them but their difference.
+        rows: read once, one at a time: nothing is kept of them but their difference. None without an extracted problem.
         storage_dtype: float16 or float32.
         compute_dtype: float32, float16 or bfloat16 when both extractions are known to have used it; else ``auto``.
 
     Raises:
         ValueError: unknown dtype.
     """
+    if rows is None:
+        return Verdict.skipped("no problem was extracted")
     if storage_dtype not in STORAGE_ROUNDING or compute_dtype not in COMPUTE_DRIFT:
         known = f"{', '.join(STORAGE_ROUNDING)} stored; {', '.join(COMPUTE_DRIFT)} computed"
         raise ValueError(f"unknown dtype {storage_dtype!r} stored or {compute_dtype!r} computed, expected {known}")
     tolerance = STORAGE_ROUNDING[storage_dtype] + COMPUTE_DRIFT[compute_dtype]
-    found = [(row.key, relative_difference(row.stored, row.fresh)) for row in rows]
-    if not found:
+    differences = [(row.key, relative_difference(row.stored, row.fresh)) for row in rows]
+    if not differences:
         return Verdict.failed("no sentence was compared")
-    wrong = sorted((one for one in found if one[1] > tolerance), key=lambda one: -one[1])
-    message = f"{len(wrong)} of {len(found)} stored vectors are not those of their text now"
+    wrong = sorted((pair for pair in differences if pair[1] > tolerance), key=lambda pair: -pair[1])
+    message = f"{len(wrong)} of {len(differences)} stored vectors are not those of their text now"
     if wrong:
         message += ": rows in another order, of another problem, block, model, text or span"
     return Verdict.judge(
-        max(difference for _, difference in found),
+        max(difference for _, difference in differences),
         "<=",
         tolerance,
         unit="relative difference",
-        n=len(found),
+        n=len(differences),
         offenders=[f"{key}: {difference:.2g}" for key, difference in wrong],
         message=message,
-        details={"median_difference": np.median([difference for _, difference in found])},
+        details={"median_difference": np.median([difference for _, difference in differences])},
     )
+
+
+ROW = Invariant(
+    "activations_match_text",
+    "activations",
+    read,
+    activations_match_text,
+    "Vectors computed afresh differ from the stored ones: rows shuffled, another problem, another block or another "
+    "model. Materialize activations with reuse turned off. Compared are the first sentences of every problem (two "
+    "to a fourth of them) and three problems to their end; the stored vectors decide which. Where texts are short, "
+    "that takes nearly as long as the extraction itself.",
+    blocking=True,
+    uses_model=True,
+)
 
 
 def relative_difference(stored: np.ndarray, fresh: np.ndarray | None) -> float:

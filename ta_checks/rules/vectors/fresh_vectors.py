@@ -1,7 +1,7 @@
 """Vectors computed again from the texts, beside the stored ones: of which sentences, and reading both.
 
 The models are causal: the vectors of the first sentences do not depend on what follows them, so of most problems only
-the beginning is read. Stays out: what may differ (``activations_match_text.py``), the language model itself.
+the beginning is read. Stays out: how much may differ (``activations_match_text``), the language model itself.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,17 +17,28 @@ from ta_assets.core.probes.features import VERTICAL_SCORE
 from ta_assets.core.values import PooledProblem, Skip, VerticalScores, Wanted
 from ta_assets.ledger.made_from import fingerprint
 from ta_checks.evidence import Evidence
-from ta_checks.rules.vectors.activations_match_text import Compared
 from ta_resources.storage.artifacts import Activations
 from ta_resources.storage.shards import read_shard
 
 WHOLE_PROBLEMS = 2
-"""Problems that are read to their end besides the shortest one."""
+"""Number of problems that are read to their end beside the shortest one."""
 SAMPLED_SENTENCES = 20
-"""Of each of these; as many as the predecessor's span check looked at."""
+"""Sentences that are compared in each of these."""
 PREFIX_SHARE = 4
-"""Of every other problem the first sentences are read, at least two (one row alone may stay in its place when rows
-are shuffled) and at most a fourth of all."""
+"""Every other problem is read for its first sentences: at least two (one row alone may stay in its place when rows are
+shuffled) and at most one in so many of all."""
+
+
+class Compared(NamedTuple):
+    """One stored row and the same one computed again."""
+
+    key: str
+    """What the row is, for the offenders."""
+    stored: np.ndarray
+    """One row of a sentence (and block): [d_model] in the storage dtype, or [n_tokens, d_model] of all its tokens,
+    whose norm is then over all of them."""
+    fresh: np.ndarray | None
+    """The same from the same text, computed now; None when that is not possible, and the key says why."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,7 @@ class Sample:
 
 
 def sample(activations: Activations) -> Sample:
-    """Draw by the content: other vectors give another sample, the same ones the same."""
+    """The sentences to compare, drawn by the content: other vectors give another sample, the same ones the same."""
     # the draw is seeded by all hashes, so what is left out is not the same with every model, corpus and extraction
     chooser = random.Random(fingerprint(activations.record))
     tokens = {int(problem_id): n for problem_id, n in activations.record["tokens"].items()}
@@ -88,8 +100,8 @@ def compared(evidence: Evidence, chosen: Sample) -> Iterator[Compared]:
                 scores = activations.spans.loc[activations.spans["problem_id"] == result.problem_id, VERTICAL_SCORE]
                 yield Compared(f"{what}, vertical attention", scores.to_numpy(), result.scores)
             else:
-                one = read_shard(base, shards[result.block][result.problem_id])
-                yield from _rows(one, result, chosen)
+                stored = read_shard(base, shards[result.block][result.problem_id])
+                yield from _rows(stored, result, chosen)
 
 
 def _rows(stored: PooledProblem, fresh: PooledProblem, chosen: Sample) -> Iterator[Compared]:

@@ -1,17 +1,22 @@
-"""Rule: the stored vectors of a corpus are vectors: finite, of one width and type, and not the same over and over.
+"""The stored vectors of a corpus are vectors: finite, of one width and type, and not the same over and over.
 
-Belongs here: this rule. Stays out: whether they are those of their text (``activations_match_text``), reading, Dagster.
+Stays out: whether they are those of their text (``activations_match_text``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ta_assets.core.values import PooledProblem
+from ta_checks.evidence import Evidence
+from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
+from ta_resources.storage.artifacts import Activations
+from ta_resources.storage.shards import read_shard
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,17 @@ class Expected:
     """float16 or float32."""
 
 
+def read(evidence: Evidence) -> dict[str, Any]:
+    """Every shard of every block."""
+    activations: Activations = evidence.value
+    base = evidence.world.store.base
+    dtype = evidence.study.extraction_spec(evidence.partition).storage_dtype
+    return {
+        "problems": (read_shard(base, shard) for shard in activations.files()),
+        "expected": Expected(activations.record["d_model"], dtype),
+    }
+
+
 def vectors_are_sound(problems: Iterable[PooledProblem], expected: Expected) -> Verdict:
     """Fail on vectors that are not finite, of another width or type, too few or many, zero, or equal to another.
 
@@ -31,23 +47,32 @@ def vectors_are_sound(problems: Iterable[PooledProblem], expected: Expected) -> 
 
     Args:
         problems: stored problems, one (and one block) at a time.
-        expected: of all of them.
+        expected: width and type of all of them.
     """
-    offenders, n = [], 0
-    for one in problems:
-        n += len(one.vectors)
-        offenders += [f"problem {one.problem_id}, block {one.block}: {fault}" for fault in _faults(one, expected)]
+    faults, n = [], 0
+    for problem in problems:
+        n += len(problem.vectors)
+        where = f"problem {problem.problem_id}, block {problem.block}"
+        faults += [f"{where}: {fault}" for fault in _faults(problem, expected)]
     if not n:
         return Verdict.failed("there are no vectors")
-    return Verdict.judge(
-        len(offenders), "<=", 0, unit="faults", n=n, offenders=offenders,
-        message=f"{n} stored vectors, {len(offenders)} faults",
-    )  # fmt: skip
+    return Verdict.no_faults(faults, n=n, message=f"{n} stored vectors, {len(faults)} faults")
 
 
-def _faults(one: PooledProblem, expected: Expected) -> list[str]:
-    vectors, spans = one.vectors, one.token_spans
-    n_rows = len(spans) if one.offsets is None else int(one.offsets[-1])
+ROW = Invariant(
+    "vectors_are_sound",
+    "activations",
+    read,
+    vectors_are_sound,
+    "Stored vectors are not finite, of another width or type, zero, or the same for several sentences. Materialize "
+    "activations with reuse turned off; if it stays red, store float32 or look at the language model.",
+    blocking=True,
+)
+
+
+def _faults(problem: PooledProblem, expected: Expected) -> list[str]:
+    vectors, spans = problem.vectors, problem.token_spans
+    n_rows = len(spans) if problem.offsets is None else int(problem.offsets[-1])
     if vectors.shape != (n_rows, expected.d_model):
         return [f"shape {vectors.shape}, expected ({n_rows}, {expected.d_model})"]
     faults = []
@@ -59,7 +84,7 @@ def _faults(one: PooledProblem, expected: Expected) -> list[str]:
     zero = np.flatnonzero(~vectors.any(axis=1))
     if len(zero):
         faults.append(f"{len(zero)} rows are zero, such as {zero[0]}")
-    if one.offsets is None:
+    if problem.offsets is None:
         faults += _twins(vectors, spans)
     return faults
 

@@ -11,9 +11,10 @@ import pytest
 
 from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes.models import SEED_FREE, ProbeData, fit_scores
-from ta_assets.core.results.cells import PREDICTION_COLUMNS, SeedFreeScores, evaluate_cell, jsonable, seed_free_scores
+from ta_assets.core.results.cells import PREDICTION_COLUMNS, SeedFreeScores, evaluate_cell, seed_free_scores
 from ta_assets.core.statistics.metrics import average_precision, evaluate
 from ta_assets.core.statistics.resampling import grouped_delta_bootstrap
+from ta_assets.core.values import jsonable
 
 OPTIONS = ProbeOptions(mlp_hidden=6, mlp_max_iter=15, bootstrap=50)
 

@@ -24,7 +24,14 @@ from ta_assets.core.results.deferral import (
     choose,
     plan_groups,
 )
-from ta_assets.core.results.deferral_cells import DeferralOptions, groups_of, plan_cells, seeds_to_plan, trade_off
+from ta_assets.core.results.deferral_cells import (
+    DeferralOptions,
+    grouped,
+    groups_of,
+    plan_cells,
+    seeds_to_plan,
+    trade_off,
+)
 
 
 def decide(score: float, negative: float, positive: float) -> int | None:
@@ -232,6 +239,16 @@ def test_seeds_are_averaged_and_groups_added_up(predictions: pd.DataFrame) -> No
 def test_a_probe_that_no_seed_changes_is_planned_once() -> None:
     assert seeds_to_plan("linear_probe", [4, 2, 3]) == [2]
     assert seeds_to_plan("mlp_probe", [4, 2, 3]) == [2, 3, 4]
+
+
+def test_predictions_of_every_fold_get_the_tag_of_their_sentence() -> None:
+    sentences = pd.DataFrame(
+        {"problem_id": [1, 1, 2], "chunk_idx": [0, 1, 0], "function_tag": ["plan", "fact", "check"]}
+    )
+    predictions = pd.DataFrame({"problem_id": [2, 1, 1], "chunk_idx": [0, 1, 1], "fold_id": [1, 2, 3]})
+    assert grouped(predictions, sentences)["function_tag"].tolist() == ["check", "fact", "fact"]
+    with pytest.raises(ValueError, match="many-to-one"):
+        grouped(predictions, pd.concat([sentences, sentences]))
 
 
 def test_groups_are_tags_or_thirds_of_the_trace(predictions: pd.DataFrame) -> None:

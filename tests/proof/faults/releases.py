@@ -38,7 +38,7 @@ def _check_raises(world: World) -> None:
     def broken(*_: Any) -> Any:
         raise ZeroDivisionError("planted: the rule itself is broken")
 
-    replace(split_is_disjoint, "split_is_disjoint", broken)
+    replace(split_is_disjoint, "_faults", broken)
     world.make("splits", CORPUS)
 
 
