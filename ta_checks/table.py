@@ -33,7 +33,9 @@ from ta_checks.rules.data import (
     label_support,
     labels_follow_rule,
     labels_recomputable,
+    problems_are_distinct,
     problems_as_asked,
+    rollouts_counted,
     split_is_disjoint,
 )
 from ta_checks.rules.files import artifacts_intact, readme_is_current
@@ -46,6 +48,8 @@ INVARIANTS: tuple[Invariant, ...] = (
     split_is_disjoint.ROW,
     labels_follow_rule.ROW,
     labels_recomputable.ROW,
+    rollouts_counted.ROW,
+    problems_are_distinct.ROW,
     zero_skipped_problems.ROW,
     vectors_are_sound.ROW,
     activations_match_text.ROW,

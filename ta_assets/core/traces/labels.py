@@ -15,6 +15,7 @@ import pandas as pd
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import DEFAULT_LABEL_FIELD, LabelRule
+from ta_assets.core.traces.campaign import campaign
 from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS, rollout_counts
 from ta_assets.core.values import Problem
 
@@ -127,6 +128,11 @@ def label_problems(problems: Iterable[Problem], rule: LabelRule) -> pd.DataFrame
         ValueError: an id occurs twice.
     """
     frames: dict[int, pd.DataFrame] = {}
+    if rule.rollouts is None:
+        problems = list(problems)
+        # where too few fractions tell, counts stay unknown: 0 rollouts account for none
+        size = campaign(problem.chunks for problem in problems).size or 0
+        rule = rule.model_copy(update={"rollouts": size})
     for problem in problems:
         if problem.problem_id in frames:
             raise ValueError(f"problem {problem.problem_id} occurs twice")
@@ -169,7 +175,7 @@ def _counts(problem: Problem, rule: LabelRule, n: int) -> dict[str, np.ndarray]:
     """The rollouts behind each label; unknown (NaN) for a field other than the counterfactual importance."""
     if rule.field != DEFAULT_LABEL_FIELD:
         return {name: np.full(n, np.nan) for name in COUNT_COLUMNS}
-    return {name: values[:n] for name, values in rollout_counts(problem.chunks, rule.rollouts).items()}
+    return {name: values[:n] for name, values in rollout_counts(problem.chunks, rule.rollouts or 0).items()}
 
 
 def _function_tag(chunk: Mapping[str, Any]) -> str:

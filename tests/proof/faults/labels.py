@@ -107,6 +107,13 @@ def _late_rollouts(world: World) -> None:
             path.write_bytes(content)
 
 
+def _twins(world: World) -> None:
+    """After all was made, a problem has the files of another under its own id."""
+    first, second = sorted(world.problems(CORPUS))[:2]
+    for name in ("problem.json", "base_solution.json", CHUNKS):
+        (second / name).write_bytes((first / name).read_bytes())
+
+
 def _unfit_table(edit: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[World], None]:
     """The label rule gives a table that is no table of sentences, whenever it is asked."""
 
@@ -208,6 +215,13 @@ FAULTS = (
         "sentences",
         _unfit_table(lambda table: table.assign(anchor=table["anchor"].astype(str))),
     ),
+    Fault(
+        "every label is said to rest on five times its rollouts",
+        "rollouts_counted",
+        "sentences",
+        _table(lambda table: table.assign(n_next=5 * table["n_next"])),
+    ),
+    Fault("a trace lies under two ids", "problems_are_distinct", "sentences", _twins),
     Fault(
         "labels rest on two rollouts each",
         "label_support",
