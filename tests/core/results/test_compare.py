@@ -101,14 +101,14 @@ def test_a_difference_carries_the_factor_of_the_fits_that_problems_share() -> No
 def test_a_lead_that_is_gone_among_sentences_that_could_be_anchors_is_none() -> None:
     rows = made_rows(20, n_sentences=24)
     rng = np.random.default_rng(3)
-    able = rng.random(len(rows)) < 0.4
-    rows = rows.assign(n_different=np.where(able, 30.0, 0.0), anchor=(able & (rng.random(len(rows)) < 0.3)).astype(int))
+    able = rng.random(len(rows)) < 0.25
+    rows = rows.assign(n_different=np.where(able, 30.0, 0.0), anchor=(able & (rng.random(len(rows)) < 0.5)).astype(int))
     vectors = rng.normal(size=(len(rows), 12)) + 3.0 * np.outer(able, np.ones(12))
     value = compare(rows, cross_fitted(rows, {2: vectors}, OPTIONS), OPTIONS)
     found = by_name(value)
     for name in ("ridge", "known_and_activations"):
-        assert found[name]["low"] > 0
-        assert found[name]["p"] <= 0.05
+        assert found[name]["difference"] > 0.1
+        assert found[name]["supported_difference"] < 0.05
         assert found[name]["supported_p"] > 0.05
         assert found[name]["verdict"].startswith("inconclusive"), found[name]
         assert found[name]["support_share"] > 0.8
@@ -220,6 +220,10 @@ def row(lead: float, **fields: Any) -> ComparisonRow:
         (0.1, {"increment_p": 0.3}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
         (0.1, {"stratified_p": 0.3}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
         (0.1, {"stratified_p": None}, 20, "better"),
+        (0.1, {"supported_p": 0.3}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
+        (0.1, {"strata_p": 0.3}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
+        (0.1, {"supported_p": None, "strata_p": None}, 20, "better"),
+        (0.1, {"needed": 0, "p": 0.3}, 20, "inconclusive, needs over 100000 problems"),
         (-0.1, {"chance_p": 0.9}, 20, "worse"),
         (-0.1, {"p": 0.4}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
         (0.1, {}, 5, "inconclusive, needs at least 6 problems"),
