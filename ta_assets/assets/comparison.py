@@ -22,7 +22,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     @dg.asset(
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences", "activations"),
-        code_version="3",
+        code_version="4",
         group_name="probes",
     )
     def cv_scores(
@@ -46,7 +46,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     @dg.asset(
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences"),
-        code_version="3",
+        code_version="4",
         group_name="results",
     )
     def probe_comparison(

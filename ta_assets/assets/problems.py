@@ -51,7 +51,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
             "problem_ids": dg.AssetIn(partition_mapping=partitions.setting_to_corpus, metadata={"collect": True}),
         },
         dagster_type=SentenceTable,
-        code_version="2",
+        code_version="3",
         group_name="data",
     )
     def sentences(

@@ -138,8 +138,10 @@ def current_block(world: World, name: str) -> str:
         if world.store.exists("probe_comparison", setting)
     }
     lines = [
-        f"Is a probe of study `{name}` better than the obvious baseline? Out of fold, over problems, corrected for all "
-        "scores that were looked at:",
+        f"What do activations of study `{name}` add to all that is known without them (`known_and_activations` against "
+        "`all_known`), and is a probe alone better than every baseline? Out of fold, over problems, corrected for all "
+        "scores on activations within a setting, not over settings. Better also holds among sentences that could be "
+        "anchors (at least 4 dissimilar rollouts). It is said of problems of this source, as this model solves them:",
         "",
         comparison_table(compared_rows(study.settings, comparisons), ["setting"]),
         *(_label_noise(setting, value) for setting, value in comparisons.items()),

@@ -38,7 +38,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The assets ``sweep_metrics`` and ``sweep_leaderboard``."""
     studies = partitions.studies
 
-    @dg.asset(partitions_def=CELLS, pool=GPU_POOL, code_version="1", group_name="sweeps")
+    @dg.asset(partitions_def=CELLS, pool=GPU_POOL, code_version="2", group_name="sweeps")
     def sweep_metrics(
         context: dg.AssetExecutionContext,
         rollouts: RolloutsResource,
@@ -69,7 +69,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         facts = {"factors": dg.MetadataValue.json(value["factors"]), "problems": len(scores["problems"])}
         return output(value, source.made_from(cell), facts)
 
-    @dg.asset(partitions_def=partitions.study, code_version="2", group_name="sweeps")
+    @dg.asset(partitions_def=partitions.study, code_version="3", group_name="sweeps")
     def sweep_leaderboard(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.Output[pd.DataFrame]:
         """Every finished combination, best first within its target, with p-values corrected for their number."""
         from ta_assets.core.results.sweep import leaderboard
