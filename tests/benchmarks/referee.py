@@ -174,7 +174,8 @@ def rate(claim: str, hits: int, n: int, comparison: str, bar: float) -> Record:
     """A measured share with its Wilson interval and Monte-Carlo error."""
     share = hits / n
     limits = binomtest(hits, n).proportion_ci(method="wilson")
-    detail = f"{hits} of {n}; 95 % [{limits.low:.3f}, {limits.high:.3f}], Monte-Carlo error {np.sqrt(share * (1 - share) / n):.3f}"
+    error = np.sqrt(share * (1 - share) / n)
+    detail = f"{hits} of {n}; 95 % [{limits.low:.3f}, {limits.high:.3f}], Monte-Carlo error {error:.3f}"
     return {"claim": claim, "value": share, "comparison": comparison, "bar": bar, "n": n, "detail": detail}
 
 
