@@ -13,14 +13,17 @@ import dagster as dg
 
 from ta_assets.assets import activations, comparison, deferrals, probes, problems, readme, summaries, sweeps, verdicts
 from ta_assets.core.errors import InputError
-from ta_assets.jobs import release
-from ta_assets.jobs import sweep as sweep_job
+from ta_assets.jobs import release, sweep
 from ta_assets.ledger.partitions import Partitions
+from ta_assets.ledger.world import world_resource
 from ta_assets.studies.loading import Studies, load_studies
-from ta_checks import checks as factory
+from ta_checks import checks
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactIOManager, ArtifactStore
+
+FAMILIES = (problems, activations, comparison, probes, summaries, deferrals, readme, verdicts, sweeps)
+"""The modules of assets."""
 
 
 def build_definitions(
@@ -32,18 +35,9 @@ def build_definitions(
         studies: which studies it holds; by default the shipped ones and the one that ``TA_STUDY`` names.
         resources: replacements by name (``store``, ``rollouts``, ``language_model``).
     """
-    partitions = Partitions(studies or load_studies())
-    assets = [
-        *problems.build(partitions),
-        *activations.build(partitions),
-        *comparison.build(partitions),
-        *probes.build(partitions),
-        *summaries.build(partitions, lambda: definitions),
-        *deferrals.build(partitions, lambda: definitions),
-        *readme.build(partitions, lambda: definitions),
-        *verdicts.build(partitions, lambda: definitions),
-        *sweeps.build(partitions),
-    ]
+    studies = studies or load_studies()
+    partitions = Partitions(studies)
+    assets = [asset for family in FAMILIES for asset in family.build(partitions)]
     given = {
         "store": ArtifactStore(),
         "rollouts": RolloutsResource(),
@@ -52,10 +46,12 @@ def build_definitions(
     }
     definitions = dg.Definitions(
         assets=assets,
-        asset_checks=factory.build(partitions, assets, lambda: definitions),
-        jobs=[*release.build(partitions, lambda: definitions), *sweep_job.build(partitions, lambda: definitions)],
+        asset_checks=checks.build(assets),
+        jobs=[*release.build(), *sweep.build()],
         resources={
             **given,
+            # the one place where the graph is bound late: a ledger reads what it is part of
+            "world": world_resource(studies, lambda: definitions),
             "io_manager": ArtifactIOManager(store=given["store"]),
             release.IN_MEMORY: dg.mem_io_manager,
         },

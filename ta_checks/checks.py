@@ -2,23 +2,17 @@
 
 import traceback
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 
 import dagster as dg
 
 from ta_assets.core.markdown import escape
-from ta_assets.ledger.ledger import Ledger
-from ta_assets.ledger.partitions import Partitions
-from ta_assets.ledger.world import World
+from ta_assets.ledger.world import WorldResource
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.table import INVARIANTS
 from ta_checks.verdict import Verdict
 from ta_resources.language_model.devices import GPU_POOL
-from ta_resources.language_model.resource import LanguageModelResource
-from ta_resources.rollouts.resource import RolloutsResource
-from ta_resources.storage.artifacts import ArtifactStore
 
 PARAMETERS = "parameters"
 """Name of the metadata entry with the study's options that the rule was run with."""
@@ -53,9 +47,7 @@ def evaluate(invariant: Invariant, evidence: Evidence) -> dg.AssetCheckResult:
     )
 
 
-def build(
-    partitions: Partitions, assets: list[dg.AssetsDefinition], definitions: Callable[[], dg.Definitions]
-) -> list[dg.AssetChecksDefinition]:
+def build(assets: list[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
     """One asset check per row of the table, partitioned like its asset."""
     owners = {asset.key.to_user_string(): asset for asset in assets}
 
@@ -68,15 +60,9 @@ def build(
             partitions_def=owners[invariant.asset].partitions_def,
             pool=GPU_POOL if invariant.uses_model else None,
         )
-        def check(
-            context: dg.AssetCheckExecutionContext,
-            store: ArtifactStore,
-            rollouts: RolloutsResource,
-            language_model: LanguageModelResource,
-        ) -> dg.AssetCheckResult:
-            instance = Ledger(context.instance, definitions)
-            world = World(partitions.studies, store, rollouts, language_model, instance)
-            return evaluate(invariant, Evidence(invariant.asset, context.partition_key, world))
+        def check(context: dg.AssetCheckExecutionContext, world: WorldResource) -> dg.AssetCheckResult:
+            # fresh: the same run may just have made the asset
+            return evaluate(invariant, Evidence(invariant.asset, context.partition_key, world.fresh()))
 
         return check
 

@@ -11,7 +11,6 @@ wait for a slot of a pool is told who holds it.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +27,7 @@ from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._serdes import ConfigurableClassData
 from dagster._utils.concurrency import ConcurrencyClaimStatus
+from filelock import FileLock
 from sqlalchemy.exc import OperationalError
 
 from ta_assets.core.errors import InputError
@@ -173,8 +173,8 @@ def created_whole(config: Mapping[str, Any], make: Callable[[str], Storage]) -> 
     folder = Path(config["base_dir"]).resolve()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with (folder.parent / f"{folder.name}{LOCK}").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        # no soft lock: its file outlives a process that is killed
+        with FileLock(folder.parent / f"{folder.name}{LOCK}", fallback_to_soft=False):
             if not folder.exists():
                 # the lock is held: whoever left this is dead
                 unfinished = folder.with_name(f"{folder.name}{UNFINISHED}")

@@ -15,3 +15,17 @@ def shared_folder() -> Path:
     if not (SHARED / "reference").is_dir():
         pytest.skip(f"{SHARED} is not here: the published tables and real problems lie beside the checkout")
     return SHARED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that share a module's fixture on one worker, or each worker would make it for itself.
+
+    A test outside of such a module is a group of its own; ``pytestmark`` of a module wins.
+    """
+    for item in items:
+        if not isinstance(item, pytest.Function):
+            continue
+        fixtures = item._fixtureinfo.name2fixturedefs.values()
+        shared = any(fixture.scope == "module" for found in fixtures for fixture in found)
+        if shared and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))

@@ -1,7 +1,6 @@
 """The activations of a corpus: every sentence's pooled vector, written problem by problem."""
 
 from collections import Counter
-from collections.abc import Mapping
 
 import dagster as dg
 import pandas as pd
@@ -10,14 +9,14 @@ from pydantic import Field
 from ta_assets.assets.problems import union
 from ta_assets.core.probes.features import VERTICAL_MODE
 from ta_assets.core.traces.storage_estimate import in_words
-from ta_assets.ledger.made_from import Origins, output
+from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.partitions import Partitions
+from ta_assets.ledger.table import made_from
+from ta_assets.ledger.world import WorldResource
 from ta_assets.pages import plots
 from ta_assets.vectors.corpus_pass import CorpusExtraction, Plan, resolved_options
 from ta_resources.language_model.devices import GPU_POOL
-from ta_resources.language_model.resource import LanguageModelResource
-from ta_resources.rollouts.resource import RolloutsResource
-from ta_resources.storage.artifacts import Activations, ArtifactStore
+from ta_resources.storage.artifacts import Activations
 
 
 class ActivationsConfig(dg.Config):
@@ -32,55 +31,39 @@ class ActivationsConfig(dg.Config):
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The asset ``activations``."""
-    studies = partitions.studies
-
-    @dg.asset(
+    as_asset = dg.asset(
         partitions_def=partitions.corpus,
-        ins={
-            "problem_ids": dg.AssetIn(partition_mapping=partitions.setting_to_corpus, metadata={"collect": True}),
-        },
+        ins={"problem_ids": dg.AssetIn(partition_mapping=partitions.setting_to_corpus, metadata={"collect": True})},
         pool=GPU_POOL,
         code_version="2",
         group_name="activations",
     )
-    def activations(
-        context: dg.AssetExecutionContext,
-        config: ActivationsConfig,
-        problem_ids: dict[str, list[int]],
-        rollouts: RolloutsResource,
-        language_model: LanguageModelResource,
-        store: ArtifactStore,
-    ) -> dg.Output[Activations]:
-        """The residual stream after each chosen block, pooled over sentences, of all sentences of a corpus.
-
-        Depends on texts and extraction options only, never on labels or splits. Written problem by problem, so a
-        killed run goes on where it stopped; what could not be extracted is recorded as skipped.
-        """
-        corpus = context.partition_key
-        study = studies.by_corpus[corpus]
-        made_from = Origins(studies, rollouts, language_model).made_from("activations", corpus)
-        with language_model.open(study.extraction_spec(corpus)) as extractor:
-            resolved = resolved_options(made_from["extraction"], made_from["language_model"], extractor)
-            extraction = CorpusExtraction.of(
-                study.source(corpus), rollouts, store.base, resolved, reuse=config.reuse, log=context.log.info
-            )
-            plan = extraction.plan(extractor, union(problem_ids))
-            value = extraction.run(extractor, plan, resolved)
-            device = extractor.device_name
-        return output(value, made_from, {"device": device, **_facts(value), **_vertical_facts(value), **_room(plan)})
-
-    return [activations]
+    return [as_asset(activations)]
 
 
-def owed(skipped_kinds: Mapping[str, int]) -> str | None:
-    """Why a corpus must be extracted again although nothing that it was made from has changed; None when it need not.
+def activations(
+    context: dg.AssetExecutionContext,
+    config: ActivationsConfig,
+    world: WorldResource,
+    problem_ids: dict[str, list[int]],
+) -> dg.Output[Activations]:
+    """The residual stream after each chosen block, pooled over sentences, of all sentences of a corpus.
 
-    Args:
-        skipped_kinds: kind of skip -> problems, as the metadata of its materialization tells.
+    Depends on texts and extraction options only, never on labels or splits. Written problem by problem, so a killed
+    run goes on where it stopped; what could not be extracted is recorded as skipped.
     """
-    n_problems = skipped_kinds.get("out_of_memory", 0)
-    # of all skips, the only one that another machine, or another hour, can mend
-    return f"{n_problems} problems were skipped for lack of memory" if n_problems else None
+    corpus = context.partition_key
+    study = world.studies.by_corpus[corpus]
+    record = made_from(world, "activations", corpus)
+    with world.language_model.open(study.extraction_spec(corpus)) as extractor:
+        resolved = resolved_options(record["extraction"], record["language_model"], extractor)
+        extraction = CorpusExtraction.of(
+            study.source(corpus), world.rollouts, world.store.base, resolved, reuse=config.reuse, log=context.log.info
+        )
+        plan = extraction.plan(extractor, union(problem_ids))
+        value = extraction.run(extractor, plan, resolved)
+        device = extractor.device_name
+    return output(value, record, {"device": device, **_facts(value), **_vertical_facts(value), **_room(plan)})
 
 
 def _facts(value: Activations) -> dict[str, object]:

@@ -7,59 +7,62 @@ import pandas as pd
 
 from ta_assets.core.score_columns import KEYS
 from ta_assets.core.values import CrossFitted
-from ta_assets.ledger.made_from import output, study_options
+from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.partitions import Partitions
+from ta_assets.ledger.table import made_from
+from ta_assets.ledger.world import WorldResource
 from ta_assets.pages import comparison_plots as inference_plots
 from ta_assets.pages import plots
 from ta_assets.vectors.probe_data import joined, problems_of
-from ta_resources.storage.artifacts import Activations, ArtifactStore
+from ta_resources.storage.artifacts import Activations
 
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The assets ``cv_scores`` and ``probe_comparison``."""
-    studies = partitions.studies
-
-    @dg.asset(
+    scores = dg.asset(
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences", "activations"),
         code_version="4",
         group_name="probes",
     )
-    def cv_scores(
-        context: dg.AssetExecutionContext,
-        sentences: pd.DataFrame,
-        activations: Activations,
-        splits: dict[str, Any],
-        store: ArtifactStore,
-    ) -> dg.Output[CrossFitted]:
-        """Scores of every sentence by probes fitted to the other problems, and of probes refitted to permuted labels.
-
-        All problems of the setting take part, whatever their part in the split: each is held out in turn.
-        """
-        from ta_assets.core.crossfit.cross_fitted import cross_fitted
-
-        study = studies.by_setting[context.partition_key]
-        data = joined(sentences, activations, problems_of(splits), store.base)
-        value = cross_fitted(data.rows, data.by_block, study.inference)
-        return output(value, study_options(study, "cv_scores"), _facts_of_scores(value))
-
-    @dg.asset(
+    comparison = dg.asset(
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences"),
         code_version="4",
         group_name="results",
     )
-    def probe_comparison(
-        context: dg.AssetExecutionContext, sentences: pd.DataFrame, cv_scores: CrossFitted
-    ) -> dg.Output[dict[str, Any]]:
-        """Better, worse, no difference or inconclusive: every probe against every baseline, over problems."""
-        from ta_assets.core.results.compare import compare
+    return [scores(cv_scores), comparison(probe_comparison)]
 
-        study = studies.by_setting[context.partition_key]
-        value = compare(scored_rows(sentences, cv_scores), cv_scores, study.inference)
-        return output(value, study_options(study, "probe_comparison"), _facts(value, cv_scores))
 
-    return [cv_scores, probe_comparison]
+def cv_scores(
+    context: dg.AssetExecutionContext,
+    world: WorldResource,
+    sentences: pd.DataFrame,
+    activations: Activations,
+    splits: dict[str, Any],
+) -> dg.Output[CrossFitted]:
+    """Scores of every sentence by probes fitted to the other problems, and of probes refitted to permuted labels.
+
+    All problems of the setting take part, whatever their part in the split: each is held out in turn.
+    """
+    from ta_assets.core.crossfit.cross_fitted import cross_fitted
+
+    name = context.partition_key
+    data = joined(sentences, activations, problems_of(splits), world.store.base)
+    value = cross_fitted(data.rows, data.by_block, world.studies.by_setting[name].inference)
+    return output(value, made_from(world, "cv_scores", name), _facts_of_scores(value))
+
+
+def probe_comparison(
+    context: dg.AssetExecutionContext, world: WorldResource, sentences: pd.DataFrame, cv_scores: CrossFitted
+) -> dg.Output[dict[str, Any]]:
+    """Better, worse, no difference or inconclusive: every probe against every baseline, over problems."""
+    from ta_assets.core.results.compare import compare
+
+    name = context.partition_key
+    options = world.studies.by_setting[name].inference
+    value = compare(scored_rows(sentences, cv_scores), cv_scores, options)
+    return output(value, made_from(world, "probe_comparison", name), _facts(value, cv_scores))
 
 
 def scored_rows(sentences: pd.DataFrame, scores: CrossFitted) -> pd.DataFrame:

@@ -1,60 +1,50 @@
 """Which sentences of a setting a probe may decide, and which are left to a person."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
-from ta_assets.ledger.ledger import Ledger
-from ta_assets.ledger.made_from import output, study_options
+from ta_assets.assets.expected import without_cells
+from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.partitions import Cell, Partitions, cells_of
+from ta_assets.ledger.world import WorldResource
 from ta_assets.pages import plots
-from ta_assets.studies.study import Study
 from ta_checks.gate import left_out_cells
-from ta_resources.storage.artifacts import ArtifactStore
 
 RATES = ("deferral_rate", "accepted_error")
 
 
-def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> list[dg.AssetsDefinition]:
+def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The asset ``deferral_plan``."""
-    studies = partitions.studies
-
-    @dg.asset(partitions_def=partitions.setting, deps=["probe_metrics"], code_version="1", group_name="results")
-    def deferral_plan(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.Output[dict[str, Any]]:
-        """Two thresholds of one probe, chosen on val rows and reported on test rows, of cells that may be believed."""
-        from ta_assets.core.results.deferral_cells import plan_cells, seeds_to_plan
-
-        name = context.partition_key
-        study = studies.by_setting[name]
-        left_out = left_out_cells(Ledger(context.instance, definitions), name)
-        believed = [cell.seed for cell in cells_of(name) if str(cell.seed) not in left_out]
-        if not believed:
-            raise dg.Failure(f"no cell of {name} may be planned on: {left_out}", allow_retries=False)
-        seeds = seeds_to_plan(study.deferral_probe, believed)
-        tables = {seed: grouped_predictions(store, study, Cell(name, seed)) for seed in seeds}
-        value = {**plan_cells(tables, study.deferral_options), "left_out": left_out}
-        return output(value, deferral_made_from(study, left_out), _facts(value))
-
-    return [deferral_plan]
+    as_asset = dg.asset(
+        partitions_def=partitions.setting, deps=["probe_metrics"], code_version="1", group_name="results"
+    )
+    return [as_asset(deferral_plan)]
 
 
-def grouped_predictions(store: ArtifactStore, study: Study, cell: Cell) -> pd.DataFrame:
-    """The predictions of a cell with ``function_tag`` of their sentences.
+def deferral_plan(context: dg.AssetExecutionContext, world: WorldResource) -> dg.Output[dict[str, Any]]:
+    """Two thresholds of one probe, chosen on val rows and reported on test rows, of cells that may be believed.
 
-    Tags come from the corpus through the store: a changed tag changes the hash of what the cells were fitted on, so
-    it reaches this plan through them.
+    Tags of sentences come from the corpus through the store: a changed tag changes the hash of what the cells were
+    fitted on, so it reaches this plan through them.
     """
-    from ta_assets.core.results.deferral_cells import grouped
+    from ta_assets.core.results.deferral_cells import grouped, plan_cells, seeds_to_plan
 
-    sentences = store.load("sentences", study.settings[cell.setting].corpus)
-    return grouped(store.load("probe_metrics", cell.key).predictions, sentences)
-
-
-def deferral_made_from(study: Study, left_out: Mapping[str, str]) -> dict[str, Any]:
-    """A plan is made anew when its options change or other cells may be in it."""
-    return {**study_options(study, "deferral_plan"), "left_out_seeds": sorted(left_out)}
+    name, store = context.partition_key, world.store
+    study = world.studies.by_setting[name]
+    left_out = left_out_cells(world.ledger, name)
+    believed = [cell.seed for cell in cells_of(name) if str(cell.seed) not in left_out]
+    if not believed:
+        raise dg.Failure(f"no cell of {name} may be planned on: {left_out}", allow_retries=False)
+    sentences = store.load("sentences", study.settings[name].corpus)
+    cells = {seed: Cell(name, seed) for seed in seeds_to_plan(study.deferral_probe, believed)}
+    tables = {
+        seed: grouped(store.load("probe_metrics", cell.key).predictions, sentences) for seed, cell in cells.items()
+    }
+    value = {**plan_cells(tables, study.deferral_options), "left_out": left_out}
+    return output(value, without_cells(world, "deferral_plan", name, left_out), _facts(value))
 
 
 def _facts(value: Mapping[str, Any]) -> dict[str, Any]:

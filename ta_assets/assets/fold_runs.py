@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ProbeOptions
 from ta_assets.core.values import CellResult, SeedFreeScores
-from ta_assets.ledger.made_from import fingerprint
+from ta_assets.ledger.fingerprint import fingerprint
 from ta_resources.storage.artifacts import ArtifactStore
 
 if TYPE_CHECKING:

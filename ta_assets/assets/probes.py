@@ -8,77 +8,74 @@ import pandas as pd
 
 from ta_assets.assets.fold_runs import FoldRuns
 from ta_assets.core.values import CellResult, SeedFreeScores
-from ta_assets.ledger.made_from import output, study_options
+from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.partitions import Cell, Partitions
+from ta_assets.ledger.table import made_from
+from ta_assets.ledger.world import WorldResource
 from ta_assets.pages import plots
 from ta_assets.vectors.probe_data import fold_data, folds_of, probe_data, split_of
-from ta_resources.storage.artifacts import Activations, ArtifactStore
+from ta_resources.storage.artifacts import Activations
 
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The assets ``seed_free_scores`` and ``probe_metrics``."""
-    studies = partitions.studies
-
-    @dg.asset(
+    of_setting = dg.asset(
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences", "activations"),
         code_version="1",
         group_name="probes",
     )
-    def seed_free_scores(
-        context: dg.AssetExecutionContext,
-        sentences: pd.DataFrame,
-        activations: Activations,
-        splits: dict[str, Any],
-        store: ArtifactStore,
-    ) -> dg.Output[SeedFreeScores]:
-        """Scores of the baselines and probes that do not depend on the seed, fitted once per setting (and fold)."""
-        from ta_assets.core.results.cells import seed_free_scores
+    of_cell = dg.asset(partitions_def=partitions.cell, code_version="2", group_name="probes")
+    return [of_setting(seed_free_scores), of_cell(probe_metrics)]
 
-        study = studies.by_setting[context.partition_key]
-        options, folds = study.probe_options, folds_of(splits)
-        if folds is None:
-            value = seed_free_scores(probe_data(sentences, activations, split_of(splits), store.base), options)
-        else:
-            data = fold_data(sentences, activations, folds, store.base)
-            value = FoldRuns(data, options, store, context.log.info).seed_free()
-        made_from = study_options(study, "seed_free_scores")
-        return output(value, made_from, {"rows": len(value.scores), "fits": dg.MetadataValue.json(value.fits)})
 
-    @dg.asset(
-        partitions_def=partitions.cell,
-        code_version="2",
-        group_name="probes",
-    )
-    def probe_metrics(
-        context: dg.AssetExecutionContext,
-        splits: dict[str, Any],
-        seed_free_scores: SeedFreeScores,
-        store: ArtifactStore,
-    ) -> dg.Output[CellResult]:
-        """Metrics of every probe on val and test, position bins, bootstrap intervals, predictions, and a report.
+def seed_free_scores(
+    context: dg.AssetExecutionContext,
+    world: WorldResource,
+    sentences: pd.DataFrame,
+    activations: Activations,
+    splits: dict[str, Any],
+) -> dg.Output[SeedFreeScores]:
+    """Scores of the baselines and probes that do not depend on the seed, fitted once per setting (and fold)."""
+    from ta_assets.core.results import cells
 
-        Reads its corpus through the store: Dagster cannot validate a mapping from a corpus straight to cells. What
-        changes there reaches a cell through the seed-free scores, which carry a hash of all data they were fitted on.
-        """
-        from ta_assets.core.results.cells import evaluate_cell
-        from ta_assets.core.results.report import cell_report
+    name, base, folds = context.partition_key, world.store.base, folds_of(splits)
+    options = world.studies.by_setting[name].probe_options
+    if folds is None:
+        value = cells.seed_free_scores(probe_data(sentences, activations, split_of(splits), base), options)
+    else:
+        data = fold_data(sentences, activations, folds, base)
+        value = FoldRuns(data, options, world.store, context.log.info).seed_free()
+    facts = {"rows": len(value.scores), "fits": dg.MetadataValue.json(value.fits)}
+    return output(value, made_from(world, "seed_free_scores", name), facts)
 
-        cell = Cell.from_key(context.partition_key)
-        study = studies.by_setting[cell.setting]
-        corpus = study.settings[cell.setting].corpus
-        sentences, activations = store.load("sentences", corpus), store.load("activations", corpus)
-        folds = folds_of(splits)
-        if folds is None:
-            data = probe_data(sentences, activations, split_of(splits), store.base)
-            value = evaluate_cell(data, study.probe_options, cell.seed, seed_free_scores)
-        else:
-            data = fold_data(sentences, activations, folds, store.base)
-            value = FoldRuns(data, study.probe_options, store, context.log.info).cell(cell.seed, seed_free_scores)
-        value = replace(value, report=cell_report(value, sentences, f"{cell.setting}, seed {cell.seed}"))
-        return output(value, study_options(study, "probe_metrics"), _facts(value))
 
-    return [seed_free_scores, probe_metrics]
+def probe_metrics(
+    context: dg.AssetExecutionContext,
+    world: WorldResource,
+    splits: dict[str, Any],
+    seed_free_scores: SeedFreeScores,
+) -> dg.Output[CellResult]:
+    """Metrics of every probe on val and test, position bins, bootstrap intervals, predictions, and a report.
+
+    Reads its corpus through the store: Dagster cannot validate a mapping from a corpus straight to cells. What changes
+    there reaches a cell through the seed-free scores, which carry a hash of all data they were fitted on.
+    """
+    from ta_assets.core.results.cells import evaluate_cell
+    from ta_assets.core.results.report import cell_report
+
+    cell, store, folds = Cell.from_key(context.partition_key), world.store, folds_of(splits)
+    study = world.studies.by_setting[cell.setting]
+    corpus = study.settings[cell.setting].corpus
+    sentences, activations = store.load("sentences", corpus), store.load("activations", corpus)
+    if folds is None:
+        data = probe_data(sentences, activations, split_of(splits), store.base)
+        value = evaluate_cell(data, study.probe_options, cell.seed, seed_free_scores)
+    else:
+        data = fold_data(sentences, activations, folds, store.base)
+        value = FoldRuns(data, study.probe_options, store, context.log.info).cell(cell.seed, seed_free_scores)
+    value = replace(value, report=cell_report(value, sentences, f"{cell.setting}, seed {cell.seed}"))
+    return output(value, made_from(world, "probe_metrics", cell.key), _facts(value))
 
 
 def _facts(value: CellResult) -> dict[str, Any]:

@@ -8,69 +8,65 @@ import pandas as pd
 
 from ta_assets.assets.table_types import SentenceTable
 from ta_assets.core.errors import InputError
-from ta_assets.ledger.made_from import Origins, output, shared_corpora, study_options
+from ta_assets.ledger.fingerprint import output
+from ta_assets.ledger.made_from import shared_corpora
 from ta_assets.ledger.partitions import Partitions
+from ta_assets.ledger.table import made_from
+from ta_assets.ledger.world import WorldResource
 from ta_assets.pages import plots
 from ta_assets.studies.loading import Studies
 from ta_assets.vectors.probe_data import stored_folds, stored_split
-from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The assets ``problem_ids``, ``splits`` and ``sentences``."""
-    studies = partitions.studies
-
-    @dg.asset(partitions_def=partitions.setting, code_version="1", group_name="data")
-    def problem_ids(
-        context: dg.AssetExecutionContext, rollouts: RolloutsResource, language_model: LanguageModelResource
-    ) -> dg.Output[list[int]]:
-        """Ids of a setting's problems, sorted: all of its corpus, a seeded sample, or those that settings share."""
-        name = context.partition_key
-        ids, available = chosen_ids(studies, rollouts, name)
-        made_from = Origins(studies, rollouts, language_model).made_from("problem_ids", name)
-        return output(ids, made_from, {"problems": len(ids), "available": available, "ids": str(ids)})
-
-    @dg.asset(partitions_def=partitions.setting, code_version="1", group_name="data")
-    def splits(context: dg.AssetExecutionContext, problem_ids: list[int]) -> dg.Output[dict[str, Any]]:
-        """Problem ids of train, val and test: whole problems, seeded shuffle; or such parts for every fold."""
-        from ta_assets.core.results.lopo import lopo_splits
-        from ta_assets.core.traces.splits import single_split
-
-        study = studies.by_setting[context.partition_key]
-        made_from = study_options(study, "splits")
-        if study.splits.scheme == "lopo":
-            folds = lopo_splits(problem_ids, study.splits.val)
-            return output(stored_folds(folds), made_from, {"folds": len(folds)})
-        value = stored_split(single_split(problem_ids, study.splits))
-        return output(value, made_from, {part: len(ids) for part, ids in value.items()})
-
-    @dg.asset(
+    of_setting = dg.asset(partitions_def=partitions.setting, code_version="1", group_name="data")
+    of_corpus = dg.asset(
         partitions_def=partitions.corpus,
-        ins={
-            "problem_ids": dg.AssetIn(partition_mapping=partitions.setting_to_corpus, metadata={"collect": True}),
-        },
+        ins={"problem_ids": dg.AssetIn(partition_mapping=partitions.setting_to_corpus, metadata={"collect": True})},
         dagster_type=SentenceTable,
         code_version="3",
         group_name="data",
     )
-    def sentences(
-        context: dg.AssetExecutionContext,
-        problem_ids: dict[str, list[int]],
-        rollouts: RolloutsResource,
-        language_model: LanguageModelResource,
-    ) -> dg.Output[pd.DataFrame]:
-        """Labelled sentences of every problem that a setting of this corpus uses."""
-        from ta_assets.core.traces.labels import label_problems
+    return [of_setting(problem_ids), of_setting(splits), of_corpus(sentences)]
 
-        corpus = context.partition_key
-        study = studies.by_corpus[corpus]
-        problems = rollouts.load_problems(study.source(corpus), union(problem_ids))
-        table = label_problems(problems, study.labels)
-        made_from = Origins(studies, rollouts, language_model).made_from("sentences", corpus)
-        return output(table, made_from, _facts(table))
 
-    return [problem_ids, splits, sentences]
+def problem_ids(context: dg.AssetExecutionContext, world: WorldResource) -> dg.Output[list[int]]:
+    """Ids of a setting's problems, sorted: all of its corpus, a seeded sample, or those that settings share."""
+    name = context.partition_key
+    ids, available = chosen_ids(world.studies, world.rollouts, name)
+    facts = {"problems": len(ids), "available": available, "ids": str(ids)}
+    return output(ids, made_from(world, "problem_ids", name), facts)
+
+
+def splits(
+    context: dg.AssetExecutionContext, world: WorldResource, problem_ids: list[int]
+) -> dg.Output[dict[str, Any]]:
+    """Problem ids of train, val and test: whole problems, seeded shuffle; or such parts for every fold."""
+    from ta_assets.core.results.lopo import lopo_splits
+    from ta_assets.core.traces.splits import single_split
+
+    study = world.studies.by_setting[context.partition_key]
+    record = made_from(world, "splits", context.partition_key)
+    if study.splits.scheme == "lopo":
+        folds = lopo_splits(problem_ids, study.splits.val)
+        return output(stored_folds(folds), record, {"folds": len(folds)})
+    value = stored_split(single_split(problem_ids, study.splits))
+    return output(value, record, {part: len(ids) for part, ids in value.items()})
+
+
+def sentences(
+    context: dg.AssetExecutionContext, world: WorldResource, problem_ids: dict[str, list[int]]
+) -> dg.Output[pd.DataFrame]:
+    """Labelled sentences of every problem that a setting of this corpus uses."""
+    from ta_assets.core.traces.labels import label_problems
+
+    corpus = context.partition_key
+    study = world.studies.by_corpus[corpus]
+    problems = world.rollouts.load_problems(study.source(corpus), union(problem_ids))
+    table = label_problems(problems, study.labels)
+    return output(table, made_from(world, "sentences", corpus), _facts(table))
 
 
 def chosen_ids(studies: Studies, rollouts: RolloutsResource, name: str) -> tuple[list[int], int]:

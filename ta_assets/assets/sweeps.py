@@ -1,10 +1,10 @@
 """Sweeps: ``sweep_metrics`` (one combination of factors in one setting) and ``sweep_leaderboard`` (all of a study).
 
 Belongs here: the two assets, and the vectors that combinations share. Stays out: which combinations there are
-(``sweep_plan``), scores (``core.sweep``), the job that drives them (``sweep_job``).
+(``studies.sweep``), scores (``core.results.sweep``), the job that drives them (``jobs.sweep``).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,132 +12,79 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from ta_assets.core.errors import InputError
-from ta_assets.core.option_values import TOKEN_PROBES
-from ta_assets.ledger.made_from import Origins, extraction_options, fingerprint, output, study_options
-from ta_assets.ledger.partitions import Partitions
+from ta_assets.ledger.fingerprint import fingerprint, output
+from ta_assets.ledger.made_from import extraction_options, finished
+from ta_assets.ledger.partitions import COMBINATIONS, Partitions
+from ta_assets.ledger.table import made_from
+from ta_assets.ledger.world import World, WorldResource
 from ta_assets.pages import plots
-from ta_assets.studies.loading import Studies
 from ta_assets.studies.study import Study
 from ta_assets.studies.sweep import SweepCell, sweep_cells
 from ta_assets.vectors.corpus_pass import CorpusExtraction, resolved_options
 from ta_assets.vectors.probe_data import joined
 from ta_resources.language_model.capture import resolve_blocks
 from ta_resources.language_model.devices import GPU_POOL
-from ta_resources.language_model.resource import LanguageModelResource
-from ta_resources.rollouts.resource import RolloutsResource
-from ta_resources.storage.artifacts import Activations, ArtifactStore
+from ta_resources.storage.artifacts import Activations
 
-CELLS = dg.DynamicPartitionsDefinition(name="sweep_cells")
-"""One partition a combination and setting; the job ``sweep`` adds them."""
 VECTORS = "sweep_vectors"
 """Folder of the indices of vectors; a name says what decides them, so combinations that differ elsewhere share one."""
 
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The assets ``sweep_metrics`` and ``sweep_leaderboard``."""
-    studies = partitions.studies
-
-    @dg.asset(partitions_def=CELLS, pool=GPU_POOL, code_version="2", group_name="sweeps")
-    def sweep_metrics(
-        context: dg.AssetExecutionContext,
-        rollouts: RolloutsResource,
-        language_model: LanguageModelResource,
-        store: ArtifactStore,
-    ) -> dg.Output[dict[str, Any]]:
-        """Leave-one-problem-out scores of one combination of factors, on the problems outside the test."""
-        from ta_assets.core.results.sweep import cross_validated
-        from ta_assets.core.traces.labels import label_problems
-        from ta_assets.core.traces.splits import single_split
-
-        cell = cell_of(studies, context.partition_key)
-        study, corpus = cell.study, cell.study.settings[cell.setting].corpus
-        source = SweepSource(Origins(studies, rollouts, language_model), store, context.log.info)
-        ids = source.problem_ids(cell)
-        activations = source.vectors(cell, ids)
-        sentences = label_problems(rollouts.load_problems(study.source(corpus), ids), study.labels)
-        whole = joined(sentences, activations, ids, store.base, study.extraction.pooling)
-        data = whole.under(single_split(ids, study.splits))
-        scores = cross_validated(data, study.probe_options, cell.probe)
-        value = {
-            "key": cell.key,
-            "setting": cell.setting,
-            "factors": dict(cell.factors),
-            "target": study.labels.target,
-            **scores,
-        }
-        facts = {"factors": dg.MetadataValue.json(value["factors"]), "problems": len(scores["problems"])}
-        return output(value, source.made_from(cell), facts)
-
-    @dg.asset(partitions_def=partitions.study, code_version="3", group_name="sweeps")
-    def sweep_leaderboard(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.Output[pd.DataFrame]:
-        """Every finished combination, best first within its target, with p-values corrected for their number."""
-        from ta_assets.core.results.sweep import leaderboard
-
-        study = studies.by_name[context.partition_key]
-        keys = finished(study, store)
-        table = leaderboard([store.load("sweep_metrics", key) for key in keys])
-        facts = {
-            "combinations": len(sweep_cells(study)),
-            "finished": len(keys),
-            "table": dg.MetadataValue.md(plots.markdown_table(table)),
-        }
-        return output(table, leaderboard_made_from(study, keys), facts)
-
-    return [sweep_metrics, sweep_leaderboard]
+    of_combination = dg.asset(partitions_def=COMBINATIONS, pool=GPU_POOL, code_version="2", group_name="sweeps")
+    of_study = dg.asset(partitions_def=partitions.study, code_version="2", group_name="sweeps")
+    return [of_combination(sweep_metrics), of_study(sweep_leaderboard)]
 
 
-def finished(study: Study, store: ArtifactStore) -> list[str]:
-    """Keys of the combinations of a study that are stored, in the order of the file."""
-    return [cell.key for cell in sweep_cells(study) if store.exists("sweep_metrics", cell.key)]
+def sweep_metrics(context: dg.AssetExecutionContext, world: WorldResource) -> dg.Output[dict[str, Any]]:
+    """Leave-one-problem-out scores of one combination of factors, on the problems outside the test."""
+    from ta_assets.core.results.sweep import cross_validated
+    from ta_assets.core.traces.labels import label_problems
+    from ta_assets.core.traces.splits import single_split
+
+    cell = world.combination(context.partition_key)
+    study, corpus = cell.study, cell.study.settings[cell.setting].corpus
+    ids = world.store.load("problem_ids", cell.setting)
+    activations = SweepVectors(world, context.log.info).of(cell, ids)
+    sentences = label_problems(world.rollouts.load_problems(study.source(corpus), ids), study.labels)
+    whole = joined(sentences, activations, ids, world.store.base, study.extraction.pooling)
+    scores = cross_validated(whole.under(single_split(ids, study.splits)), study.probe_options, cell.probe)
+    value = {
+        "key": cell.key,
+        "setting": cell.setting,
+        "factors": dict(cell.factors),
+        "target": study.labels.target,
+        **scores,
+    }
+    facts = {"factors": dg.MetadataValue.json(value["factors"]), "problems": len(scores["problems"])}
+    return output(value, made_from(world, "sweep_metrics", cell.key), facts)
 
 
-def leaderboard_made_from(study: Study, keys: Iterable[str]) -> dict[str, Any]:
-    """What a ranking of these combinations is made from."""
-    return {"sweep": study.sweep, "finished": sorted(keys)}
+def sweep_leaderboard(context: dg.AssetExecutionContext, world: WorldResource) -> dg.Output[pd.DataFrame]:
+    """Every finished combination, best first within its target, with p-values corrected for their number."""
+    from ta_assets.core.results.sweep import leaderboard
 
-
-def cell_of(studies: Studies, key: str) -> SweepCell:
-    """The combination that a partition key stands for.
-
-    Raises:
-        InputError: no study of this instance has it (any more).
-    """
-    for study in studies.studies:
-        for cell in sweep_cells(study):
-            if cell.key == key:
-                return cell
-    raise InputError("partition of sweep_metrics", "key", key, "a combination of some study's section sweep")
+    study = world.studies.by_name[context.partition_key]
+    record = made_from(world, "sweep_leaderboard", study.name)
+    keys = finished(study, world.store)
+    table = leaderboard([world.store.load("sweep_metrics", key) for key in keys])
+    facts = {
+        "combinations": len(sweep_cells(study)),
+        "finished": len(keys),
+        "table": dg.MetadataValue.md(plots.markdown_table(table)),
+    }
+    return output(table, record, facts)
 
 
 @dataclass(frozen=True)
-class SweepSource:
-    """What a combination is computed from."""
+class SweepVectors:
+    """The vectors that combinations read."""
 
-    world: Origins
-    store: ArtifactStore
+    world: World
     log: Callable[[str], None]
 
-    def problem_ids(self, cell: SweepCell) -> list[int]:
-        """The setting's problems, as its asset ``problem_ids`` has them; raises InputError before that was made."""
-        return self.store.load("problem_ids", cell.setting)
-
-    def made_from(self, cell: SweepCell) -> dict[str, Any]:
-        """Everything that decides a combination's scores, for the comparison with what it was made from."""
-        study, corpus = cell.study, cell.study.settings[cell.setting].corpus
-        spec = study.extraction_spec(corpus)
-        return {
-            "factors": dict(cell.factors),
-            "source": self.world.rollouts.identity(study.source(corpus)),
-            "problem_ids": self.problem_ids(cell),
-            "labels": study.labels.model_dump(),
-            **study_options(study, "splits"),
-            **study_options(study, "probe_metrics" if cell.probe in TOKEN_PROBES else "seed_free_scores"),
-            "language_model": self.world.language_model.identity(spec),
-            "extraction": extraction_options(spec),
-        }
-
-    def vectors(self, cell: SweepCell, problem_ids: list[int]) -> Activations:
+    def of(self, cell: SweepCell, problem_ids: list[int]) -> Activations:
         """Vectors of these problems as a combination reads them: a view of one pass for all combinations.
 
         The pass takes what any extraction has stored; the model is opened only where the index is not there yet.
@@ -188,16 +135,16 @@ class SweepSource:
         decides = {"extraction": options, "language_model": language_model}
         of_these = {**decides, "source": self.world.rollouts.identity(source), "problem_ids": problem_ids}
         name = fingerprint(of_these)[:32]
-        if self.store.exists(VECTORS, name):
-            return self.store.load(VECTORS, name)
+        if self.world.store.exists(VECTORS, name):
+            return self.world.store.load(VECTORS, name)
         with self.world.language_model.open(spec) as extractor:
             resolved = resolved_options(options, language_model, extractor)
             extraction = CorpusExtraction.of(
-                source, self.world.rollouts, self.store.base, resolved, reuse=True, log=self.log
+                source, self.world.rollouts, self.world.store.base, resolved, reuse=True, log=self.log
             )
             value = extraction.run(extractor, extraction.plan(extractor, problem_ids), resolved)
         if not value.record["skipped"]:  # what was skipped for want of memory is tried again by the next combination
-            self.store.save(VECTORS, name, value)
+            self.world.store.save(VECTORS, name, value)
         return value
 
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +11,23 @@ import dagster as dg
 from pydantic import Field
 
 from ta_assets.core.errors import InputError
+from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.ledger import Ledger
-from ta_assets.ledger.made_from import output
-from ta_assets.ledger.partitions import ASSETS, Partitions, partitions_of
-from ta_assets.ledger.world import World
+from ta_assets.ledger.partitions import Partitions
+from ta_assets.ledger.table import ASSETS, Role, partitions_of, with_role
+from ta_assets.ledger.world import World, WorldResource
 from ta_checks.report import formats
 from ta_checks.report.environment import snapshot
 from ta_checks.report.report import CheckRow, ReleaseReport
 from ta_checks.report.rows import ADDED, RELEASE, UNEDITED, collect_rows
 from ta_checks.rules.files.verdict_unedited import verdict_unedited
+from ta_checks.table import INVARIANTS
 from ta_checks.verdict import Verdict
-from ta_resources.language_model.resource import LanguageModelResource
-from ta_resources.rollouts.resource import RolloutsResource
-from ta_resources.storage.artifacts import ArtifactStore
 from ta_resources.storage.atomic import sha256_of, write_file
 
 FOLDER = "release"
 """Folder of a study's verdict."""
-VERDICT_ASSET = "release_verdict"
+(VERDICT_ASSET,) = with_role(Role.VERDICT)
 VERDICT_FILE, TABLE_FILE = "verdict.json", "verdict.txt"
 FILES = "release_files"
 """Metadata of a materialized verdict: name of each file that it leaves behind -> SHA-256 in hex."""
@@ -41,11 +40,9 @@ class VerdictConfig(dg.Config):
     cells: dict[str, str] = Field(default={}, description="What the release did with each cell.")
 
 
-def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> list[dg.AssetsDefinition]:
+def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The asset ``release_verdict`` with one rolled-up check for every invariant."""
-    studies = partitions.studies
-
-    @dg.asset(
+    as_asset = dg.asset(
         partitions_def=partitions.study,
         deps=["readme_block"],
         check_specs=[
@@ -55,44 +52,26 @@ def build(partitions: Partitions, definitions: Callable[[], dg.Definitions]) -> 
         code_version="1",
         group_name="results",
     )
-    def release_verdict(
-        context: dg.AssetExecutionContext,
-        config: VerdictConfig,
-        store: ArtifactStore,
-        rollouts: RolloutsResource,
-        language_model: LanguageModelResource,
-    ) -> Iterator[Any]:
-        """OK only when every ERROR check passed in every cell of the study."""
-        instance = Ledger(context.instance, definitions)
-        world = World(studies, store, rollouts, language_model, instance)
-        try:
-            report = make_report(world, context.partition_key, config)
-        except Exception as error:  # there must be a verdict, whatever fails
-            context.log.exception("the checks could not be collected")
-            report = broken_report(context.partition_key, config, error)
-        files = release_files(report)
-        counts = defaultdict(int)
-        for row in report.rows:
-            counts[row.verdict.status] += 1
-        facts = {
-            "verdict": report.verdict,
-            **counts,
-            "table": dg.MetadataValue.md(formats.markdown(report)),
-            FILES: {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-        }
-        yield output(report.to_json(), {}, facts)
-        # recorded by now; the other way round, a release that is killed in between would leave files like edited ones
-        for name, content in files.items():
-            write_file(release_folder(report.study, store.base) / name, content)
-        yield from _rolled_up_results(report)
+    return [as_asset(release_verdict)]
 
-    return [release_verdict]
+
+def release_verdict(context: dg.AssetExecutionContext, config: VerdictConfig, world: WorldResource) -> Iterator[Any]:
+    """OK only when every ERROR check passed in every cell of the study."""
+    try:
+        report = make_report(world, context.partition_key, config)
+    except Exception as error:  # there must be a verdict, whatever fails
+        context.log.exception("the checks could not be collected")
+        report = broken_report(context.partition_key, config, error)
+    files = release_files(report)
+    yield output(report.to_json(), {}, _facts(report, files))
+    # recorded by now; the other way round, a release that is killed in between would leave files like edited ones
+    for name, content in files.items():
+        write_file(release_folder(report.study, world.store.base) / name, content)
+    yield from _rolled_up_results(report)
 
 
 def rolled_up() -> tuple[str, ...]:
     """Names of the rolled-up checks."""
-    from ta_checks.table import INVARIANTS
-
     return tuple(dict.fromkeys([*(row.name for row in ADDED), *(invariant.name for invariant in INVARIANTS)]))
 
 
@@ -154,6 +133,15 @@ def read_release(instance: Ledger, study: str, base: Path) -> tuple[str, str]:
         if found != expected:
             raise InputError(folder / name, "sha256", found, f"{expected}, as its release recorded it; release again")
     return json.loads(contents[VERDICT_FILE])["verdict"], contents[TABLE_FILE].decode()
+
+
+def _facts(report: ReleaseReport, files: Mapping[str, bytes]) -> dict[str, Any]:
+    return {
+        "verdict": report.verdict,
+        **Counter(row.verdict.status for row in report.rows),
+        "table": dg.MetadataValue.md(formats.markdown(report)),
+        FILES: {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
 
 
 def _recorded_and_found(

@@ -29,6 +29,15 @@ def escape(text: str) -> str:
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], decimals: int = 4) -> str:
     """Render a GitHub Markdown table whose columns are also aligned as plain text; ends with a newline.
 
+    Raises:
+        ValueError: as ``table_cells``.
+    """
+    return "".join(f"{line_of(cells)}\n" for cells in table_cells(headers, rows, decimals))
+
+
+def table_cells(headers: Sequence[str], rows: Iterable[Sequence[Any]], decimals: int = 4) -> list[list[str]]:
+    """Padded cells of the lines of a table: the heading, the rule below it, then the rows.
+
     Floats get ``decimals`` places, None and NaN are ``n/a``, booleans yes or no, everything else its escaped text.
     A column without text is aligned to the right.
 
@@ -45,12 +54,23 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], decimals: int =
     right = [bool(values) and all(_is_number(row[column]) for row in values) for column in range(len(headers))]
     widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(headers))]
     rule = ["-" * (width - 1) + ":" if to_right else "-" * width for width, to_right in zip(widths, right, strict=True)]
-    lines = [_line(cells[0], widths, right), f"| {' | '.join(rule)} |"]
-    return "\n".join(lines + [_line(row, widths, right) for row in cells[1:]]) + "\n"
+    return [_padded(cells[0], widths, right), rule, *(_padded(row, widths, right) for row in cells[1:])]
+
+
+def line_of(cells: Sequence[str]) -> str:
+    """A line of a table from its padded cells."""
+    return f"| {' | '.join(cells)} |"
 
 
 def comparison_table(rows: Sequence[Mapping[str, Any]], leading: Sequence[str] = ()) -> str:
     """Every score of a comparison with its verdict; ``leading`` names keys of the rows to put first."""
+    return table(*comparison_columns(rows, leading))
+
+
+def comparison_columns(
+    rows: Sequence[Mapping[str, Any]], leading: Sequence[str] = ()
+) -> tuple[list[str], list[list[Any]]]:
+    """Headers and values of ``comparison_table``."""
     columns = ["score", "average precision", "against", "difference [95 %]", "p", "of ceiling [95 %]", "verdict"]
     lines = [
         [
@@ -65,7 +85,7 @@ def comparison_table(rows: Sequence[Mapping[str, Any]], leading: Sequence[str] =
         ]
         for row in rows
     ]
-    return table([*leading, *columns], lines)
+    return [*leading, *columns], lines
 
 
 FLOOR = 1.05e-4
@@ -120,9 +140,8 @@ def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, (int, float, np.number)) and not isinstance(value, bool))
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
-    padded = [
+def _padded(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
+    return [
         cell.rjust(width) if to_right else cell.ljust(width)
         for cell, width, to_right in zip(cells, widths, right, strict=True)
     ]
-    return f"| {' | '.join(padded)} |"

@@ -108,6 +108,8 @@ class ExtractionOptions(Options):
     """Dtype that the model computes in; ``auto`` chooses by device."""
     storage_dtype: Literal["float16", "float32"] = "float16"
     """Dtype that the vectors are stored in."""
+    bos: Literal["never", "auto", "always"] = "never"
+    """The token that begins a text, where it has none: ``never``, ``auto`` (as the tokenizer does) or ``always``."""
     vertical_attention: VerticalAttention = VerticalAttention()
     """Scores of the attention of later text; off unless asked for."""
 

@@ -5,19 +5,20 @@ A killed process cannot close its run: it stays STARTED and holds its pool slot,
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import dagster as dg
+from filelock import BaseFileLock, FileLock, Timeout
 
 from ta_resources.instance_storage import HOST_TAG, PROCESS_TAG
 from ta_resources.processes import is_dead
 from ta_resources.storage.atomic import cannot_write, clear_abandoned
 
 LOCK = ".release.lock"
-_HELD: dict[Path, IO[str]] = {}
+_HELD: dict[Path, BaseFileLock] = {}
+"""Locks that this process holds, by path: one that is collected as garbage would be given back."""
 UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTED,
@@ -55,6 +56,16 @@ def job_of(asset: str) -> str:
     return f"make_{asset}"
 
 
+def asset_job(asset: str) -> Any:
+    """The job that materializes one partition of an asset, with its checks."""
+    return dg.define_asset_job(
+        job_of(asset),
+        selection=dg.AssetSelection.assets(asset),
+        description=f"One partition of {asset}, with its checks.",
+        executor_def=dg.in_process_executor,
+    )
+
+
 def begin(instance: dg.DagsterInstance, folder: Path, log: Callable[[str], None]) -> None:
     """What a job that makes many cells does first: wait for its turn, then clean up after processes that died.
 
@@ -83,17 +94,18 @@ def wait_for_turn(folder: Path, log: Callable[[str], None]) -> None:
     path = (folder / LOCK).resolve()
     if path in _HELD:
         return
+    # no soft lock: its file outlives a process that is killed
+    lock = FileLock(path, thread_local=False, fallback_to_soft=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            log(f"another release holds {path}: waiting for it to end")
+            lock.acquire()
     except OSError as error:
         raise cannot_write(path, error) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        log(f"another release holds {path}: waiting for it to end")
-        fcntl.flock(file, fcntl.LOCK_EX)
-    _HELD[path] = file
+    _HELD[path] = lock
 
 
 def close_dead(instance: dg.DagsterInstance, log: Callable[[str], None]) -> None:

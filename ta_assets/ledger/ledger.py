@@ -20,7 +20,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._utils.cached_method import cached_method
 
 from ta_assets.core.errors import InputError
-from ta_assets.ledger.made_from import MADE_FROM, mismatches
+from ta_assets.ledger.fingerprint import MADE_FROM, mismatches
 from ta_resources.hub_client import HubFailedError
 
 OURS = {InputError.__name__, HubFailedError.__name__}

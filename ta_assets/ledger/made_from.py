@@ -1,93 +1,147 @@
-"""What an artifact was made from, and whether that still holds.
+"""What the artifacts are made from beside their upstream assets: options of the study, identity of data and models.
 
 Dagster knows when an upstream asset changed; it does not know that a study, a dataset or a model did. Each
 materialization therefore records ``made_from``, and the release compares it with what it would be made from now.
+The functions stand in the table of assets (``partitions``), one or two for each asset.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
-import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
-
-import dagster as dg
-import pandas as pd
 
 from ta_assets.core.option_values import TOKEN_PROBES
 from ta_assets.core.options import ExtractionSpec
+from ta_assets.ledger.world import World
 from ta_assets.studies.loading import Studies
 from ta_assets.studies.study import Study
-from ta_resources.language_model.resource import LanguageModelResource
-from ta_resources.rollouts.resource import RolloutsResource
-
-MADE_FROM = "made_from"
-CODE = "code_sha256"
-PACKAGES = ("ta_assets", "ta_checks", "ta_resources")
+from ta_assets.studies.sweep import sweep_cells
+from ta_resources.storage.artifacts import ArtifactStore
 
 
-@dataclass(frozen=True)
-class Origins:
-    """The studies, and the resources that know the identity of data and models."""
-
-    studies: Studies
-    rollouts: RolloutsResource
-    language_model: LanguageModelResource
-
-    def made_from(self, asset: str, partition: str) -> dict[str, Any]:
-        """What this partition of an asset would be made from now, beyond its upstream assets; JSON-able.
-
-        Raises:
-            InputError: data or model cannot be identified.
-        """
-        if asset == "problem_ids":
-            study = self.studies.by_setting[partition]
-            corpora = {study.settings[partition].corpus, *shared_corpora(self.studies, partition)}
-            sources = {corpus: self.rollouts.identity(study.source(corpus)) for corpus in sorted(corpora)}
-            return {"sources": sources, "setting": study.settings[partition].model_dump()}
-        if asset == "sentences":
-            study = self.studies.by_corpus[partition]
-            return {
-                "source": self.rollouts.identity(study.source(partition)),
-                "labels": study.labels.model_dump(exclude={"target"}),
-            }
-        if asset == "activations":
-            study = self.studies.by_corpus[partition]
-            spec = study.extraction_spec(partition)
-            return {
-                "source": self.rollouts.identity(study.source(partition)),
-                "language_model": self.language_model.identity(spec),
-                "extraction": extraction_options(spec),
-            }
-        if asset in {"splits", "cv_scores", "probe_comparison", "seed_free_scores", "probe_metrics"}:
-            return study_options(self.studies.by_setting[partition.rpartition("|")[2]], asset)
-        return {}
+def split_options(study: Study) -> dict[str, Any]:
+    """The options that decide ``splits``."""
+    decides = {"scheme", "val"} if study.splits.scheme == "lopo" else {"train", "val", "test", "seed"}
+    return {"splits": study.splits.model_dump(include=decides)}
 
 
-def study_options(study: Study, asset: str) -> dict[str, Any]:
-    """The options of a study that an asset depends on directly."""
-    if asset == "splits":
-        decides = {"scheme", "val"} if study.splits.scheme == "lopo" else {"train", "val", "test", "seed"}
-        return {"splits": study.splits.model_dump(include=decides)}
-    if asset == "cv_scores":
-        return {"inference": {key: study.inference.model_dump()[key] for key in ("permutations", "seed")}}
-    if asset == "probe_comparison":
-        return {"inference": study.inference.model_dump(mode="json")}
-    if asset == "aggregate_metrics":
-        return {"best_of_k": study.probes.best_of_k}
-    if asset == "deferral_plan":
-        return {"deferral": study.deferral_options.model_dump()}
+def score_options(study: Study) -> dict[str, Any]:
+    """The options that decide ``cv_scores``."""
+    return {"inference": {key: study.inference.model_dump()[key] for key in ("permutations", "seed")}}
+
+
+def comparison_options(study: Study) -> dict[str, Any]:
+    """The options that decide ``probe_comparison``."""
+    return {"inference": study.inference.model_dump(mode="json")}
+
+
+def probe_options(study: Study) -> dict[str, Any]:
+    """The options that decide ``seed_free_scores``: of all probes but those on tokens."""
+    options = cell_options(study)
+    options["probes"].pop("token_probes", None)
+    return options
+
+
+def cell_options(study: Study) -> dict[str, Any]:
+    """The options that decide ``probe_metrics``; those of token probes where the study has such probes."""
     options = study.probe_options.model_dump()
-    if asset != "probe_metrics" or not set(TOKEN_PROBES) & set(options["models"]):
+    if not set(TOKEN_PROBES) & set(options["models"]):
         del options["token_probes"]
     if study.probes.residualize_against == "none":
         del options["anchor_percentile"]  # decides residual anchors only; others come with the sentences
     return {"probes": options}
+
+
+def aggregate_options(study: Study) -> dict[str, Any]:
+    """The options that decide ``aggregate_metrics``."""
+    return {"best_of_k": study.probes.best_of_k}
+
+
+def deferral_options(study: Study) -> dict[str, Any]:
+    """The options that decide ``deferral_plan``."""
+    return {"deferral": study.deferral_options.model_dump()}
+
+
+def extraction_options(spec: ExtractionSpec) -> dict[str, Any]:
+    """The options of an extraction without the place of its model, which differs from machine to machine."""
+    options = spec.model_dump(exclude={"language_model", "revision"})
+    if spec.scored_attention is None:  # without it, an extraction is what it was before there was this option
+        del options["vertical_attention"]
+    if spec.bos == "never":
+        del options["bos"]
+    return options
+
+
+def problems_identity(world: World, setting: str) -> dict[str, Any]:
+    """The data that a setting's problems are chosen from, and how it chooses.
+
+    Raises:
+        InputError: the data cannot be identified.
+    """
+    study = world.studies.by_setting[setting]
+    corpora = {study.settings[setting].corpus, *shared_corpora(world.studies, setting)}
+    sources = {corpus: world.rollouts.identity(study.source(corpus)) for corpus in sorted(corpora)}
+    return {"sources": sources, "setting": study.settings[setting].model_dump()}
+
+
+def labels_identity(world: World, corpus: str) -> dict[str, Any]:
+    """The data that labels are taken from, and their rule.
+
+    Raises:
+        InputError: the data cannot be identified.
+    """
+    study = world.studies.by_corpus[corpus]
+    return {
+        "source": world.rollouts.identity(study.source(corpus)),
+        "labels": study.labels.model_dump(exclude={"target"}),
+    }
+
+
+def extraction_identity(world: World, corpus: str) -> dict[str, Any]:
+    """The texts, the model that reads them, and how.
+
+    Raises:
+        InputError: data or model cannot be identified.
+    """
+    study = world.studies.by_corpus[corpus]
+    spec = study.extraction_spec(corpus)
+    return {
+        "source": world.rollouts.identity(study.source(corpus)),
+        "language_model": world.language_model.identity(spec),
+        "extraction": extraction_options(spec),
+    }
+
+
+def combination_identity(world: World, key: str) -> dict[str, Any]:
+    """Everything that decides the scores of a combination of a sweep.
+
+    Raises:
+        InputError: no study has the combination, ``problem_ids`` was not made, or data or model cannot be identified.
+    """
+    cell = world.combination(key)
+    study, corpus = cell.study, cell.study.settings[cell.setting].corpus
+    spec = study.extraction_spec(corpus)
+    return {
+        "factors": dict(cell.factors),
+        "source": world.rollouts.identity(study.source(corpus)),
+        "problem_ids": world.store.load("problem_ids", cell.setting),
+        "labels": study.labels.model_dump(),
+        **split_options(study),
+        **(cell_options(study) if cell.probe in TOKEN_PROBES else probe_options(study)),
+        "language_model": world.language_model.identity(spec),
+        "extraction": extraction_options(spec),
+    }
+
+
+def leaderboard_identity(world: World, study_name: str) -> dict[str, Any]:
+    """The sweep that a study asks for, and which of its combinations there are."""
+    study = world.studies.by_name[study_name]
+    return {"sweep": study.sweep, "finished": sorted(finished(study, world.store))}
+
+
+def finished(study: Study, store: ArtifactStore) -> list[str]:
+    """Keys of the combinations of a study that are stored, in the order of the file."""
+    return [cell.key for cell in sweep_cells(study) if store.exists("sweep_metrics", cell.key)]
 
 
 def shared_corpora(studies: Studies, setting: str) -> tuple[str, ...]:
@@ -98,70 +152,12 @@ def shared_corpora(studies: Studies, setting: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(other.corpus for other in study.settings.values() if other.shared_problems))
 
 
-def extraction_options(spec: ExtractionSpec) -> dict[str, Any]:
-    """The options of an extraction without the place of its model, which differs from machine to machine."""
-    options = spec.model_dump(exclude={"language_model", "revision"})
-    if spec.scored_attention is None:  # without it, an extraction is what it was before there was this option
-        del options["vertical_attention"]
-    return options
+def memory_owed(metadata: Mapping[str, Any]) -> str | None:
+    """Why a corpus must be extracted again although nothing that it was made from has changed; None when it need not.
 
-
-def fingerprint(value: object) -> str:
-    """Hex SHA-256 of a value: JSON, tables, and dataclasses of them. Equal values have equal fingerprints."""
-    digest = hashlib.sha256()
-    _feed(digest, value)
-    return digest.hexdigest()
-
-
-@cache
-def code_sha256() -> str:
-    """Hex SHA-256 of every Python file of the project, as this process found them."""
-    root, digest = Path(__file__).resolve().parent.parent.parent, hashlib.sha256()
-    for path in sorted(path for package in PACKAGES for path in (root / package).rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def mismatches(stored: Mapping[str, Any], expected: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Every difference between two ``made_from`` records, as ``labels.anchor_percentile: 90.0 -> 85.0``."""
-    found = []
-    for key in sorted({*stored, *expected}):
-        old, new, where = stored.get(key), expected.get(key), f"{prefix}{key}"
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found += mismatches(old, new, f"{where}.")
-        elif _plain(old) != _plain(new):
-            found.append(f"{where}: {old!r} -> {new!r}")
-    return found
-
-
-def output(value: Any, made_from: Mapping[str, Any], metadata: Mapping[str, Any]) -> dg.Output[Any]:
-    """What an asset body returns: the value, its data version (a hash of the content), and what it was made from.
-
-    The hash of the code is recorded and not compared: not every change of a line makes a result old; ``code_version``
-    says which do.
+    Args:
+        metadata: of its materialization; ``skipped_kinds`` counts problems by the kind of their skip.
     """
-    with warnings.catch_warnings():
-        # data_version is marked as beta in Dagster 1.13
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        return dg.Output(
-            value,
-            data_version=dg.DataVersion(fingerprint(value)),
-            metadata={**metadata, MADE_FROM: dg.MetadataValue.json(_plain(made_from)), CODE: code_sha256()},
-        )
-
-
-def _feed(digest: Any, value: object) -> None:
-    if isinstance(value, pd.DataFrame):
-        _feed(digest, {str(name): str(dtype) for name, dtype in value.dtypes.items()})
-        hashes = pd.util.hash_pandas_object(value, index=False)  # pyright: ignore[reportAttributeAccessIssue]
-        digest.update(hashes.to_numpy().tobytes())
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for field in dataclasses.fields(value):
-            digest.update(field.name.encode())
-            _feed(digest, getattr(value, field.name))
-    else:
-        digest.update(json.dumps(_plain(value), sort_keys=True).encode())
-
-
-def _plain(value: object) -> Any:
-    return json.loads(json.dumps(value, sort_keys=True))
+    n_problems = (metadata.get("skipped_kinds") or {}).get("out_of_memory", 0)
+    # of all skips, the only one that another machine, or another hour, can mend
+    return f"{n_problems} problems were skipped for lack of memory" if n_problems else None

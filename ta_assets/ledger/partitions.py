@@ -13,23 +13,9 @@ import dagster as dg
 
 from ta_assets.core.options import SEEDS
 from ta_assets.studies.loading import Studies
-from ta_assets.studies.study import Study
 
-ASSETS = (
-    "problem_ids",
-    "splits",
-    "sentences",
-    "activations",
-    "cv_scores",
-    "probe_comparison",
-    "seed_free_scores",
-    "probe_metrics",
-    "aggregate_metrics",
-    "deferral_plan",
-    "scaling_summary",
-    "readme_block",
-)
-"""The assets of a study in the order in which they are made; ``release_verdict`` judges them and comes last."""
+COMBINATIONS = dg.DynamicPartitionsDefinition(name="sweep_cells")
+"""One partition for each combination of a sweep and setting; the job ``sweep`` adds them."""
 
 
 @dataclass(frozen=True)
@@ -105,15 +91,3 @@ class Partitions:
 def cells_of(setting: str) -> list[Cell]:
     """The cells of a setting, by seed."""
     return [Cell(setting, seed) for seed in range(SEEDS)]
-
-
-def partitions_of(asset: str, study: Study) -> list[str]:
-    """The partition keys of an asset that belong to a study."""
-    if asset in {"sentences", "activations"}:
-        return list(study.corpora)
-    per_setting = {"problem_ids", "splits", "seed_free_scores", "cv_scores", "probe_comparison", "aggregate_metrics"}
-    if asset in {*per_setting, "deferral_plan"}:
-        return list(study.settings)
-    if asset == "probe_metrics":
-        return [cell.key for setting in study.settings for cell in cells_of(setting)]
-    return [study.name]

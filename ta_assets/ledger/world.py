@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 
+import dagster as dg
+
+from ta_assets.core.errors import InputError
 from ta_assets.ledger.ledger import Ledger
 from ta_assets.studies.loading import Studies
+from ta_assets.studies.sweep import SweepCell, sweep_cells
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactStore
@@ -20,3 +26,44 @@ class World:
     rollouts: RolloutsResource
     language_model: LanguageModelResource
     ledger: Ledger
+
+    def fresh(self) -> World:
+        """The same world with an empty ledger: what a ledger has read is out of date once a run made something."""
+        return replace(self, ledger=Ledger(self.ledger.dagster, self.ledger.definitions))
+
+    def combination(self, key: str) -> SweepCell:
+        """The combination of a sweep that a partition key stands for.
+
+        Raises:
+            InputError: no study of this instance has it (any more).
+        """
+        if key not in self._combinations:
+            raise InputError("partition of sweep_metrics", "key", key, "a combination of some study's section sweep")
+        return self._combinations[key]
+
+    @cached_property
+    def _combinations(self) -> dict[str, SweepCell]:
+        return {cell.key: cell for study in self.studies.studies for cell in sweep_cells(study)}
+
+
+WorldResource = dg.ResourceParam[World]
+"""The type of an asset's or op's argument ``world``: the run's resource of that name."""
+
+
+def world_resource(studies: Studies, definitions: Callable[[], dg.Definitions]) -> dg.ResourceDefinition:
+    """The resource ``world``, made of a run's other resources when the run begins.
+
+    Args:
+        studies: all that the instance holds.
+        definitions: the whole graph; a call, since assets and checks exist before the definitions do.
+    """
+
+    @dg.resource(required_resource_keys={"store", "rollouts", "language_model"})
+    def world(context: dg.InitResourceContext) -> World:
+        if context.instance is None:
+            raise ValueError("a world needs an instance: its ledger reads what runs recorded")
+        resources = context.resources
+        ledger = Ledger(context.instance, definitions)
+        return World(studies, resources.store, resources.rollouts, resources.language_model, ledger)
+
+    return world

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from ta_assets.core.errors import Fault, InputError, StudyError
 from ta_assets.studies.fields import FieldError
 from ta_assets.studies.study import Study
+from ta_assets.studies.sweep import faults
 from ta_assets.studies.yaml_text import read_yaml
 
 SHIPPED = Path(__file__).parent
@@ -107,9 +108,13 @@ def read_study(path: Path) -> Study:
     if not isinstance(content, dict):
         raise InputError(path, "file", content, "a mapping with name, dataset, models and settings")
     try:
-        return Study.parse(content, path)
+        study = Study.parse(content, path)
     except ValidationError as error:
         raise StudyError(path, [_named(fault) for fault in error.errors()]) from None
+    found = faults(study)
+    if found:
+        raise StudyError(path, [Fault("sweep", study.sweep, "; ".join(found))])
+    return study
 
 
 def _named(fault: Mapping[str, Any]) -> Fault:

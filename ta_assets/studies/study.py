@@ -31,7 +31,6 @@ from ta_assets.core.options import (
 )
 from ta_assets.core.traces.label_recomputation import COUNTERFACTUAL, RESAMPLING
 from ta_assets.core.values import CorpusSource
-from ta_assets.studies import sweep as sweep_plan
 from ta_assets.studies.fields import FieldError, InnerPath, Name, SweptValue, is_path
 from ta_assets.studies.sections import Dataset, Model, Setting, Verification
 
@@ -52,7 +51,7 @@ class Study(Options):
     verification: Verification = Verification()
     deferral: DeferralOptions = DeferralOptions()
     sweep: dict[str, Annotated[list[SweptValue], Field(min_length=1)]] | None = None
-    """The values of a factor: every combination is scored by the job ``sweep``; see ``ta_assets.studies.sweep``."""
+    """The values of a factor: every combination is scored by the job ``sweep``; see ``studies.sweep``."""
     seeds: Literal[5] = SEEDS
     """Number of seeds; fixed at 5, so that the grid of settings and seeds has no empty cell."""
     settings: dict[Name, Setting] = Field(min_length=1)
@@ -122,13 +121,6 @@ class Study(Options):
     def _known_deferral_probe(self) -> Study:
         if self.deferral.probe not in (None, *self.probes.models):
             raise FieldError("deferral.probe", self.deferral.probe, f"one of {', '.join(self.probes.models)}")
-        return self
-
-    @model_validator(mode="after")
-    def _sweepable(self) -> Study:
-        found = sweep_plan.faults(self)
-        if found:
-            raise FieldError("sweep", self.sweep, "; ".join(found))
         return self
 
     @property

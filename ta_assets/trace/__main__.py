@@ -2,7 +2,7 @@
 
 import sys
 
-from ta_assets.trace.walk import main
+from ta_assets.trace.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,28 +1,26 @@
 """What a target of ``trace`` means: a number of a report, an artifact, or a file.
 
-Belongs here: from what somebody typed to the artifacts to begin at. Stays out: whose a number of the block of results
-is (``report_numbers``), what an artifact was made from, verifying anything (``trace``).
+Belongs here: from what somebody typed to the artifacts to begin at. Stays out: what an artifact was made from,
+verifying anything (``walk``).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ta_assets.assets.readme import readme_path, stored_block
-from ta_assets.assets.sweeps import CELLS
+from ta_assets.assets.readme import SPANS
 from ta_assets.assets.verdicts import VERDICT_ASSET, release_folder
 from ta_assets.core.errors import InputError, shown
-from ta_assets.jobs.sweep import ASSETS as SWEEP_ASSETS
-from ta_assets.ledger.partitions import ASSETS, partitions_of
+from ta_assets.ledger.table import FACTS, Node, recorded_partitions
 from ta_assets.ledger.world import World
-from ta_assets.pages.block_numbers import NUMBER, Found, numbers_of
+from ta_assets.pages.spans import NUMBER, Found, Line, from_json, numbers, text_of
+from ta_assets.studies.readme_file import readme_path, results_path, stored_block, stored_page
 from ta_assets.studies.study import Study
 
 NODE = re.compile(r"(?P<asset>[a-z_]+)\[(?P<partition>[^\]]+)\]")
-TRACED = (*ASSETS, VERDICT_ASSET, *SWEEP_ASSETS)
-"""Every asset of which a run records what it made."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Target:
 
     text: str
     """As it was typed."""
-    roots: tuple[tuple[str, str], ...]
+    roots: tuple[Node, ...]
     """The artifacts to begin at."""
     found: tuple[Found, ...] = ()
     """Where a number stands."""
@@ -62,7 +60,7 @@ def resolve(world: World, target: str, report: Path | None) -> Target:
     study = _study_of_readme(world, place.resolve())
     if study is not None:
         what = "a number that is printed in its block of results"
-        found = [one for number, one in numbers_of(_block(study, world), study, place) if number == target]
+        found = _in_block(world, study, target)
     else:
         what, owner, text = "a number that is printed there", _owner(world, place.resolve()), _read(place)
         found = [Found(line, place.name, owner) for line in text.splitlines() if target in NUMBER.findall(line)]
@@ -71,23 +69,16 @@ def resolve(world: World, target: str, report: Path | None) -> Target:
     return Target(target, tuple(dict.fromkeys(one.node for one in found)), tuple(found), study and study.name)
 
 
-def partitions_recorded(world: World, asset: str) -> list[str]:
-    """The partitions that an asset can have been made of."""
-    if asset == "sweep_metrics":
-        return list(world.ledger.dagster.get_dynamic_partitions(str(CELLS.name)))
-    return [partition for study in world.studies.studies for partition in partitions_of(asset, study)]
-
-
-def _known(world: World, asset: str, partition: str, target: str) -> tuple[str, str]:
-    if asset not in TRACED:
-        raise InputError("command line", "TARGET", target, f"an asset among {', '.join(TRACED)}")
-    partitions = partitions_recorded(world, asset)
+def _known(world: World, asset: str, partition: str, target: str) -> Node:
+    if asset not in FACTS:
+        raise InputError("command line", "TARGET", target, f"an asset among {', '.join(FACTS)}")
+    partitions = recorded_partitions(world, asset)
     if partition not in partitions:
         raise InputError("command line", "TARGET", target, f"a partition among {shown(partitions)}")
     return asset, partition
 
 
-def _owner(world: World, path: Path) -> tuple[str, str]:
+def _owner(world: World, path: Path) -> Node:
     """The artifact that a file belongs to."""
     base, study = world.store.base, _study_of_readme(world, path)
     if study is not None:
@@ -98,8 +89,8 @@ def _owner(world: World, path: Path) -> tuple[str, str]:
     for study in world.studies.studies:
         if path.parent == release_folder(study.name, base):
             return VERDICT_ASSET, study.name
-    for asset in TRACED:
-        for partition in partitions_recorded(world, asset):
+    for asset in FACTS:
+        for partition in recorded_partitions(world, asset):
             if path.is_relative_to(world.store.folder(asset, partition)):
                 return asset, partition
     inside = path.relative_to(base).as_posix()
@@ -113,20 +104,46 @@ def _owner(world: World, path: Path) -> tuple[str, str]:
 
 
 def _study_of_readme(world: World, path: Path) -> Study | None:
-    """The study whose block a file holds; the selected one, should it hold several."""
+    """The study whose results a file holds, as a block or a page; the selected one, should it hold several."""
     studies = world.studies
     for study in (studies.selected, *studies.studies):
-        if path == readme_path(study, world.store.base).resolve():
+        places = readme_path(study, world.store.base), results_path(study, world.store.base)
+        if path in {place.resolve() for place in places}:
             return study
     return None
 
 
-def _block(study: Study, world: World) -> str:
-    block = stored_block(study, world.store.base)
-    if block is None:
+def _in_block(world: World, study: Study, target: str) -> list[Found]:
+    """Where a number stands in a study's README or page, and what it is of: the files against the recorded spans.
+
+    A line that was not recorded is of the block itself, whose walk says where it differs from what it should be.
+
+    Raises:
+        InputError: the file has no block.
+    """
+    stored, made = stored_block(study, world.store.base), world.ledger.materialization("readme_block", study.name)
+    if stored is None:
         readme = readme_path(study, world.store.base)
         raise InputError(readme, "block of results", None, "one; run the release first")
-    return block
+    block = from_json((made.metadata.get(SPANS) or []) if made else [])
+    page = stored_page(study, world.store.base) or ""
+    return found_in(f"{stored}\n{page}", block, ("readme_block", study.name), target)
+
+
+def found_in(text: str, block: Sequence[Line], own: Node, target: str) -> list[Found]:
+    """Where a number stands in a text that should be a block.
+
+    Args:
+        text: what is written.
+        block: what was recorded.
+        own: the artifact that the block is of, and every line of the text that was not recorded.
+        target: the number as it is printed.
+    """
+    lines, recorded = text.splitlines(), {text_of(line) for line in block}
+    known = [one for number, one in numbers(block) if number == target and one.line in lines]
+    what = "a line that no run recorded"
+    unknown = [line for line in lines if line not in recorded and target in NUMBER.findall(line)]
+    return [*known, *(Found(line, what, own) for line in unknown)]
 
 
 def _read(path: Path) -> str:

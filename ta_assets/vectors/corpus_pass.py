@@ -16,7 +16,7 @@ from ta_assets.core.errors import InputError
 from ta_assets.core.traces.spans import UnalignedSentence
 from ta_assets.core.traces.storage_estimate import StorageEstimate, block_bytes, in_words
 from ta_assets.core.values import CorpusSource, PooledProblem, Problem, Skip
-from ta_assets.ledger.made_from import fingerprint
+from ta_assets.ledger.fingerprint import fingerprint
 from ta_assets.vectors.corpus_index import Entry, MissingNames, MissingTexts, indexed
 from ta_resources.language_model.extractor import Extractor
 from ta_resources.rollouts.resource import RolloutsResource
@@ -85,7 +85,8 @@ class CorpusExtraction:
         shards = {block: ShardStore(base, fingerprint({**vectors, "layer": block})) for block in blocks}
         vertical = None
         if "vertical_attention" in resolved:
-            deciding = {key: resolved[key] for key in ("language_model", "dtype", "vertical_attention")}
+            named = ("language_model", "dtype", "bos", "vertical_attention")
+            deciding = {key: resolved[key] for key in named if key in resolved}
             vertical = VerticalScoreStore(base, fingerprint({**deciding, "layer": blocks[0]}))
         return cls(source, rollouts, shards, vertical, reuse, log)
 

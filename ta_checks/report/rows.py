@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from ta_assets.ledger.ledger import CheckState, Ledger
-from ta_assets.ledger.partitions import partitions_of
+from ta_assets.ledger.table import partitions_of
 from ta_assets.ledger.world import World
 from ta_assets.studies.study import Study
 from ta_checks.invariant import AddedRow, Invariant

@@ -14,9 +14,11 @@ from typing import Any
 from ta_assets.core.errors import InputError
 
 Layer = str | int | float
-BLOCK_LISTS = ("layers", "h", "decoder.layers")
+BLOCK_LISTS = ("layers", "h", "blocks", "decoder.layers")
 """Seen from the base model. In the words of the whole one: model.layers (Llama, Qwen2), gpt_neox.layers, transformer.h
-(GPT-2), model.decoder.layers (OPT)."""
+(GPT-2), transformer.blocks (MPT), model.decoder.layers (OPT)."""
+
+OUTPUT = "one stream [batch, n_tokens, d_model]"
 
 
 class _DeepestBlockDone(Exception):  # noqa: N818 - a signal between a hook and its manager, not a fault
@@ -98,7 +100,7 @@ def capture_blocks(
     whatever happened.
 
     Raises:
-        InputError: no block list is found, or a block is out of range.
+        InputError: no block list is found, a block is out of range, or (while it runs) gives no residual stream.
     """
     modules = block_list(model)
     wanted = sorted({resolve_block(block, len(modules), type(model).__name__) for block in blocks})
@@ -109,7 +111,12 @@ def capture_blocks(
     def hook(block: int) -> Callable[..., None]:
         def done(_module: Any, _inputs: Any, output: Any) -> None:
             # Some architectures return (hidden, cache, ...), others the tensor alone.
-            outputs[block] = keep(block, output[0] if isinstance(output, tuple) else output)
+            hidden = output[0] if isinstance(output, (tuple, list)) else output
+            shape = getattr(hidden, "shape", None)
+            if shape is None or len(shape) != 3:
+                found = type(hidden).__name__ if shape is None else list(shape)
+                raise InputError(type(model).__name__, f"output of block {block}", found, OUTPUT)
+            outputs[block] = keep(block, hidden)
             if block == wanted[-1]:
                 raise _DeepestBlockDone
 

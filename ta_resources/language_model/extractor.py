@@ -22,7 +22,8 @@ from ta_assets.core.errors import InputError
 from ta_assets.core.traces.spans import UnalignedSentence
 from ta_assets.core.values import PooledProblem, Skip, VerticalScores, Wanted
 from ta_resources.language_model.devices import free_device_memory, is_out_of_memory
-from ta_resources.language_model.forward import Job, LoadedModel, is_prefix_stable, read
+from ta_resources.language_model.families import is_prefix_stable, is_read_in_pieces
+from ta_resources.language_model.forward import Job, LoadedModel, read
 from ta_resources.language_model.progress import Log, Progress
 from ta_resources.language_model.tokenizing import AlignedTrace
 
@@ -123,7 +124,7 @@ class Extractor:
         """The first sentences, and the tokens up to the last of theirs; all tokens where more of them matter."""
         assert self._loaded is not None
         token_spans = trace.token_spans[:n_sentences]
-        end = token_spans[:, 1].max() if is_prefix_stable(self._loaded.model) else len(trace.ids)
+        end = token_spans[:, 1].max() if is_prefix_stable(self._loaded.model.config) else len(trace.ids)
         return AlignedTrace(trace.text, trace.ids[:end], token_spans)
 
     def _refuse_unknown_tokens(self, ids: np.ndarray) -> None:
@@ -135,10 +136,13 @@ class Extractor:
             raise InputError(source, "tokenizer.json: token id", int(ids.max()), f"ids below {rows}, the model's own")
 
     def _read_within_memory(self, job: Job, log: Log) -> list[PooledProblem | VerticalScores] | Skip:
-        """Read the trace in one forward if it may be that long, in ever smaller pieces when memory runs out."""
+        """Read the trace in one forward if it may be that long, in ever smaller pieces when memory runs out.
+
+        A family of which pieces are not proven is read whole, however long the text.
+        """
         assert self._loaded is not None
-        n_tokens = len(job.trace.ids)
-        size = min(n_tokens, self._loaded.tokens_per_forward)
+        n_tokens, in_pieces = len(job.trace.ids), is_read_in_pieces(self._loaded.model.config)
+        size = min(n_tokens, self._loaded.tokens_per_forward) if in_pieces else n_tokens
         while True:
             try:
                 return read(self._loaded, job, size)
@@ -149,6 +153,10 @@ class Extractor:
             # Outside the handler: there the traceback would keep the failed forward's tensors alive.
             gc.collect()
             free_device_memory(self._loaded.model.device)
+            if not in_pieces:
+                family = self._loaded.model.config.model_type
+                reason = f"{n_tokens} tokens of a {family} model, which is not read in pieces: {message}"
+                return Skip(job.problem_id, "out_of_memory", f"{reason}; use a device with more memory")
             if size <= MIN_TOKENS_PER_FORWARD:
                 reason = f"{n_tokens} tokens, also in pieces of {size}: {message}; use a device with more memory"
                 return Skip(job.problem_id, "out_of_memory", reason)

@@ -20,9 +20,6 @@ from ta_resources.language_model.attention_rows import AttentionRows
 from ta_resources.language_model.capture import capture_blocks
 from ta_resources.language_model.tokenizing import AlignedTrace, TraceTokenizer
 
-LENGTH_DEPENDENT = frozenset({"dynamic", "longrope"})
-"""Rotary embeddings (transformers' ``rope_type``) that change with the length of the text."""
-
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -59,18 +56,6 @@ class Job:
     problem_id: int
     trace: AlignedTrace
     wanted: Wanted
-
-
-def is_prefix_stable(model: Any) -> bool:
-    """Whether the first tokens have the same hidden states with and without what follows them.
-
-    So it is in a causal model, unless the length of the text decides how positions are rotated (``dynamic``: NTK-aware
-    scaling; ``longrope``: Ding et al. 2024, section 3).
-    """
-    rotations = getattr(model.config, "rope_parameters", None) or {}
-    # one set for all blocks, or one for each kind of block
-    sets = [rotations, *(one for one in rotations.values() if isinstance(one, dict))]
-    return not LENGTH_DEPENDENT.intersection(one.get("rope_type") for one in sets)
 
 
 def read(loaded: LoadedModel, job: Job, size: int) -> list[PooledProblem | VerticalScores] | Skip:

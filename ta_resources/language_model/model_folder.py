@@ -24,6 +24,7 @@ from ta_resources.language_model.refused_keys import refuse_keys
 from ta_resources.storage.atomic import sha256_of
 
 CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenizer_config.json"
+ADDED_TOKENS = "added_tokens.json"
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -245,7 +246,8 @@ def all_files(folder: ModelFolder) -> list[Path]:
     Raises:
         InputError: as ``tokenizer_file`` and ``weight_files``.
     """
-    small = [folder.file(CONFIG), folder.file(TOKENIZER_CONFIG), tokenizer_file(folder)]
+    beside = [folder.file(name) for name in (CONFIG, TOKENIZER_CONFIG, ADDED_TOKENS)]
+    small = [*beside, tokenizer_file(folder)]
     return sorted([path for path in small if path is not None] + weight_files(folder), key=lambda path: path.name)
 
 

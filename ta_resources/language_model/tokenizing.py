@@ -2,7 +2,7 @@
 
 Belongs here: tokenizing without special tokens, alignment with its one retry, decoding of spans. Stays out: weights,
 torch, transformers: ``tokenizer.json`` is read by the library that wrote it, so a check needs no model, and the tokens
-are the file's, whatever class a model's configuration names for it.
+are the file's, whatever class a model's configuration names for it; with what lies beside it (``tokens_beside.py``).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from ta_assets.core.errors import InputError
 from ta_assets.core.traces import spans
 from ta_resources.language_model.model_folder import TOKENIZER, TOKENIZER_CONFIG, ModelFolder, read_json, tokenizer_file
+from ta_resources.language_model.tokens_beside import add_tokens, beginning, refuse_options
 
 
 @dataclass(frozen=True)
@@ -31,22 +32,26 @@ class AlignedTrace:
 
 
 class TraceTokenizer:
-    """A fast tokenizer without special tokens, truncation or padding."""
+    """A fast tokenizer without truncation or padding, and without special tokens but those that a study asks for."""
 
-    def __init__(self, tokenizer: Any, max_tokens: int | None = None, source: str = TOKENIZER) -> None:
+    def __init__(
+        self, tokenizer: Any, max_tokens: int | None = None, source: str = TOKENIZER, first: Sequence[int] = ()
+    ) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
         self.max_tokens = max_tokens
         """The limit that the tokenizer's configuration names, if it names one."""
         self._source = source
+        self._first = list(first)
 
     @classmethod
-    def from_folder(cls, folder: ModelFolder) -> TraceTokenizer:
-        """Read ``tokenizer.json`` and the length limit beside it.
+    def from_folder(cls, folder: ModelFolder, bos: str = "never") -> TraceTokenizer:
+        """Read ``tokenizer.json`` and, beside it, added tokens, options, the limit and what ``bos`` adds.
 
         Raises:
-            InputError: the tokenizer is absent or cannot be read, or the limit is no number.
+            InputError: the tokenizer is absent or cannot be read, what lies beside it contradicts it, the limit is no
+                number, or ``bos`` asks for a token that it does not have.
         """
         from tokenizers import Tokenizer
 
@@ -55,10 +60,16 @@ class TraceTokenizer:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # tokenizers raises bare Exception
             raise InputError(folder.source, TOKENIZER, str(error), "a fast tokenizer's file") from error
-        return cls(tokenizer, _limit(folder), folder.source)
+        add_tokens(tokenizer, folder)
+        refuse_options(tokenizer, folder)
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return cls(tokenizer, _limit(folder), folder.source, beginning(tokenizer, folder, bos))
 
     def encode(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """Token ids [n_tokens] int64 and character offsets [n_tokens, 2] int64; no special tokens (FEATURES S1).
+
+        Before a text that does not begin with them, there are the ids that the study asks for, with empty offsets.
 
         Raises:
             InputError: the tokenizer has no token for something in the text, and none for what it does not know.
@@ -67,7 +78,9 @@ class TraceTokenizer:
             encoding = self._tokenizer.encode(text, add_special_tokens=False)
         except Exception as error:  # tokenizers raises bare Exception
             raise InputError(self._source, TOKENIZER, str(error), "a tokenizer that takes any text") from error
-        return np.array(encoding.ids, dtype=np.int64), np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+        first = [] if encoding.ids[: len(self._first)] == self._first else self._first
+        offsets = [(0, 0)] * len(first) + list(encoding.offsets)
+        return np.array([*first, *encoding.ids], dtype=np.int64), np.array(offsets, dtype=np.int64).reshape(-1, 2)
 
     def align(self, text: str, sentences: Sequence[str]) -> AlignedTrace:
         """Token spans of the sentences in the text (FEATURES S2, S3, S4).

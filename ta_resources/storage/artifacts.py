@@ -133,7 +133,8 @@ class ArtifactStore(dg.ConfigurableResource):
             for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
         }
         try:
-            value = self.load(asset, partition) if asset == "activations" else None
+            names_shards = self._manifest(asset, partition)["kind"] == Activations.__name__
+            value = self.load(asset, partition) if names_shards else None
         except InputError:
             value = None
         if isinstance(value, Activations):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -109,13 +109,18 @@ def check_value(asset: str, value: Any, folder: Path) -> None:
     Raises:
         InputError: with the file, the column or key, and what should be there.
     """
-    if asset == "problem_ids":
-        _valid(PROBLEM_IDS, value, folder / "value.json")
-    elif asset == "splits":
-        shape = FOLDS if isinstance(value, dict) and "folds" in value else SPLIT
-        _valid(shape, value, folder / "value.json")
-    elif asset == "sentences":
-        _check_sentences(value, folder / "value.parquet")
+    check = VALUES.get(asset)
+    if check is not None:
+        check(value, folder)
+
+
+def _check_problem_ids(value: Any, folder: Path) -> None:
+    _valid(PROBLEM_IDS, value, folder / "value.json")
+
+
+def _check_splits(value: Any, folder: Path) -> None:
+    shape = FOLDS if isinstance(value, dict) and "folds" in value else SPLIT
+    _valid(shape, value, folder / "value.json")
 
 
 def _valid(shape: TypeAdapter[Any], value: Any, path: Path) -> None:
@@ -136,7 +141,8 @@ def _check_activations(record: dict[str, Any], path: Path) -> None:
                 raise InputError(path, f"shards.{problem_id}", sorted(of), f"also block {block}, as the record says")
 
 
-def _check_sentences(table: Any, path: Path) -> None:
+def _check_sentences(table: Any, folder: Path) -> None:
+    path = folder / "value.parquet"
     _check_columns(table, LABEL_DTYPES, path)
     _check_keys(table, path)
     for name, column in COLUMNS.items():
@@ -148,6 +154,14 @@ def _check_sentences(table: Any, path: Path) -> None:
         if wrong.any():
             expected = f"finite numbers from {column.low} to {column.high}"
             raise InputError(path, name, float(values[wrong][0]), expected)
+
+
+VALUES: Mapping[str, Callable[[Any, Path], None]] = {
+    "problem_ids": _check_problem_ids,
+    "splits": _check_splits,
+    "sentences": _check_sentences,
+}
+"""Asset -> what refuses another value than it stores. Storing lies below the table of assets, so these stand here."""
 
 
 def _check_spans(table: pd.DataFrame, path: Path) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import warm
+
 ROOT = Path(__file__).resolve().parents[2]
 N_PROBLEMS, N_SENTENCES = 6, 12
 ROLLOUTS = 97
@@ -101,17 +103,20 @@ class TinyWorld:
 
     def run(self, *command: str, fault: str = "") -> subprocess.CompletedProcess[str]:
         """Run ``dagster ...`` as a user would, with the study selected; ``fault`` names a planted one."""
-        return self._run(Path(sys.executable).with_name("dagster"), *command, fault=fault)
+        return self._run("dagster", *command, fault=fault)
 
     def trace(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``python -m ta_assets.trace ...`` in this world."""
-        return self._run(Path(sys.executable), "-m", "ta_assets.trace", *arguments)
+        return self._run("ta_assets.trace", *arguments)
 
-    def _run(self, executable: Path, *command: str, fault: str = "") -> subprocess.CompletedProcess[str]:
+    def _run(self, module: str, *command: str, fault: str = "") -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, **self.environment(fault)}
         environment.pop("DAGSTER_HOME", None)
+        if self.threads == 1:
+            return warm.run(module, command, self.folder, environment)
+        program = [sys.executable, "-m", module, *command]  # libraries start their threads while they are imported
         return subprocess.run(
-            [str(executable), *command], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600
+            program, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600, check=False
         )
 
     def environment(self, fault: str = "") -> dict[str, str]:

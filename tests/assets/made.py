@@ -14,7 +14,7 @@ import dagster as dg
 from ta_assets.definitions import build_definitions
 from ta_assets.jobs import runs
 from ta_assets.ledger.ledger import Ledger
-from ta_assets.ledger.partitions import ASSETS, partitions_of
+from ta_assets.ledger.table import ASSETS, partitions_of
 from ta_assets.ledger.world import World
 from ta_assets.studies.loading import load_studies
 from ta_checks.checks import judge

@@ -13,7 +13,7 @@ import pytest
 from ta_assets import definitions as loaded
 from ta_assets.core.errors import InputError
 from ta_assets.definitions import build_definitions
-from ta_assets.ledger.partitions import ASSETS, partitions_of
+from ta_assets.ledger.table import ASSETS, partitions_of
 from ta_assets.studies.loading import load_studies
 from ta_checks.table import INVARIANTS
 

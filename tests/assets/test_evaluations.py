@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ta_assets.assets.deferrals import deferral_made_from
-from ta_assets.assets.summaries import aggregate_made_from
+from ta_assets.assets.expected import without_cells
 from ta_assets.assets.verdicts import VerdictConfig, make_report
 from ta_assets.core.values import PooledProblem
-from ta_assets.ledger.partitions import ASSETS, partitions_of
+from ta_assets.ledger.table import ASSETS, partitions_of
 from ta_assets.ledger.world import World
 from ta_checks import gate
 from ta_checks.checks import evaluate, judge
 from ta_checks.evidence import Evidence
-from ta_checks.gate import left_out_cells
 from ta_checks.invariant import Invariant
 from ta_checks.table import INVARIANTS
 from ta_checks.verdict import Verdict
@@ -195,11 +193,16 @@ def test_a_deferral_plan_that_does_not_keep_its_objective_is_named(copied: World
 
 
 def test_a_deferral_plan_is_made_anew_when_its_options_or_cells_change(made: World) -> None:
+    def work(world: World, left_out: dict[str, str]) -> str | None:
+        return made.ledger.work("deferral_plan", CORPUS, without_cells(world, "deferral_plan", CORPUS, left_out))
+
     study = made.studies.selected
-    assert made.ledger.work("deferral_plan", CORPUS, deferral_made_from(study, {})) is None
+    assert work(made, {}) is None
     asked = study.model_copy(update={"deferral": study.deferral.model_copy(update={"budget": 0.3})})
-    assert made.ledger.work("deferral_plan", CORPUS, deferral_made_from(asked, {})) == "deferral.budget: 0.2 -> 0.3"
-    reason = made.ledger.work("deferral_plan", CORPUS, deferral_made_from(study, {"0": "a red check"}))
+    others = tuple(one for one in made.studies.studies if one is not study)
+    studies = dataclasses.replace(made.studies, studies=(*others, asked))
+    assert work(dataclasses.replace(made, studies=studies), {}) == "deferral.budget: 0.2 -> 0.3"
+    reason = work(made, {"0": "a red check"})
     assert reason == "left_out_seeds: [] -> ['0']"
 
 
@@ -246,14 +249,17 @@ def test_a_rule_that_raises_is_errored_and_keeps_its_reason(made: World) -> None
 def test_the_gate_is_open_for_made_and_checked_cells_only(made: World) -> None:
     assert gate.closed(made.ledger, "activations", CORPUS) is None
     assert gate.closed(made.ledger, "activations", "llama_correct") == "activations[llama_correct] was not made"
-    assert left_out_cells(made.ledger, CORPUS) == {}
-    assert set(left_out_cells(made.ledger, "llama_correct")) == {"0", "1", "2", "3", "4"}
+    assert gate.left_out_cells(made.ledger, CORPUS) == {}
+    assert set(gate.left_out_cells(made.ledger, "llama_correct")) == {"0", "1", "2", "3", "4"}
 
 
 def test_a_mean_is_made_anew_when_other_cells_may_be_in_it(made: World) -> None:
-    study = made.studies.selected
-    assert made.ledger.work("aggregate_metrics", CORPUS, aggregate_made_from(study, {})) is None
-    reason = made.ledger.work("aggregate_metrics", CORPUS, aggregate_made_from(study, {"3": "a red check"}))
+    def work(left_out: dict[str, str]) -> str | None:
+        made_from = without_cells(made, "aggregate_metrics", CORPUS, left_out)
+        return made.ledger.work("aggregate_metrics", CORPUS, made_from)
+
+    assert work({}) is None
+    reason = work({"3": "a red check"})
     assert reason == "left_out_seeds: [] -> ['3']"
 
 

@@ -17,7 +17,7 @@ from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes.models import ProbeData
 from ta_assets.core.results import cells
 from ta_assets.core.values import Split
-from ta_assets.ledger.made_from import study_options
+from ta_assets.ledger.made_from import split_options
 from ta_assets.ledger.world import World
 from ta_assets.studies.loading import read_study
 from ta_assets.vectors.probe_data import folds_of, stored_folds
@@ -226,6 +226,6 @@ def test_a_damaged_fold_is_computed_again(folds: dict[int, ProbeData], tmp_path:
 
 def test_a_single_split_is_made_from_what_it_always_was(tiny_world: Any) -> None:
     study = read_study(tiny_world.study)
-    assert study_options(study, "splits") == {"splits": {"train": 0.7, "val": 0.15, "test": 0.15, "seed": 0}}
+    assert split_options(study) == {"splits": {"train": 0.7, "val": 0.15, "test": 0.15, "seed": 0}}
     tiny_world.change_study(splits={"scheme": "lopo", "seed": 3})
-    assert study_options(read_study(tiny_world.study), "splits") == {"splits": {"scheme": "lopo", "val": 0.15}}
+    assert split_options(read_study(tiny_world.study)) == {"splits": {"scheme": "lopo", "val": 0.15}}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ta_assets.core.values import CellResult
-from ta_assets.ledger.made_from import fingerprint, mismatches
+from ta_assets.ledger.fingerprint import fingerprint, mismatches
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3),

@@ -56,7 +56,7 @@ def test_the_published_tables_come_back(shared_folder: Path, name: str) -> None:
         "splits": reference / f"splits/splits_{SPLIT_OF[name]}.json",
         "predictions": reference / f"predictions/{name}.parquet",
     }
-    done = subprocess.run(
+    done = subprocess.run(  # numpy reads the variable while it is imported
         [sys.executable, "-m", "ta_assets.reproduce", *arguments(files)],
         env={**os.environ, **UNVECTORIZED_SORT},
         cwd=ROOT,

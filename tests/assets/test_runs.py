@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from ta_assets.core.errors import InputError
 from ta_assets.jobs import runs
 from ta_resources.instance_storage import HOST_TAG, PROCESS_TAG, owner_tags
 
@@ -65,3 +67,29 @@ def test_living_foreign_and_unowned_runs_are_left_alone(instance) -> None:
     runs.close_dead(instance, lambda _: None)
     for run_id in (living, foreign, unowned):
         assert status(instance, run_id) == dg.DagsterRunStatus.STARTED
+
+
+HOLD = (
+    "import sys, pathlib; from ta_assets.jobs import runs; runs.wait_for_turn(pathlib.Path(sys.argv[1]), print);"
+    "print('held', flush=True); sys.stdin.read()"
+)
+
+
+def test_a_second_release_says_for_what_it_waits_and_a_killed_one_blocks_nobody(tmp_path: Path) -> None:
+    command = [sys.executable, "-u", "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout
+        assert first.stdout.readline() == "held\n"
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as second:
+            assert second.stdout
+            said = f"another release holds {tmp_path / runs.LOCK}: waiting for it to end\n"
+            assert second.stdout.readline() == said
+            first.kill()
+            assert second.stdout.readline() == "held\n"
+            second.communicate("")
+
+
+def test_a_folder_in_which_no_lock_can_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "artifacts").write_text("a file", encoding="utf-8")
+    with pytest.raises(InputError, match="artifacts"):
+        runs.wait_for_turn(tmp_path / "artifacts", lambda _: None)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ta_assets.core.errors import MAX_FAULTS, InputError, StudyError
 from ta_assets.core.options import VerticalAttention
-from ta_assets.ledger.made_from import extraction_options, study_options
+from ta_assets.ledger.made_from import extraction_options
+from ta_assets.ledger.table import FACTS
 from ta_assets.studies.loading import Studies, load_studies, read_study
 
 HEALTHY: dict[str, Any] = {
@@ -133,7 +134,7 @@ def test_options_of_token_probes_decide_cells_that_have_them_and_nothing_else(tm
     def options(asset: str, models: list[str], heads: int) -> Any:
         probes = {"models": models, "token_probes": {"heads": heads}}
         content = changed(probes=probes, extraction={"pooling": "tokens"})
-        return study_options(read_study(write(tmp_path, content)), asset)
+        return FACTS[asset].options(read_study(write(tmp_path, content)))
 
     for asset, models, same in (
         ("probe_metrics", ["linear_probe"], True),

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import pytest
 
-from ta_assets.assets.sweeps import CELLS, SweepSource, cell_of
+from ta_assets.assets.sweeps import SweepVectors
 from ta_assets.core.errors import InputError
 from ta_assets.core.results import sweep
 from ta_assets.definitions import build_definitions
 from ta_assets.jobs import runs
-from ta_assets.ledger.made_from import Origins
+from ta_assets.ledger.ledger import Ledger
+from ta_assets.ledger.made_from import combination_identity
+from ta_assets.ledger.partitions import COMBINATIONS
+from ta_assets.ledger.world import World
 from ta_assets.studies.loading import Studies, load_studies
 from ta_assets.studies.study import Study
 from ta_assets.studies.sweep import combination_id, combinations, resolve, sweep_cells
@@ -60,6 +63,17 @@ def forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
+def world_of(
+    studies: Studies,
+    store: ArtifactStore,
+    rollouts: RolloutsResource | None = None,
+    model: LanguageModelResource | None = None,
+) -> World:
+    """A world whose ledger nobody reads."""
+    ledger = Ledger(cast(dg.DagsterInstance, None), dg.Definitions)
+    return World(studies, store, rollouts or RolloutsResource(), model or LanguageModelResource(), ledger)
+
+
 def make_sweep(
     world: Any, asked: dict[str, Any], settings: dict[str, Any] | None = None
 ) -> tuple[Studies, ArtifactStore, dg.Definitions]:
@@ -81,7 +95,7 @@ def test_every_combination_runs_once_and_is_ranked(tiny_world: Any, forwards: li
         assert job.execute_in_process(instance=instance).success
         keys = [cell.key for cell in sweep_cells(studies.selected)]
         assert len(keys) == 3
-        assert sorted(instance.get_dynamic_partitions(str(CELLS.name))) == sorted(keys)
+        assert sorted(instance.get_dynamic_partitions(str(COMBINATIONS.name))) == sorted(keys)
         assert sorted(instance.get_materialized_partitions(dg.AssetKey("sweep_metrics"))) == sorted(keys)
         assert len(forwards) == 6, "one pass over the corpus for three combinations"
         table = store.load("sweep_leaderboard", "tiny")
@@ -136,12 +150,12 @@ def test_a_combination_that_fails_is_tried_again_and_keeps_no_other_from_being_r
 def test_the_predecessors_plan_reads_each_text_once_and_stores_a_fortieth(tiny_world: Any, forwards: list[int]) -> None:
     studies, store, _ = make_sweep(tiny_world, PREDECESSORS_PLAN)
     rollouts, model = RolloutsResource(), LanguageModelResource()
-    source = SweepSource(Origins(studies, rollouts, model), store, lambda _: None)
+    source = SweepVectors(world_of(studies, store, rollouts, model), lambda _: None)
     cells, per_combination = sweep_cells(studies.selected), 0
     ids = {one: rollouts.list_problem_ids(studies.selected.source(one)) for one in studies.selected.corpora}
     for cell in cells:
         corpus = cell.study.settings[cell.setting].corpus
-        activations = source.vectors(cell, ids[corpus])
+        activations = source.of(cell, ids[corpus])
         assert len(activations.record["blocks"]) == 1
         if cell.study.extraction.pooling == "tokens":
             per_combination += sum((store.base / shard.file).stat().st_size for shard in activations.shards.values())
@@ -151,7 +165,7 @@ def test_the_predecessors_plan_reads_each_text_once_and_stores_a_fortieth(tiny_w
     assert sorted(forwards) == sorted(2 * [1, 2, 3, 4, 5, 6]), "each text of each corpus once, for all its layers"
     stored = sum(path.stat().st_size for path in (store.base / "shards").rglob("*") if path.is_file())
     assert stored <= per_combination / 40
-    primary = {cell.study.extraction.layer: source.vectors(cell, ids[cell.setting]).record["block"] for cell in cells}
+    primary = {cell.study.extraction.layer: source.of(cell, ids[cell.setting]).record["block"] for cell in cells}
     assert len(set(primary.values())) > 1, "every layer has the vectors of its own block"
 
 
@@ -170,7 +184,7 @@ def test_a_missing_section_and_an_unknown_key_are_said(tiny_world: Any) -> None:
     _, _, definitions = make_sweep(tiny_world, {"anchor_percentile": [80]})
     studies = load_studies(str(tiny_world.study))
     with pytest.raises(InputError, match="a combination of some study's section sweep"):
-        cell_of(studies, "anchor_percentile=1~sweep_000000000000|tiny_correct")
+        world_of(studies, ArtifactStore()).combination("anchor_percentile=1~sweep_000000000000|tiny_correct")
     tiny_world.change_study(sweep=None)
     studies = load_studies(str(tiny_world.study))
     definitions = build_definitions(studies, resources={"store": ArtifactStore(base_dir=str(tiny_world.folder / "a"))})
@@ -222,8 +236,8 @@ def test_options_of_token_probes_decide_combinations_of_these_probes(tiny_world:
         tiny_world.change_study(extraction={"pooling": "tokens"}, probes=probes)
         studies, store, _ = make_sweep(tiny_world, {"probe": ["linear_probe", "attention_probe"]}, ONE_SETTING)
         store.save("problem_ids", "tiny_correct", [1, 2, 3])
-        source = SweepSource(Origins(studies, RolloutsResource(), LanguageModelResource()), store, lambda _: None)
-        return {cell.probe: source.made_from(cell) for cell in sweep_cells(studies.selected)}
+        world = world_of(studies, store)
+        return {cell.probe: combination_identity(world, cell.key) for cell in sweep_cells(studies.selected)}
 
     four, eight = made_from(4), made_from(8)
     assert four["linear_probe"] == eight["linear_probe"]

@@ -13,8 +13,7 @@ import pytest
 from ta_assets.core.options import LabelRule, ProbesSection
 from ta_assets.core.probes.residuals import AGAINST
 from ta_assets.core.probes.targets import TARGETS
-from ta_assets.ledger.made_from import Origins
-from ta_assets.ledger.partitions import partitions_of
+from ta_assets.ledger.table import made_from, partitions_of
 from ta_assets.ledger.world import World
 from ta_checks.checks import judge
 from ta_checks.evidence import Evidence
@@ -96,11 +95,10 @@ def test_scores_are_judged_against_the_importance_and_not_against_anchors(copied
 
 
 def test_a_target_changes_cells_and_not_sentences(made: World, tmp_path: Path) -> None:
-    world = Origins(made.studies, made.rollouts, made.language_model)
-    assert "target" not in world.made_from("sentences", "tiny_correct")["labels"]
-    options = world.made_from("probe_metrics", CELL)["probes"]
+    assert "target" not in made_from(made, "sentences", "tiny_correct")["labels"]
+    options = made_from(made, "probe_metrics", CELL)["probes"]
     assert (options["target"], options["anchor_percentile"]) == ("importance_signed", 90.0)
-    plain = world.made_from("probe_metrics", "0|embedded_correct")["probes"]
+    plain = made_from(made, "probe_metrics", "0|embedded_correct")["probes"]
     assert plain["target"] == "anchor_binary"
     assert "anchor_percentile" not in plain
 

@@ -2,55 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ta_assets.assets.readme import stored_block
-from ta_assets.core.errors import InputError
-from ta_assets.pages.block_numbers import NUMBER, numbers_of
-from ta_assets.studies.loading import load_studies
-from ta_assets.trace import walk as trace
+from ta_assets.pages.spans import NUMBER, Line, Span, from_json, numbers, render, row, to_json
+from ta_assets.trace import command
+from ta_assets.trace.targets import found_in
 
-ROOT, README = Path(__file__).resolve().parents[2], Path("README.md")
-STUDY = load_studies("embedded").selected
-BLOCK = """Is a probe of study `embedded` better than the obvious baseline?
-
-| setting          | score      | average precision | difference \\[95 %\\]     | verdict |
-| --- | --- | ---: | --- | --- |
-| embedded_correct | ridge \\| x | 0.7235 | +0.014 (-0.059 to +0.093) | inconclusive, needs about 1,372 problems |
-
-- embedded_correct: 40 problems, chance 0.335; 96% of 75 anchors have Fisher p < .05
-
-| setting          | model     | seeds | average_precision |
-| ---------------- | --------- | ----: | ----------------- |
-| embedded_correct | mlp_probe |     5 | 0.4547 ± 0.0540   |
-
-Left out: embedded_incorrect: seed 3: artifacts_intact of probe_metrics[3|embedded_incorrect] did not pass
-
-| check          | severity | passed |  of |
-| -------------- | -------- | -----: | --: |
-| finite_metrics | ERROR    |     12 |  13 |
-
-Made from:
-- embedded_correct: data prefix `x` sha256 `ab`; language model sha256 `cd`; problems 41, block 2
-- embedded_incorrect: no activations
-"""
-
-
-def written_block() -> str:
-    """The block that the README of this repository holds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(ROOT)
-        block = stored_block(STUDY, ROOT)
-    assert block
-    return block
-
-
-WRITTEN = written_block()
+ROOT = Path(__file__).resolve().parents[2]
+OWN, COMPARISON, MEANS = ("readme_block", "one"), ("probe_comparison", "left"), ("aggregate_metrics", "left")
+BLOCK: list[Line] = [
+    (Span("Is a probe of study `one` better?", OWN, "text of the block"),),
+    (),
+    row(["setting", "score", "difference \\[95 %\\]"], OWN, ["heading of a table"] * 3),
+    row(["---", "---", "---"]),
+    row(
+        ["left   ", "ridge \\| x", "+0.014 (-0.059 to 1,372)"],
+        COMPARISON,
+        [f"left, ridge | x: {column}" for column in ("setting", "score", "difference [95 %]")],
+    ),
+    (),
+    (Span("Left out: left: seed 3: artifacts_intact did not pass", MEANS, "left"),),
+]
 
 
 def edited(block: str) -> st.SearchStrategy[str]:
@@ -70,63 +46,38 @@ def edited(block: str) -> st.SearchStrategy[str]:
 
 
 def test_every_number_of_a_block_has_an_owner() -> None:
-    found = list(numbers_of(BLOCK, STUDY, README))
-    owner = {number: one.node for number, one in found}
-    assert owner["0.7235"] == owner["+0.093"] == owner["1,372"] == ("probe_comparison", "embedded_correct")
-    assert owner["0.335"] == owner["96%"] == ("probe_comparison", "embedded_correct")
-    assert owner["0.0540"] == ("aggregate_metrics", "embedded_correct")
-    assert owner["3"] == ("aggregate_metrics", "embedded_incorrect"), "a seed that was left out"
-    assert owner["13"] == owner["95"] == ("readme_block", "embedded")
-    assert owner["41"] == ("activations", "embedded_correct")
-    what = {number: one.what for number, one in found}
-    assert what["0.7235"] == "embedded_correct, ridge | x: average precision"
-    assert what["0.4547"] == "embedded_correct, mlp_probe: average_precision"
+    assert {number: (one.node, one.what) for number, one in numbers(BLOCK)} == {
+        "95": (OWN, "heading of a table"),
+        "+0.014": (COMPARISON, "left, ridge | x: difference [95 %]"),
+        "-0.059": (COMPARISON, "left, ridge | x: difference [95 %]"),
+        "1,372": (COMPARISON, "left, ridge | x: difference [95 %]"),
+        "3": (MEANS, "left"),
+    }
+    assert [number for number, _ in numbers(BLOCK)] == NUMBER.findall(render(BLOCK))
 
 
-@pytest.mark.parametrize("block", [BLOCK, WRITTEN], ids=["small", "written"])
-def test_no_number_of_a_block_is_left_out(block: str) -> None:
-    found = list(numbers_of(block, STUDY, README))
-    assert Counter(number for number, _ in found) == Counter(NUMBER.findall(block))
-    assert {line for line in block.splitlines() if NUMBER.search(line)} == {one.line for _, one in found}
+def test_a_block_is_read_back_as_it_was_recorded() -> None:
+    assert from_json(to_json(BLOCK)) == BLOCK
 
 
-@given(block=edited(BLOCK) | edited(WRITTEN))
-def test_an_edited_block_gives_all_its_numbers_or_names_the_line(block: str) -> None:
-    try:
-        found = [number for number, _ in numbers_of(block, STUDY, README)]
-    except InputError as fault:
-        assert fault.source == "README.md"
-        assert fault.field in {"table row", "line"}
-        assert fault.value in block.splitlines()
-    else:
-        assert sorted(found) == sorted(number for line in block.splitlines() for number in NUMBER.findall(line))
+@given(text=edited(render(BLOCK)))
+def test_an_edited_block_gives_all_its_numbers_and_no_edited_line_to_an_artifact(text: str) -> None:
+    recorded = render(BLOCK).splitlines()
+    for line in text.splitlines():
+        for number in NUMBER.findall(line):
+            owners = {one.node for one in found_in(text, BLOCK, OWN, number) if one.line == line}
+            assert owners == ({OWN} if line not in recorded else {one.node for n, one in numbers(BLOCK) if n == number})
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("| 0.7235 |", "| 0.7235 | 0.9999 |", "5 cells, as the heading has"),
-        ("| setting          | model ", "| probe ", "the heading of a table"),
-        ("| setting          | score      |", "| score |", "the heading of a table"),
-        ("problems |\n", "problems | 0.9999\n", "cells between bars"),
-        ("| embedded_correct | ridge", "| other | ridge", "a setting among embedded_correct"),
-        ("Left out: embedded_incorrect", "Left out: other", "one about embedded_correct"),
-        ("- embedded_correct: data", "- other: data", "one about embedded_correct"),
-        ("| setting          | model     | seeds | average_precision |", "|", "cells between bars"),
-    ],
-)
-def test_a_line_that_no_block_has_is_named(old: str, new: str, said: str) -> None:
-    assert old in BLOCK
-    with pytest.raises(InputError, match=r"README\.md") as caught:
-        list(numbers_of(BLOCK.replace(old, new), STUDY, README))
-    assert said in str(caught.value)
+def test_a_number_that_is_not_written_any_more_is_not_found() -> None:
+    assert found_in(render(BLOCK).replace("+0.014", "+0.999"), BLOCK, OWN, "+0.014") == []
 
 
 def test_a_folder_without_dagster_yaml_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert trace.main(["0.5"]) == trace.EXIT_BAD_INPUT
+    assert command.main(["0.5"]) == command.EXIT_BAD_INPUT
     assert "dagster.yaml" in capsys.readouterr().err
 
 
@@ -135,6 +86,6 @@ def test_where_nothing_ever_ran_nothing_is_created(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
-    assert trace.main(["+123456.5", "--json"]) == trace.EXIT_BAD_INPUT, "a number with a sign is no option"
+    assert command.main(["+123456.5", "--json"]) == command.EXIT_BAD_INPUT, "a number with a sign is no option"
     assert "the instance of a release" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["dagster.yaml"]

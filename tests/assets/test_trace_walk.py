@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ta_assets.assets.readme import readme_path
 from ta_assets.core.errors import InputError
 from ta_assets.jobs import runs
 from ta_assets.ledger.ledger import Ledger
+from ta_assets.ledger.table import FACTS, recorded_partitions
 from ta_assets.ledger.world import World
-from ta_assets.pages.block_numbers import NUMBER
+from ta_assets.pages.block import current_page
+from ta_assets.pages.spans import NUMBER, from_json, numbers, render, to_json
+from ta_assets.studies.readme_file import readme_path, results_path, stored_block, stored_page
 from ta_assets.studies.sweep import sweep_cells
 from ta_assets.trace import walk as trace
-from ta_assets.trace.targets import TRACED, partitions_recorded, resolve
+from ta_assets.trace.printed import as_text
+from ta_assets.trace.targets import resolve
 from ta_resources.storage.artifacts import Activations, ArtifactStore
 from ta_resources.storage.atomic import REPLACED, beside
-from tests.assets.made import copy_of, materialized
+from tests.assets.made import copy_of, materialized, verdict
 
 pytestmark = pytest.mark.slow
 SETTING = "tiny_correct"
@@ -60,7 +64,8 @@ def readme_of(world: World) -> Path:
 
 def number_of(world: World, start: str, column: int) -> str:
     """A number of the first row of a table of the block that begins so."""
-    row = next(line for line in readme_of(world).read_text(encoding="utf-8").splitlines() if line.startswith(start))
+    page = results_path(world.studies.selected, world.store.base).read_text(encoding="utf-8")
+    row = next(line for line in page.splitlines() if line.startswith(start))
     return NUMBER.findall(row.split("|")[column])[0]
 
 
@@ -83,8 +88,8 @@ def everything_in(folder: Path) -> dict[str, str]:
 
 def test_every_artifact_is_verified_from_its_name_and_from_each_of_its_files(copied: World) -> None:
     before, base = everything_in(copied.store.base), copied.store.base
-    for asset in TRACED:
-        partitions = [one for one in partitions_recorded(copied, asset) if copied.ledger.materialization(asset, one)]
+    for asset in FACTS:
+        partitions = [one for one in recorded_partitions(copied, asset) if copied.ledger.materialization(asset, one)]
         assert partitions, asset
         for partition in partitions:
             steps, faults = walked(copied, f"{asset}[{partition}]")
@@ -123,8 +128,19 @@ def test_the_numbers_of_all_reports_are_verified(copied: World) -> None:
         assert (list(steps), faults) == ([f"problem_ids[{SETTING}]", f"sweep_metrics[{cell.key}]"], [])
 
 
+def test_no_number_of_the_block_is_left_out_and_each_has_its_artifact(made: World) -> None:
+    block, text = current_page(made, "tiny"), made.store.load("readme_block", "tiny")
+    assert render(block) == text
+    assert from_json(to_json(block)) == block
+    assert Counter(number for number, _ in numbers(block)) == Counter(NUMBER.findall(text))
+    owners = {node for _, one in numbers(block) for node in [one.node]}
+    own = {("readme_block", "tiny"), *((asset, SETTING) for asset in ("probe_comparison", "aggregate_metrics"))}
+    assert owners == {*own, ("activations", SETTING)}
+    assert all(one.line in text.splitlines() for _, one in numbers(block))
+
+
 def test_a_forged_number_of_the_readme_is_never_verified(copied: World) -> None:
-    readme, number = readme_of(copied), number_of(copied, f"| {SETTING} | ridge", 3)
+    readme, number = readme_of(copied), number_of(copied, f"| {SETTING} ", 3)
     true = number_of(copied, f"| {SETTING} | linear_probe", 4)
     edit(readme, number, "0.9999")
     for target, report in (("0.9999", None), ("0.9999", readme), (str(readme), None), (true, None), (true, readme)):
@@ -132,6 +148,33 @@ def test_a_forged_number_of_the_readme_is_never_verified(copied: World) -> None:
         assert any("the artifacts do not give this line now" in fault and "0.9999" in fault for fault in faults), target
     assert walked(copied, "readme_block[tiny]")[1] != []
     assert walked(copied, f"probe_comparison[{SETTING}]")[1] == [], "it is not what was forged"
+
+
+def test_a_forged_number_of_the_page_of_results_is_neither_verified_nor_current(copied: World) -> None:
+    page, number = results_path(copied.studies.selected, copied.store.base), number_of(copied, f"| {SETTING} ", 3)
+    assert verdict(copied, "readme_is_current", "readme_block", "tiny").status == "passed"
+    assert walked(copied, str(page))[1] == []
+    assert walked(copied, number_of(copied, f"| {SETTING} | linear_probe", 4), page)[1] == []
+    edit(page, number, "0.9999")
+    for target, report in (("0.9999", None), ("0.9999", page), (str(page), None)):
+        _, faults = walked(copied, target, report)
+        assert any(f"{page}: the artifacts do not give this line now" in fault for fault in faults), target
+    assert verdict(copied, "readme_is_current", "readme_block", "tiny").status == "failed"
+    page.unlink()
+    assert verdict(copied, "readme_is_current", "readme_block", "tiny").status == "failed"
+    assert any("no block of results" in fault for fault in walked(copied, "readme_block[tiny]")[1])
+
+
+def test_the_block_of_the_readme_is_the_short_beginning_of_the_page(made: World) -> None:
+    study, base = made.studies.selected, made.store.base
+    block, page = stored_block(study, base), stored_page(study, base)
+    assert block
+    assert page
+    assert page.startswith(block)
+    assert len(block.splitlines()) <= 30
+    assert f"| {SETTING} | linear_probe" in page
+    assert f"| {SETTING} | linear_probe" not in block
+    assert "Left out" not in block
 
 
 def test_a_line_more_or_another_order_is_seen_too(copied: World) -> None:
@@ -214,7 +257,10 @@ def test_what_no_study_sweeps_any_more_is_a_fault(copied: World) -> None:
 def test_what_was_never_made_is_a_fault(copied: World) -> None:
     steps, faults = walked(copied, "splits[embedded_correct]")
     assert steps["splits[embedded_correct]"] == ["it was never made"]
-    assert trace._text(resolve(copied, "splits[embedded_correct]", None), [], faults)
+    lines = as_text(resolve(copied, "splits[embedded_correct]", None), [], faults)
+    assert lines[0] == "splits[embedded_correct] is of splits[embedded_correct]"
+    assert lines[-1] == f"  {faults[-1]}"
+    assert "it was never made" in lines[-1]
 
 
 @pytest.mark.parametrize(

@@ -432,7 +432,7 @@ def test_means_of_the_cells_pass_and_others_fail() -> None:
 
 
 @pytest.mark.parametrize("target", ["anchor_binary", "importance_abs"])
-def test_scores_of_a_fit_to_the_training_rows_pass_and_of_more_rows_fail(target: str) -> None:
+def test_scores_of_a_fit_to_the_training_rows_pass_and_of_more_rows_fail(target: Any) -> None:
     rows = labelled()
     vectors = np.random.default_rng(0).normal(size=(len(rows), D_MODEL)).astype(np.float32)
     train = (rows["problem_id"] < 5).to_numpy()

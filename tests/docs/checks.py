@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from ta_assets.assets.verdicts import VERDICT_ASSET
 from ta_assets.core.markdown import table
-from ta_assets.ledger.partitions import ASSETS
+from ta_assets.ledger.table import ASSETS
 from ta_checks.invariant import AddedRow, Invariant
 from ta_checks.report.rows import ADDED, MADE
 from ta_checks.table import INVARIANTS

@@ -50,6 +50,17 @@ def test_links_between_documents_lead_somewhere() -> None:
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+def test_the_picture_of_effects_shows_the_rows_of_the_results() -> None:
+    text, picture = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/effects.svg"))
+    settings = list(load_studies("embedded").selected.settings)
+    cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in text.splitlines()]
+    probes = [row for row in cells if row[0] in settings and row[-1] == "better" and row[3] != "chance"]
+    assert {row[0] for row in probes} == set(settings)
+    for setting, score, _, against, *_ in probes:
+        assert f"{score} - {against}<" in picture, (setting, score, "run `python -m tests.docs.effects`")
+        assert f">{setting}<" in picture
+
+
 def test_the_benchmarks_have_a_place_to_be_written_to() -> None:
     text = (ROOT / benchmarks.DOCUMENT).read_text(encoding="utf-8")
     assert 0 < text.index(benchmarks.START) < text.index(benchmarks.END)

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.assets.readme import read_readme, readme_path, with_block
 from ta_assets.core.options import LabelRule
 from ta_assets.core.results.cells import PREDICTION_COLUMNS
 from ta_assets.core.values import CellResult, Markdown, PooledProblem
 from ta_assets.studies.loading import read_study
+from ta_assets.studies.readme_file import read_readme, readme_path, with_block
 from ta_resources.storage.artifacts import MANIFEST, Activations
 from ta_resources.storage.shards import Shard, ShardStore, read_shard
 from tests.proof.bad_case import BadInput, Bench
@@ -356,7 +356,7 @@ READMES = [
 CASES: list[BadInput] = [*MANIFESTS, *TABLES, *RECORDS, *SPLITS, *SHARDS, *READMES]
 
 
-def healthy(bench: Bench) -> object:
+def healthy(bench: Bench) -> None:
     """Artifacts without a fault come back."""
     table = labelled(bench, **vars(LabelRule()))
     for asset, partition, value in (
@@ -367,8 +367,9 @@ def healthy(bench: Bench) -> object:
         ("probe_metrics", CELL, CellResult({"seed": 3}, predictions(), Markdown("# Cell\n"))),
     ):
         _saved(bench, asset, partition, value)
-        bench.store.load(asset, partition)
+        assert isinstance(bench.store.load(asset, partition), type(value))
     forge(bench.store.folder("activations", CORPUS), {"spans.parquet": parquet(spans())})
     base = bench.folder / "artifacts"
     tokens = pooled(vectors=np.ones((5, 3), np.float16), offsets=np.array([0, 3, 5]))
-    return [read_shard(base, ShardStore(base, "f" * 64).write(NAME, one)) for one in (pooled(), tokens)]
+    for one in (pooled(), tokens):
+        assert read_shard(base, ShardStore(base, "f" * 64).write(NAME, one)).vectors.tobytes() == one.vectors.tobytes()

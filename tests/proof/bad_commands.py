@@ -241,9 +241,8 @@ COMMANDS = [
 CASES: list[BadInput] = [*REPRODUCE, *SPLIT, *MAKE, *COMMANDS]
 
 
-def healthy(bench: Bench) -> object:
+def healthy(bench: Bench) -> None:
     """Commands with healthy files succeed."""
     trace = bench.write("trace.txt", "The sum of two is five. So it is.")
     answers = [reproduced(published(bench)), command_line(split.main, trace)]
     assert answers == [None, None], answers
-    return answers

@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
+
 from ta_assets.assets.problems import chosen_ids
 from ta_assets.core.options import LabelRule
 from ta_assets.core.traces.labels import label_problems
@@ -21,7 +23,7 @@ CHUNKS, SOLUTION, STATEMENT = "chunks_labeled.json", "base_solution.json", "prob
 IMPORTANCE = "counterfactual_importance_accuracy"
 
 
-def labelled(bench: Bench, **rule: Any) -> object:
+def labelled(bench: Bench, **rule: Any) -> pd.DataFrame:
     """Every problem of the bench's dataset, read and labelled as the asset ``sentences`` does it."""
     rollouts, source = bench.rollouts, bench.source
     return label_problems(rollouts.load_problems(source, rollouts.list_problem_ids(source)), LabelRule(**rule))
@@ -335,11 +337,12 @@ CASES: list[BadInput] = [
 ]  # fmt: skip
 
 
-def healthy(bench: Bench) -> object:
+def healthy(bench: Bench) -> None:
     """The dataset without a fault is read and labelled, and so are its rollouts."""
     path = bench.problem_file("chunk_0/solutions.json")
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps([ROLLOUT]), encoding="utf-8")
     studies = Studies((read_study(bench.study()),), current="mine")
-    chosen_ids(studies, bench.rollouts, "small_correct")
-    return labelled(bench), bench.rollouts.load_rollouts(bench.source, 1, 1)
+    assert chosen_ids(studies, bench.rollouts, "small_correct")[0] == [1, 2, 3]
+    assert labelled(bench)["problem_id"].unique().tolist() == [1, 2, 3]
+    assert [len(group) for group in bench.rollouts.load_rollouts(bench.source, 1, 1)] == [1]

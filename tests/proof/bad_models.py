@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ta_assets.core.options import ExtractionSpec
+from ta_assets.core.values import PooledProblem
 from ta_resources.language_model.model_folder import (
     ADAPTER,
     CONFIG,
@@ -26,7 +27,7 @@ SENTENCES = ["The sum of two.", "So is five."]
 TEXT = " ".join(SENTENCES)
 
 
-def _identity(bench: Bench) -> object:
+def _identity(bench: Bench) -> Any:
     return LanguageModelResource().identity(bench.spec())
 
 
@@ -103,6 +104,19 @@ def _without_tensor(bench: Bench) -> object:
     return _open(bench)
 
 
+def _with_tensor(name: str, *shape: int) -> Callable[[Bench], object]:
+    """Weights with a tensor more."""
+
+    def act(bench: Bench) -> object:
+        from safetensors.numpy import load_file, save_file
+
+        path = bench.model_folder() / WEIGHTS
+        save_file({**load_file(path), name: np.ones(shape, dtype=np.float32)}, path, metadata={"format": "pt"})
+        return _open(bench)
+
+    return act
+
+
 def _scaled(factor: float) -> Callable[[Bench], object]:
     def act(bench: Bench) -> object:
         from safetensors.numpy import load_file, save_file
@@ -153,6 +167,13 @@ FOLDERS = [
     BadInput("model folder", "weights that are empty", _weights(lambda _: b""), "model", WEIGHTS, "too small", "whole"),
     BadInput("model folder", "weights that are a text", _weights(lambda _: b"weights of a model"), "model", WEIGHTS, "too large", "whole"),
     BadInput("model folder", "weights without a tensor", _without_tensor, "model", WEIGHTS, "up_proj", "weights for every tensor"),
+    BadInput("model folder", "weights with a bias that nobody adds", _with_tensor("model.layers.0.self_attn.q_proj.bias", 32), "model", WEIGHTS, "q_proj.bias", "no weights but those of the architecture"),
+    BadInput("model folder", "weights with scales that nobody applies", _with_tensor("model.layers.1.mlp.up_proj.weight_scale_inv", 1, 1), "model", WEIGHTS, "weight_scale_inv", "no weights but those of the architecture"),
+    BadInput("model folder", "weights of a block that nobody counts", _with_tensor("model.layers.4.mlp.up_proj.weight", 64, 32), "model", WEIGHTS, "layers.4", "no weights but those of the architecture"),
+    _file("a quantization that is not undone", CONFIG, {"quantization_config": {"quant_method": "gptq", "bits": 4}}, "quantization_config.quant_method", "gptq", "not quantized", deep=True),
+    _file("an encoder with a decoder", CONFIG, {"is_encoder_decoder": True}, "is_encoder_decoder", "True", "a decoder alone", deep=True),
+    _file("a text part that nobody has proven", CONFIG, {"model_type": "chameleon", "text_config": {"model_type": "llama"}}, CONFIG, "chameleon", "text_config was proven", deep=True),
+    _file("a decoder that looks ahead", CONFIG, {"model_type": "gemma", "use_bidirectional_attention": True}, "gemma", "later tokens", "the tokens so far", deep=True),
     BadInput("model folder", "weights of no number", _scaled(float("nan")), "problem 1", "vectors of 2", "NaN", "not_finite"),
     BadInput("model folder", "weights beyond float16", _scaled(1e8), "problem 1", "block 2", "does not fit", "storage_dtype to float32"),
     BadInput("model folder", "a block that the model does not have", lambda bench: _open(bench, layer=99), "model", "extraction.layer", "99", "from 0 to 3"),
@@ -178,6 +199,14 @@ def _limit(limit: object) -> Callable[[Bench], object]:
     def act(bench: Bench) -> object:
         path = bench.model_folder() / TOKENIZER_CONFIG
         path.write_text(json.dumps({"model_max_length": limit}), encoding="utf-8")
+        return _open(bench)
+
+    return act
+
+
+def _beside(keys: dict[str, Any]) -> Callable[[Bench], object]:
+    def act(bench: Bench) -> object:
+        (bench.model_folder() / TOKENIZER_CONFIG).write_text(json.dumps(keys), encoding="utf-8")
         return _open(bench)
 
     return act
@@ -225,6 +254,11 @@ TOKENIZERS = [
     _tokenizer("a limit of no number", _limit(float("nan")), TOKENIZER_CONFIG, "model_max_length", "nan", "a number"),
     _tokenizer("a limit that is a truth", _limit(True), TOKENIZER_CONFIG, "model_max_length", "True", "a number"),
     _tokenizer("a limit below one", _limit(-1), TOKENIZER_CONFIG, "model_max_length", "-1", "a number"),
+    _tokenizer("an added token with another id", _beside({"added_tokens_decoder": {"9999": {"content": "<think>"}}}), "model", TOKENIZER_CONFIG, "9999", "the id that"),
+    _tokenizer("an added token without its text", _beside({"added_tokens_decoder": {"7": {"special": True}}}), "model", "added_tokens_decoder.7", "special", "a token with its content"),
+    _tokenizer("a space that the tokenizer does not add", _beside({"add_prefix_space": True}), "model", "add_prefix_space", "True", TOKENIZER),
+    _tokenizer("a beginning that the tokenizer does not have", lambda bench: _open(bench, bos="always"), "model", "extraction.bos", "always", "bos_token"),
+    _tokenizer("a beginning in other words", lambda bench: _open(bench, bos="sometimes"), "model", "extraction.bos", "sometimes", "never, auto, always"),
     _tokenizer("a trace without sentences", lambda bench: bench.extract(TEXT, []), "problem 1", "no_sentences", "", "no sentences"),
 ]  # fmt: skip
 
@@ -259,6 +293,9 @@ CASES: list[BadInput] = [
 ]  # fmt: skip
 
 
-def healthy(bench: Bench) -> object:
+def healthy(bench: Bench) -> None:
     """The model without a fault reads a trace."""
-    return _identity(bench), _open(bench)
+    assert set(_identity(bench)) == {"kind", "sha256"}
+    pooled = _open(bench)
+    assert isinstance(pooled, PooledProblem)
+    assert len(pooled.token_spans) == len(SENTENCES)

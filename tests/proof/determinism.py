@@ -18,7 +18,7 @@ from typing import Any
 
 import dagster as dg
 
-from ta_assets.ledger.partitions import ASSETS, partitions_of
+from ta_assets.ledger.table import ASSETS, partitions_of
 from ta_assets.studies.loading import load_studies
 from tests.assets.conftest import ROOT, TinyWorld, build_world, write_model
 from tests.assets.made import materialized

@@ -1,6 +1,7 @@
-"""``docs/proof.md`` and the printed counts, made of ``artifacts/proof/matrix.json`` alone.
+"""``docs/proof.md``, ``artifacts/proof/rows.md`` and the printed counts, made of ``artifacts/proof/matrix.json`` alone.
 
-Belongs here: what is claimed of the counts, and how they look. Stays out: running anything.
+Belongs here: what is claimed of the counts, and how they look. The document holds the claims, a line for each check and
+whatever is not as claimed; every row stands in the other file. Stays out: running anything.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any
 from ta_assets.core.markdown import table
 from ta_resources.storage.atomic import write_file
 
-PATH = Path("docs/proof.md")
+PATH, ROWS = Path("docs/proof.md"), Path("artifacts/proof/rows.md")
+HELD = ("clear", "passed")
+"""Outcomes of rows that are as claimed."""
 CLAIMS: tuple[tuple[str, str, str, int | str], ...] = (
     ("faults", "planted faults", ">=", 60),
     ("caught", "of them caught", "==", "faults"),
@@ -55,40 +58,61 @@ def counts_text(found: Mapping[str, Any]) -> str:
 
 
 def write(found: Mapping[str, Any]) -> None:
-    """Render the document."""
+    """Render the document, and the rows that it leaves out."""
     write_file(PATH, render(found).encode())
+    write_file(ROWS, render_rows(found).encode())
 
 
 def render(found: Mapping[str, Any]) -> str:
-    """The document as Markdown."""
+    """The document as Markdown: counts, and the rows that are not as claimed."""
     missing = unmet(found)
     counts = [
         [words, _shown(found.get(key)), _expected(comparison, bound), "no" if key in missing else "yes"]
         for key, words, comparison, bound in CLAIMS
     ]
-    by_part: dict[str, list[Mapping[str, Any]]] = {}
-    for row in found["rows"]:
-        by_part.setdefault(": ".join(row[key] for key in ("part", "kind") if key in row), []).append(row)
+    by_part = _by_part(found)
     faults, cleans, kills = (by_part.pop(part, []) for part in ("matrix", "clean", "kills"))
     runs = [[part, one["seconds"], one["code_sha256"][:12]] for part, one in found["runs"].items()]
     lines = [
         "# Proof that the gate holds",
         "",
         "Written by `make prove` from `artifacts/proof/matrix.json` (`python -m tests.proof document` renders it "
-        "anew); do not edit. Faults are planted in a part of the embedded study, which the real job releases; how is "
-        "in `tests/proof`.",
+        f"anew); do not edit. It also writes `{ROWS}`, with every fault, input and disaster by name and what was "
+        "answered. Faults are planted in a part of the embedded study, which the real job releases; how is in "
+        "`tests/proof`.",
         "",
         table(["claim", "found", "expected", "holds"], counts),
         "",
         table(["part", "seconds", "code sha256"], runs),
         "",
-        *(_faults(faults) if faults else []),
+        *(_checks(faults) if faults else []),
         *(_cleans(cleans) if cleans else []),
         *(_kills(kills) if kills else []),
+        *(_others_of(by_part) if by_part else []),
     ]
-    for part, rows in by_part.items():
-        lines += [f"## {part.replace('_', ' ').capitalize()}", "", _rows(rows), ""]
     return _unpadded("\n".join(lines).rstrip() + "\n")
+
+
+def render_rows(found: Mapping[str, Any]) -> str:
+    """Every row as Markdown, by part."""
+    by_part = _by_part(found)
+    faults = by_part.pop("matrix", [])
+    lines = ["# Rows of the proof", "", *(_faults(faults) if faults else [])]
+    for part, rows in by_part.items():
+        lines += [f"## {_words(part)}", "", _rows(rows), ""]
+    return _unpadded("\n".join(lines).rstrip() + "\n")
+
+
+def _by_part(found: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """``part: kind`` -> rows."""
+    by_part: dict[str, list[Mapping[str, Any]]] = {}
+    for row in found["rows"]:
+        by_part.setdefault(": ".join(row[key] for key in ("part", "kind") if key in row), []).append(row)
+    return by_part
+
+
+def _words(part: str) -> str:
+    return part.replace("_", " ").capitalize()
 
 
 def _unpadded(text: str) -> str:
@@ -97,8 +121,6 @@ def _unpadded(text: str) -> str:
 
 
 def _faults(rows: list[Mapping[str, Any]]) -> list[str]:
-    caught = Counter(row["check"] for row in rows if row["caught_by_named_check"])
-    named = Counter(row["check"] for row in rows)
     return [
         "## Faults",
         "",
@@ -120,11 +142,38 @@ def _faults(rows: list[Mapping[str, Any]]) -> list[str]:
             ],
         ),
         "",
-        "### By check",
+    ]
+
+
+def _checks(rows: list[Mapping[str, Any]]) -> list[str]:
+    caught = Counter(row["check"] for row in rows if row["caught_by_named_check"])
+    named = Counter(row["check"] for row in rows)
+    missed = [[row["name"], row["check"], _noticed(row)] for row in rows if not row["caught_by_named_check"]]
+    lines = [
+        "## Faults by check",
+        "",
+        "`refused` means that the product raised an error that names file, field, value and expectation.",
         "",
         table(["check", "faults", "noticed"], [[check, named[check], caught[check]] for check in sorted(named)]),
         "",
     ]
+    if missed:
+        lines += ["Missed by the check that is named:", "", table(["fault", "check", "noticed"], missed), ""]
+    return lines
+
+
+def _others_of(by_part: Mapping[str, list[Mapping[str, Any]]]) -> list[str]:
+    """A line for each kind of row; rows that are not as claimed are listed."""
+    faulty = {part: [row for row in rows if not _held(row)] for part, rows in by_part.items()}
+    counts = [[_words(part), len(rows), len(rows) - len(faulty[part])] for part, rows in by_part.items()]
+    lines = ["## Inputs, disasters, determinism", "", table(["kind", "rows", "as claimed"], counts), ""]
+    for part, rows in faulty.items():
+        lines += [f"Not as claimed, {_words(part)}:", "", _rows(rows), ""] if rows else []
+    return lines
+
+
+def _held(row: Mapping[str, Any]) -> bool:
+    return row["outcome"] in HELD if "outcome" in row else not row.get("different")
 
 
 def _cleans(rows: list[Mapping[str, Any]]) -> list[str]:

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ta_assets.ledger.made_from import code_sha256
+from ta_assets.ledger.fingerprint import code_sha256
 
 
 def measured(part: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ import yaml
 
 from ta_resources.storage.atomic import UNFINISHED
 from tests.assets.conftest import ROOT, TinyWorld, build_world, write_model
+from tests.warm import Warm
 
 POLL_SECONDS = 0.005
 MODULE = "tests.proof.planted"
@@ -124,14 +125,7 @@ class Starter:
         environment = {**os.environ, **world.environment(), "DAGSTER_MODULE_NAME": MODULE, "PYTHONPATH": str(ROOT)}
         environment.pop("DAGSTER_HOME", None)
         self._environment = environment
-        self._warm = subprocess.Popen(
-            [sys.executable, "-m", "tests.proof.warm"],
-            cwd=world.folder,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._warm = Warm("tests.proof.warm", world.folder, environment)
 
     def start(
         self,
@@ -145,8 +139,8 @@ class Starter:
         log, output = (self._logs / f"{self._count}.{kind}" for kind in ("jsonl", "txt"))
         environment = {**environment, "TA_PROOF_LOG": str(log)}
         if warm:
-            pid = self._ask({"environment": environment, "arguments": list(arguments), "output": str(output)})
-            return Attempt(pid, log, output, lambda: self._ask({"poll": pid}))
+            pid = self._warm.ask({"environment": environment, "arguments": list(arguments), "output": str(output)})
+            return Attempt(pid, log, output, lambda: self._warm.ask({"poll": pid}))
         with output.open("w") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "dagster", *arguments],
@@ -161,14 +155,7 @@ class Starter:
 
     def close(self) -> None:
         """End the warm interpreter."""
-        self._warm.communicate(timeout=60)
-
-    def _ask(self, request: Mapping[str, object]) -> Any:
-        assert self._warm.stdin is not None
-        assert self._warm.stdout is not None
-        self._warm.stdin.write(json.dumps(request) + "\n")
-        self._warm.stdin.flush()
-        return json.loads(self._warm.stdout.readline())
+        self._warm.close()
 
 
 def empty(world: TinyWorld) -> None:

@@ -56,7 +56,7 @@ def test_the_same_inputs_without_a_fault_are_accepted(module: Any, benches: Benc
     healthy = benches.new(f"healthy-{module.__name__}")
     if module.__name__.endswith("studies"):
         healthy.data()
-    assert module.healthy(healthy) is not None
+    module.healthy(healthy)
 
 
 def leaks(_: Bench) -> object:

@@ -28,13 +28,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ta_assets.assets.readme import readme_path
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec, SplitRule
 from ta_assets.core.traces.splits import single_split
 from ta_assets.core.values import CorpusSource
-from ta_assets.ledger.partitions import ASSETS, partitions_of
+from ta_assets.ledger.table import ASSETS, partitions_of
 from ta_assets.studies.loading import load_studies, read_study
+from ta_assets.studies.readme_file import readme_path
 from ta_resources.language_model.resource import LanguageModelResource
 from tests.assets.conftest import N_PROBLEMS, ROOT, TinyWorld, build_world, write_model
 from tests.proof.bad_case import PREFIX, Bench

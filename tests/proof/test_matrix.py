@@ -152,7 +152,7 @@ RUN = {"code_sha256": "0123456789abcdef", "seconds": 7}
 def test_a_document_says_what_the_file_says_and_no_text_becomes_markup() -> None:
     found = {**matrix.counts(rows()), "rows": [*rows(), CLEAN, KILL], "runs": {"kills": RUN}}
     text = document.render(found)
-    assert "<b>" not in text
+    assert "<b>" not in text + document.render_rows(found)
     assert "| fitting | 1 | 1 | 0 | 0 |" in text
     assert "| kills | 7 | 0123456789ab |" in text
     assert "| enough | 1 |" in text
@@ -162,6 +162,34 @@ def test_a_document_says_what_the_file_says_and_no_text_becomes_markup() -> None
     assert "clean 1" in document.render({**found, "rows": [CLEAN | {"alarms": ["random_label"]}]})
     assert "| not run" in text
     assert "made[splits]" not in document.render({**found, "rows": rows()[:1]})
+    assert "made[splits]" not in document.render_rows({**found, "rows": rows()[:1]})
+
+
+INPUT = {"part": "bad_inputs", "kind": "manifest", "name": "an input", "outcome": "clear", "answer": "found 3"}
+WAY = {"part": "determinism", "name": "a way", "artifacts": 3, "verdict_rows": 1, "different": []}
+
+
+def test_every_row_is_in_the_rows_and_the_document_names_those_that_are_not_as_claimed() -> None:
+    missed = {**rows()[0], "name": "a missed fault", "caught_by_named_check": False}
+    unclear, differs = INPUT | {"name": "unclear", "outcome": "leaks"}, WAY | {"name": "differs", "different": ["x"]}
+    found = {"rows": [missed, *rows()[1:], CLEAN, KILL, INPUT, unclear, WAY, differs], "runs": {"kills": RUN}}
+    text, every = document.render(found), document.render_rows(found)
+    for row in found["rows"]:
+        name = row["name"].replace("<b>", "").replace("</b>", "").split("[")[0]
+        assert name in every.replace("\\", "").replace("&lt;b&gt;", "").replace("&lt;/b&gt;", ""), row["name"]
+    assert [name in text for name in ("a missed fault", "unclear", "differs")] == [True] * 3
+    assert [name in text for name in ("an input", "a way", "fault of")] == [False] * 3
+    assert "| Bad inputs: manifest | 2 | 1 |" in text
+    assert "| Determinism | 2 | 1 |" in text
+
+
+def test_the_written_document_is_short_and_has_a_line_for_each_check() -> None:
+    text = (command.ROOT / document.PATH).read_text(encoding="utf-8")
+    assert len(text.encode()) <= 10_000
+    for words in (words for _, words, _, _ in document.CLAIMS):
+        assert f"| {words} |" in text
+    for invariant in INVARIANTS:
+        assert f"| {invariant.name}\\[{invariant.asset}\\] |" in text, invariant.name
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ without them. A lead that is gone among sentences that could be anchors is none.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -38,6 +38,12 @@ from ta_assets.core.values import CrossFitted, jsonable
 
 TOP_K = 5
 ORDER = ("increment", "probe", "baseline", "diagnosis")
+
+
+def compared_rows(settings: Iterable[str], comparisons: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of all comparisons that there are, each with its ``setting``."""
+    found = [name for name in settings if name in comparisons]
+    return [{"setting": name, **row} for name in found for row in comparisons[name]["rows"]]
 
 
 def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) -> dict[str, Any]:

@@ -1,10 +1,16 @@
-"""The study's block in the README is what its results say now."""
+"""The study's block in the README and its page of results are the stored ones, and these are of the present results.
+
+A release makes the stored block anew when an artifact or the result of a check changes what it says, before this is
+judged; whether its bytes are the recorded ones is the business of ``artifacts_intact``.
+"""
 
 from __future__ import annotations
 
 from itertools import zip_longest
 from typing import Any
 
+from ta_assets.ledger.fingerprint import MADE_FROM
+from ta_assets.studies.readme_file import block_of, stored_block, stored_page
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
@@ -13,27 +19,33 @@ _HINT = "materialize readme_block, or somebody edited between the markers"
 
 
 def read(evidence: Evidence) -> dict[str, Any]:
-    """The block as it would be written now against the one in the file."""
-    from ta_assets.assets.readme import current_block, stored_block
-
-    world = evidence.world
-    study = world.studies.by_name[evidence.partition]
+    """What the files say, what is stored, and whether that is of the present results."""
+    world, partition = evidence.world, evidence.partition
+    found = stored_block(evidence.study, world.store.base), stored_page(evidence.study, world.store.base)
+    made = world.ledger.materialization(evidence.asset, partition)
     return {
-        "expected": current_block(world, evidence.partition),
-        "found": stored_block(study, world.store.base),
+        "expected": f"{block_of(evidence.value)}\n{evidence.value}" if evidence.value else "",
+        "found": None if None in found else "\n".join(map(str, found)),
+        "old": world.ledger.work(evidence.asset, partition, made.metadata.get(MADE_FROM) or {}) if made else None,
     }
 
 
-def readme_is_current(expected: str, found: str | None) -> Verdict:
-    """Fail when the block differs in any character, is absent, or has nothing to say.
+def readme_is_current(expected: str, found: str | None, old: str | None = None) -> Verdict:
+    """Fail when the block differs in any character, is absent or old, or has nothing to say.
 
     Args:
-        expected: the block rendered from the stored results.
-        found: the text between the study's markers; None when the markers are not there exactly once.
+        expected: the block of the stored page, and the page.
+        found: the text between the study's markers, and its page; None when there is no page, or the markers are not
+            there exactly once.
+        old: why the stored block is not of the present results; None when it is.
     """
     wanted = expected.splitlines(keepends=True)
     if not expected.strip():
         return Verdict.failed("the results render to an empty block")
+    if old is not None:
+        return Verdict.failed(
+            f"the stored block is of earlier results ({old}): materialize readme_block", n=len(wanted)
+        )
     if found is None:
         return Verdict.failed(f"the README has no block of this study: {_HINT}", n=len(wanted))
     differing = [

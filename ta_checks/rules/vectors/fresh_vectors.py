@@ -15,7 +15,7 @@ import numpy as np
 
 from ta_assets.core.probes.features import VERTICAL_SCORE
 from ta_assets.core.values import PooledProblem, Skip, VerticalScores, Wanted
-from ta_assets.ledger.made_from import fingerprint
+from ta_assets.ledger.fingerprint import fingerprint
 from ta_checks.evidence import Evidence
 from ta_resources.storage.artifacts import Activations
 from ta_resources.storage.shards import read_shard

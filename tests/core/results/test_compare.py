@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from ta_assets.core.crossfit.cross_fitted import cross_fitted
+from ta_assets.core.crossfit.cross_fitted import CrossFitted, cross_fitted
 from ta_assets.core.crossfit.increment import partial_products
 from ta_assets.core.crossfit.spectrum import within_problems
 from ta_assets.core.options import InferenceOptions
@@ -30,6 +30,15 @@ OPTIONS = InferenceOptions(permutations=200, ceiling_draws=20)
 def compared(signal: float, n_problems: int = 14, seed: int = 0) -> dict[str, Any]:
     rows = made_rows(n_problems, seed=seed)
     return compare(rows, cross_fitted(rows, {2: made_vectors(rows, signal, seed=seed)}, OPTIONS), OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def many() -> tuple[pd.DataFrame, CrossFitted, InferenceOptions, dict[str, Any]]:
+    """42 problems, so that folds are repeated: sentences, scores, options and their comparison."""
+    rows = made_rows(42, n_sentences=12)
+    options = InferenceOptions.model_construct(permutations=20, ceiling_draws=20)
+    fitted = cross_fitted(rows, {2: made_vectors(rows, 2.0, d=6)}, options)
+    return rows, fitted, options, compare(rows, fitted, options)
 
 
 def by_name(value: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -173,13 +182,11 @@ def test_the_share_of_the_ceiling_has_the_interval_of_the_lead_over_chance() -> 
     assert ridge["share_low"] < ridge["share_of_ceiling"] < ridge["share_high"]
 
 
-def test_repeats_are_averaged_in_every_number() -> None:
-    rows = made_rows(42, n_sentences=12)
-    options = InferenceOptions.model_construct(permutations=20, ceiling_draws=20)
-    fitted = cross_fitted(rows, {2: made_vectors(rows, 1.0, d=6)}, options)
+def test_repeats_are_averaged_in_every_number(many: tuple) -> None:
+    rows, fitted, options, value = many
     backwards = {f"ridge/{repeat}": fitted.scores[f"ridge/{4 - repeat}"] for repeat in range(5)}
     turned = replace(fitted, scores=fitted.scores.assign(**backwards))
-    first, second = (by_name(compare(rows, one, options))["ridge"] for one in (fitted, turned))
+    first, second = (by_name(one)["ridge"] for one in (value, compare(rows, turned, options)))
     for key in ("average_precision", "increment_p", "spearman", "top_5_recall"):
         assert first[key] == pytest.approx(second[key], rel=1e-9), key
 
@@ -191,10 +198,8 @@ def test_other_sentences_are_refused() -> None:
         compare(rows.assign(problem_id=rows["problem_id"] + 1), fitted, OPTIONS)
 
 
-def test_many_problems_are_compared_with_the_correction_for_resampled_folds() -> None:
-    rows = made_rows(42, n_sentences=12)
-    options = InferenceOptions.model_construct(permutations=20, ceiling_draws=20)
-    value = compare(rows, cross_fitted(rows, {2: made_vectors(rows, 2.0, d=6)}, options), options)
+def test_many_problems_are_compared_with_the_correction_for_resampled_folds(many: tuple) -> None:
+    value = many[-1]
     assert value["scheme"] == "repeated_group_k_fold"
     assert by_name(value)["ridge"]["verdict"] == "better"
 

@@ -1,4 +1,4 @@
-"""Spans against slow, literal readings of FEATURES S2 and S3, and on every real problem."""
+"""Spans against slow, literal readings of the rules in docs/science.md, Spans, and on every real problem."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ta_assets.core.traces.spans import UnalignedSentence, character_spans, toke
 
 
 def plain_token_span(offsets: list[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
-    """FEATURES S3, word for word."""
+    """The rule for tokens, word for word."""
     first = next((i for i, (_, token_end) in enumerate(offsets) if token_end > start), len(offsets))
     last = next((i for i, (token_start, _) in enumerate(offsets) if token_start >= end), len(offsets))
     return first, max(last, first + 1)

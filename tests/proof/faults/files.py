@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ta_assets.ledger.partitions import ASSETS, partitions_of
+from ta_assets.ledger.table import ASSETS, partitions_of
 from ta_resources.storage.artifacts import MANIFEST
 from ta_resources.storage.shards import read_shard
 from tests.proof.faults import REFUSED, Fault

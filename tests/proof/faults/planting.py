@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ta_assets.assets import activations, comparison, deferrals, probes, problems, readme, summaries
-from ta_assets.ledger import made_from as provenance
+from ta_assets.ledger import fingerprint
 from ta_assets.vectors import corpus_pass as extraction
 from tests.proof.world import CORPUS, World
 
@@ -42,13 +42,13 @@ def make_wrong(world: World, asset: str, partition: str, edit: Callable[[Any], A
     """Materialize a cell whose body returns ``edit`` of what it should; Dagster records it like any other value."""
 
     def output(value: Any, *rest: Any) -> Any:
-        return provenance.output(edit(value), *rest)
+        return fingerprint.output(edit(value), *rest)
 
     for module in BODIES:
         replace(module, "output", output)
     world.make(asset, partition)
     for module in BODIES:
-        replace(module, "output", provenance.output)
+        replace(module, "output", fingerprint.output)
 
 
 def extract_wrong(world: World, owner: object, name: str, new: object) -> None:

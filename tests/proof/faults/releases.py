@@ -12,7 +12,8 @@ import dagster as dg
 from ta_assets.assets.verdicts import VERDICT_ASSET, read_release
 from ta_assets.core.results import deferral_cells
 from ta_assets.core.values import CorpusSource
-from ta_assets.ledger.made_from import Origins, fingerprint
+from ta_assets.jobs import stage
+from ta_assets.ledger.fingerprint import fingerprint
 from ta_assets.studies.loading import load_studies
 from ta_checks.rules.data import split_is_disjoint
 from tests.proof.faults import REFUSED, Fault
@@ -51,14 +52,14 @@ def _body_raises(world: World) -> None:
 
 
 def _plan_raises(world: World) -> None:
-    right = Origins.made_from
+    right = stage.expected_made_from
 
-    def broken(self: Any, asset: str, partition: str) -> Any:
+    def broken(seen: Any, asset: str, partition: str) -> Any:
         if asset == "activations":
             raise ConnectionError("planted: the model cannot be identified")
-        return right(self, asset, partition)
+        return right(seen, asset, partition)
 
-    replace(Origins, "made_from", broken)
+    replace(stage, "expected_made_from", broken)
 
 
 def _unreadable_problem(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.values import PooledProblem, Skip
+from ta_resources.language_model import extractor as module
 from ta_resources.language_model.resource import LanguageModelResource
 
 
@@ -90,7 +92,7 @@ def test_nan_weights_skip_every_problem_as_not_finite(extractor, trace):
 
 def test_vectors_too_large_for_float16_are_skipped_as_overflow_and_kept_in_float32(saved_model, trace):
     for storage, kind in (("float16", "overflow"), ("float32", None)):
-        spec = ExtractionSpec(language_model=str(saved_model("llama")), storage_dtype=storage)
+        spec = ExtractionSpec.model_validate({"language_model": str(saved_model("llama")), "storage_dtype": storage})
         with LanguageModelResource(device="cpu").open(spec) as extractor:
             model: Any = extractor._loaded.model if extractor._loaded else None
             model.embed_tokens.weight.mul_(1e7)
@@ -113,7 +115,15 @@ def fail_above(extractor, monkeypatch, n_tokens, error):
     return tried
 
 
-def test_out_of_memory_halves_the_piece_until_it_fits(extractor, trace, monkeypatch):
+@pytest.fixture
+def collected(monkeypatch) -> list[str]:
+    """One entry for each collection of garbage that the extractor asks for; a real one takes 0.3 s."""
+    asked: list[str] = []
+    monkeypatch.setattr(module, "gc", SimpleNamespace(collect=lambda: asked.append("collect")))
+    return asked
+
+
+def test_out_of_memory_halves_the_piece_until_it_fits(extractor, trace, monkeypatch, collected):
     whole = only(extractor.extract([trace(n_sentences=6)], log=silent))
     tried = fail_above(extractor, monkeypatch, 40, torch.OutOfMemoryError("CUDA out of memory. Tried"))
     lines = []
@@ -122,6 +132,7 @@ def test_out_of_memory_halves_the_piece_until_it_fits(extractor, trace, monkeypa
     assert sum(size for size in tried if size <= 40) == whole.n_tokens
     np.testing.assert_allclose(pieces.vectors, whole.vectors, rtol=2e-3, atol=1e-3)
     assert any("out of memory, trying pieces" in line for line in lines)
+    assert len(collected) == sum(size > 40 for size in tried), "garbage is collected before each smaller piece"
 
 
 @pytest.mark.parametrize(
@@ -134,13 +145,14 @@ def test_out_of_memory_halves_the_piece_until_it_fits(extractor, trace, monkeypa
     ],
 )
 def test_out_of_memory_at_the_smallest_piece_is_a_skip_and_the_next_problem_starts_whole(
-    extractor, trace, monkeypatch, error
+    extractor, trace, monkeypatch, collected, error
 ):
     tried = fail_above(extractor, monkeypatch, 0, error)
     skips = list(extractor.extract([trace(1), trace(2)], log=silent))
     assert [(skip.problem_id, skip.kind) for skip in skips] == [(1, "out_of_memory"), (2, "out_of_memory")]
     assert "in pieces of 16" in skips[0].reason
     assert tried[0] == tried[len(tried) // 2] > 32
+    assert len(collected) == len(tried)
 
 
 def test_another_runtime_error_is_no_skip_and_leaves_no_hook(extractor, trace, monkeypatch):

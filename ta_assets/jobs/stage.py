@@ -1,0 +1,110 @@
+"""One stage of a release: all cells of one asset of the selected study, each made where it needs it, then checked."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import dagster as dg
+
+from ta_assets.assets.expected import expected_made_from
+from ta_assets.jobs import runs
+from ta_assets.ledger.table import FACTS, partitions_of
+from ta_assets.ledger.world import World
+from ta_checks import gate
+from ta_checks.checks import PARAMETERS, evaluate
+from ta_checks.evidence import Evidence
+from ta_checks.table import invariants_of
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a release did with one cell, or what stopped it."""
+
+    cell: str
+    what: str
+    """computed, fresh, failed, left out or crashed."""
+    why: str
+
+    @property
+    def is_incident(self) -> bool:
+        """Whether it makes the verdict NOT OK by itself; a failed cell has a red row of its own as well."""
+        return self.what in {"failed", "crashed"}
+
+
+def crashed(cell: str, error: Exception) -> Outcome:
+    """The outcome of what the release itself could not do."""
+    return Outcome(cell, "crashed", f"{type(error).__name__}: {error}")
+
+
+class Stage:
+    """All cells of one asset of the selected study."""
+
+    def __init__(self, context: dg.OpExecutionContext, asset: str, world: World) -> None:
+        """``world`` is the run's; stages before this one may have made much since."""
+        self.context, self.asset, self.world = context, asset, world.fresh()
+
+    def run(self) -> list[Outcome]:
+        """Handle every cell; a cell that fails is an outcome, not the end."""
+        outcomes = []
+        for partition in partitions_of(self.asset, self.world.studies.selected):
+            cell = f"{self.asset}[{partition}]"
+            started = time.monotonic()
+            try:
+                outcome = self._make(cell, partition)
+                self._evaluate(partition, always=outcome.what != "computed")
+            except Exception as error:
+                self.context.log.exception(f"{cell}: the release itself failed")
+                outcome = crashed(cell, error)
+            if outcome.what != "fresh":
+                self.context.log.info(f"{cell} {outcome.what} in {time.monotonic() - started:.1f} s: {outcome.why}")
+            outcomes.append(outcome)
+        return outcomes
+
+    def _make(self, cell: str, partition: str) -> Outcome:
+        shut = self._shut(partition)
+        if shut:
+            return Outcome(cell, "left out", shut)
+        reason = self._reason(partition)
+        if reason is None:
+            return Outcome(cell, "fresh", "")
+        result = runs.make(self.world.ledger.definitions(), self.context.instance, self.asset, partition)
+        self.world = self.world.fresh()
+        if runs.made(result, self.asset):
+            return Outcome(cell, "computed", reason)
+        why = self.world.ledger.last_failure(self.asset, partition)
+        return Outcome(cell, "failed", why or f"run {result.run_id} made nothing")
+
+    def _reason(self, partition: str) -> str | None:
+        """Why a partition must be made; None when it need not."""
+        ledger = self.world.ledger
+        reason = ledger.work(self.asset, partition, expected_made_from(self.world, self.asset, partition))
+        if reason is not None:
+            return reason
+        latest = ledger.materialization(self.asset, partition)
+        return FACTS[self.asset].owed(latest.metadata) if latest else None
+
+    def _shut(self, partition: str) -> str | None:
+        """Why a partition may not be made of its parents; None when it may."""
+        ledger, some_are_enough = self.world.ledger, FACTS[self.asset].some_are_enough
+        shut: dict[str, list[str | None]] = {}
+        for parent, key in ledger.parents(self.asset, partition):
+            shut.setdefault(parent, []).append(gate.closed(ledger, parent, key))
+        every = [why for parent, whys in shut.items() if parent not in some_are_enough for why in whys if why]
+        partial = [whys for parent, whys in shut.items() if parent in some_are_enough and all(whys)]
+        return "; ".join([*every, *(why for whys in partial for why in whys if why)]) or None
+
+    def _evaluate(self, partition: str, *, always: bool) -> None:
+        """Evaluate the checks that a fresh cell owes: those of every release, and those that have no valid answer."""
+        world = self.world
+        if world.ledger.materialization(self.asset, partition) is None:
+            return
+        for invariant in invariants_of(self.asset, world.studies.selected):
+            state = world.ledger.check(self.asset, invariant.name, partition)
+            if state is not None and state.finished and state.is_current:
+                owed = invariant.every_release or state.metadata.get("status") == "errored"
+                same = state.metadata.get(PARAMETERS) == invariant.parameters(world.studies.selected)
+                if same and not (always and owed):
+                    continue
+            evidence = Evidence(self.asset, partition, world)
+            world.ledger.report_check(self.context, partition, evaluate(invariant, evidence))
