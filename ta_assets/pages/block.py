@@ -60,9 +60,9 @@ def current_page(world: World, name: str) -> list[Line]:
             own,
             f"What do activations of study `{name}` add to all that is known without them (`known_and_activations` "
             "against `all_known`), and is a probe alone better than every baseline? Out of fold, over problems, "
-            "corrected for all scores on activations within a setting, not over settings. Better also holds among sentences that "
-            "could be anchors (at least 4 dissimilar rollouts). It is said of problems of this source, as this model "
-            "solves them:",
+            "corrected for all scores on activations within a setting, not over settings. Better also holds among "
+            "sentences that could be anchors (at least 4 dissimilar rollouts). It is said of problems of this source, "
+            "as this model solves them:",
         ),
         EMPTY,
         *_comparison(own, study, comparisons, headlines_only=True),
