@@ -21,8 +21,8 @@ import numpy as np
 from ta_assets.core.errors import InputError
 from ta_assets.core.traces.spans import UnalignedSentence
 from ta_assets.core.values import PooledProblem, Skip, VerticalScores, Wanted
+from ta_resources.language_model.checkpoint.families import is_prefix_stable, is_read_in_pieces
 from ta_resources.language_model.devices import free_device_memory, is_out_of_memory
-from ta_resources.language_model.families import is_prefix_stable, is_read_in_pieces
 from ta_resources.language_model.forward import Job, LoadedModel, read
 from ta_resources.language_model.progress import Log, Progress
 from ta_resources.language_model.tokenizing import AlignedTrace

@@ -16,6 +16,8 @@ from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.traces.pooling import POOLINGS
 from ta_resources.language_model.attention_rows import require_readable
+from ta_resources.language_model.checkpoint.loading import load_base_model
+from ta_resources.language_model.checkpoint.model_folder import HubAccess, ModelFolder, open_folder
 from ta_resources.language_model.devices import (
     STORAGE_DTYPES,
     is_out_of_memory,
@@ -25,8 +27,6 @@ from ta_resources.language_model.devices import (
 )
 from ta_resources.language_model.extractor import Extractor
 from ta_resources.language_model.forward import LoadedModel
-from ta_resources.language_model.loading import load_base_model
-from ta_resources.language_model.model_folder import HubAccess, ModelFolder, open_folder
 from ta_resources.language_model.tokenizing import TraceTokenizer
 
 UNLIMITED_TOKENS = 10**30

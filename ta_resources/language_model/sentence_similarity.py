@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ta_assets.core.errors import InputError, in_short
-from ta_resources.language_model.model_folder import (
+from ta_resources.language_model.checkpoint.model_folder import (
     HubAccess,
     HubModelFolder,
     ModelFolder,

@@ -15,8 +15,14 @@ import numpy as np
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.traces import spans
-from ta_resources.language_model.model_folder import TOKENIZER, TOKENIZER_CONFIG, ModelFolder, read_json, tokenizer_file
-from ta_resources.language_model.tokens_beside import add_tokens, beginning, refuse_options
+from ta_resources.language_model.checkpoint.model_folder import (
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    ModelFolder,
+    read_json,
+    tokenizer_file,
+)
+from ta_resources.language_model.checkpoint.tokens_beside import add_tokens, beginning, refuse_options
 
 
 @dataclass(frozen=True)

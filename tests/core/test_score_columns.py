@@ -41,6 +41,6 @@ def test_permuted_refits_come_back_by_scheme() -> None:
 
 def test_models_are_read_off_the_columns_of_their_scores() -> None:
     table = pd.DataFrame(
-        dict.fromkeys(["problem_id", "score_linear_probe", "residual_score_linear_probe", "score_x"], [0])
+        [], columns=pd.Index(["problem_id", "score_linear_probe", "residual_score_linear_probe", "score_x"])
     )
     assert scored_models(table) == ["linear_probe", "x"]

@@ -1,7 +1,7 @@
 """``docs/models.md``: every decoder of the installed transformers, tiny and random, through the extractor.
 
 Belongs here: what is measured of a family, and the table. Stays out: how a configuration becomes tiny
-(``tiny_models``), and what follows from the table for a family, which ``ta_resources/language_model/families.py`` says.
+(``tiny_models``), and what follows from the table for a family, which ``ta_resources/language_model/checkpoint/families.py`` says.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ta_assets.core.errors import InputError, in_short
 from ta_assets.core.markdown import table
 from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.values import PooledProblem, Skip
-from ta_resources.language_model.families import CUT, PIECES, TEXT_PARTS
+from ta_resources.language_model.checkpoint.families import CUT, PIECES, TEXT_PARTS
 from ta_resources.language_model.resource import LanguageModelResource
 from tests.docs.tiny_models import N_BLOCKS, tiny_config
 
@@ -106,7 +106,7 @@ def _worst(answers: Iterable[str]) -> str:
 
 
 def _answer(folder: Path, right: list[np.ndarray], layer: int | str, size: int) -> str:
-    spec = ExtractionSpec(str(folder), layer=layer, storage_dtype="float32", pooling="tokens")
+    spec = ExtractionSpec(language_model=str(folder), layer=layer, storage_dtype="float32", pooling="tokens")
     try:
         with LanguageModelResource(device="cpu", tokens_per_forward=size).open(spec) as extractor:
             found = list(extractor.extract([(1, TEXT, SENTENCES)], log=lambda _: None))

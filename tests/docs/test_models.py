@@ -10,8 +10,8 @@ import pytest
 import transformers
 
 from ta_assets.core.markdown import escape
-from ta_assets.ledger.made_from import fingerprint
-from ta_resources.language_model.families import CUT, PIECES, TEXT_PARTS
+from ta_assets.ledger.fingerprint import fingerprint
+from ta_resources.language_model.checkpoint.families import CUT, PIECES, TEXT_PARTS
 from tests.docs.models import BOUND, Row, cells, decoders, rows
 from tests.docs.tiny_models import tiny_config
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.values import PooledProblem
-from ta_resources.language_model.model_folder import (
+from ta_resources.language_model.checkpoint.model_folder import (
     ADAPTER,
     CONFIG,
     TOKENIZER,

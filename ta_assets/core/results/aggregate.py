@@ -130,7 +130,7 @@ def _part(table: pd.DataFrame, part: str) -> pd.DataFrame:
 def _by_model(test: pd.DataFrame) -> pd.DataFrame:
     """Statistics over seeds, and whether the model depends on them."""
     found = over(test, "seed")
-    found.insert(1, "depends_on_seed", ~found["model"].isin(SEED_FREE))
+    found.insert(1, "depends_on_seed", np.logical_not(found["model"].isin(SEED_FREE).to_numpy()))
     return found
 
 

@@ -31,7 +31,7 @@ def tidy(models: Mapping[str, Mapping[str, Any]], **same: int) -> pd.DataFrame:
         for model, parts in models.items()
         for metric, value in parts[part].items()
     ]
-    return pd.DataFrame(rows, columns=["model", "part", "metric", "value"]).assign(**same)
+    return pd.DataFrame(rows, columns=pd.Index(["model", "part", "metric", "value"])).assign(**same)
 
 
 def mean(values: pd.Series) -> float:
@@ -55,7 +55,7 @@ def over(table: pd.DataFrame, by: str) -> pd.DataFrame:
         One row per model, in the order of the table: model, and <metric>_mean and <metric>_std of each metric.
     """
     grouped = table.sort_values(by, kind="stable").groupby(["model", "metric"], sort=False)["value"]
-    found = grouped.agg([("mean", mean), ("std", std)])  # pyright: ignore[reportArgumentType]
+    found: Any = grouped.agg([("mean", mean), ("std", std)])  # pyright: ignore[reportArgumentType]
     models, metrics = (list(dict.fromkeys(table[name])) for name in ("model", "metric"))
     columns = {
         f"{metric}_{name}": found[name].xs(metric, level="metric").reindex(models).to_numpy()
@@ -73,8 +73,8 @@ def means(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 def wide(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """One row per ``keys`` and a column per metric, both in the order of the table."""
     metrics, rows = list(dict.fromkeys(table["metric"])), table[list(keys)].drop_duplicates()
-    found = table.set_index([*keys, "metric"])["value"].unstack("metric")[metrics]
-    return found.reindex(pd.MultiIndex.from_frame(rows)).reset_index().rename_axis(columns=None)
+    found: Any = table.set_index([*keys, "metric"])["value"].unstack("metric")[metrics]
+    return found.reindex(pd.MultiIndex.from_frame(pd.DataFrame(rows))).reset_index().rename_axis(columns=None)
 
 
 def ranked(table: pd.DataFrame, column: str) -> list[dict[str, Any]]:

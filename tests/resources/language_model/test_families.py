@@ -17,7 +17,7 @@ from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.values import PooledProblem, Skip
 from ta_resources.language_model import extractor as extractor_module
-from ta_resources.language_model.families import CUT, PIECES, TEXT_PARTS, is_cut, is_read_in_pieces
+from ta_resources.language_model.checkpoint.families import CUT, PIECES, TEXT_PARTS, is_cut, is_read_in_pieces
 from ta_resources.language_model.resource import LanguageModelResource
 
 HEADS: dict[str, Any] = {"intermediate_size": 64, "num_attention_heads": 4}
@@ -58,7 +58,7 @@ def made(saved_model: Callable[[str], Path], tmp_path: Path) -> Callable[..., Pa
 
 
 def extract(folder: Path, traces: list[Any], size: int = 16384, **settings: Any) -> list[Any]:
-    spec = ExtractionSpec(str(folder), storage_dtype="float32", **settings)
+    spec = ExtractionSpec(language_model=str(folder), storage_dtype="float32", **settings)
     with LanguageModelResource(device="cpu", tokens_per_forward=size).open(spec) as opened:
         return list(opened.extract(traces, log=lambda _: None))
 
@@ -78,7 +78,7 @@ def test_a_family_whose_blocks_know_their_number_is_loaded_whole_and_right(made,
 def test_cutting_such_a_family_would_give_another_model(made, trace, monkeypatch: pytest.MonkeyPatch):
     folder, traces = made("minicpm3"), [trace(n_sentences=7)]
     (right,) = extract(folder, traces)
-    monkeypatch.setattr("ta_resources.language_model.families.CUT", CUT | {"minicpm3"})
+    monkeypatch.setattr("ta_resources.language_model.checkpoint.families.CUT", CUT | {"minicpm3"})
     (wrong,) = extract(folder, traces)
     assert np.abs(right.vectors - wrong.vectors).max() > 0.05 * np.abs(right.vectors).max()
 
@@ -170,7 +170,7 @@ def test_the_text_part_of_a_model_with_images_is_read_as_the_whole_model_reads_t
 
 
 def test_a_text_part_that_nobody_has_proven_is_refused_by_its_name(with_images: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("ta_resources.language_model.loading.TEXT_PARTS", TEXT_PARTS - {"llava"})
+    monkeypatch.setattr("ta_resources.language_model.checkpoint.loading.TEXT_PARTS", TEXT_PARTS - {"llava"})
     with pytest.raises(InputError, match=r"config\.json: text_config: found 'llava'"):
         extract(with_images, [])
 

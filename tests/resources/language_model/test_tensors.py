@@ -27,7 +27,7 @@ def change(folder: Path, edit: Callable[[Tensors], Tensors], **keys: Any) -> Non
 
 
 def vectors(folder: Path, trace: Any, layer: Any = 2) -> np.ndarray:
-    spec = ExtractionSpec(str(folder), layer=layer, storage_dtype="float32")
+    spec = ExtractionSpec(language_model=str(folder), layer=layer, storage_dtype="float32")
     with LanguageModelResource(device="cpu").open(spec) as extractor:
         (found,) = extractor.extract([trace()], log=lambda _: None)
     assert isinstance(found, PooledProblem)
@@ -86,8 +86,8 @@ def test_old_buffers_heads_predictions_and_upper_blocks_raise_no_alarm(
     saved_model, copied_model, trace, edit, keys, layer
 ):
     change(copied_model, edit, **keys)
-    spec = ExtractionSpec(str(copied_model), layer=layer, storage_dtype="float32")
-    plain = ExtractionSpec(str(saved_model("llama")), layer=layer, storage_dtype="float32")
+    spec = ExtractionSpec(language_model=str(copied_model), layer=layer, storage_dtype="float32")
+    plain = ExtractionSpec(language_model=str(saved_model("llama")), layer=layer, storage_dtype="float32")
     found = []
     for one in (spec, plain):
         with LanguageModelResource(device="cpu").open(one) as extractor:

@@ -15,7 +15,7 @@ from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
 from ta_assets.core.values import PooledProblem
 from ta_assets.ledger.made_from import extraction_options
-from ta_resources.language_model.model_folder import LocalModelFolder
+from ta_resources.language_model.checkpoint.model_folder import LocalModelFolder
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.language_model.tokenizing import TraceTokenizer
 
@@ -52,12 +52,12 @@ def test_tokens_of_the_configuration_are_read_as_transformers_reads_them(copied_
 
 
 def test_tokens_of_the_older_file_are_read_and_identified(copied_model: Path) -> None:
-    identity, n = LanguageModelResource().identity(ExtractionSpec(str(copied_model))), size(copied_model)
+    identity, n = LanguageModelResource().identity(ExtractionSpec(language_model=str(copied_model))), size(copied_model)
     (copied_model / "added_tokens.json").write_text(json.dumps({"<think>": n, "</think>": n + 1}))
     configure(copied_model)
     assert ours(copied_model)[0] == n
     assert ours(copied_model)[-1] == n + 1
-    assert LanguageModelResource().identity(ExtractionSpec(str(copied_model))) != identity
+    assert LanguageModelResource().identity(ExtractionSpec(language_model=str(copied_model))) != identity
 
 
 def test_tokens_that_the_tokenizer_has_already_change_nothing(copied_model: Path) -> None:
@@ -136,7 +136,7 @@ def test_sentences_keep_their_own_tokens_behind_it(copied_model: Path) -> None:
 def test_it_changes_the_vectors_of_a_text_and_is_recorded_only_where_it_is_asked_for(copied_model: Path, trace) -> None:
     found = []
     for bos in ("never", "auto"):
-        spec = ExtractionSpec(str(copied_model), storage_dtype="float32", bos=bos)
+        spec = ExtractionSpec(language_model=str(copied_model), storage_dtype="float32", bos=bos)
         with LanguageModelResource(device="cpu").open(spec) as extractor:
             (pooled,) = extractor.extract([trace()], log=lambda _: None)
         assert isinstance(pooled, PooledProblem)

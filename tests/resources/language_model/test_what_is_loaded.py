@@ -16,8 +16,14 @@ from safetensors.torch import load_file, save_file
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
-from ta_resources.language_model.loading import load_base_model
-from ta_resources.language_model.model_folder import HubAccess, all_files, loadable, open_folder, weight_files
+from ta_resources.language_model.checkpoint.loading import load_base_model
+from ta_resources.language_model.checkpoint.model_folder import (
+    HubAccess,
+    all_files,
+    loadable,
+    open_folder,
+    weight_files,
+)
 from ta_resources.language_model.resource import LanguageModelResource
 
 OTHERS = (

@@ -20,7 +20,7 @@ from typing import Any
 
 from ta_assets.core.errors import InputError
 from ta_resources.hub_client import checked_endpoint
-from ta_resources.language_model.refused_keys import refuse_keys
+from ta_resources.language_model.checkpoint.refused_keys import refuse_keys
 from ta_resources.storage.atomic import sha256_of
 
 CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenizer_config.json"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ta_assets.core.errors import InputError
-from ta_resources.language_model.model_folder import (
+from ta_resources.language_model.checkpoint.model_folder import (
     ADDED_TOKENS,
     TOKENIZER,
     TOKENIZER_CONFIG,

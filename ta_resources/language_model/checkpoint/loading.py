@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from ta_assets.core.errors import InputError, in_short
 from ta_resources.language_model.capture import Layer, block_list, resolve_blocks
+from ta_resources.language_model.checkpoint.families import TEXT_PARTS, is_cut
+from ta_resources.language_model.checkpoint.model_folder import CONFIG, ModelFolder, loadable, weight_files
+from ta_resources.language_model.checkpoint.parity import require_parity
+from ta_resources.language_model.checkpoint.tensors import HEADS, names_and_shapes, require_fitting
 from ta_resources.language_model.devices import is_out_of_memory
-from ta_resources.language_model.families import TEXT_PARTS, is_cut
-from ta_resources.language_model.model_folder import CONFIG, ModelFolder, loadable, weight_files
-from ta_resources.language_model.parity import require_parity
-from ta_resources.language_model.tensors import HEADS, names_and_shapes, require_fitting
 
 if TYPE_CHECKING:
     import torch
