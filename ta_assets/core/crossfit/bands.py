@@ -4,8 +4,9 @@ Belongs here: the search. Stays out: the fit with what was chosen (``ridge`` on 
 
 Blocks that tell little must cost much without making the others cost much, too (banded ridge: Nunez-Elizalde, Huth and
 Gallant 2019, Voxelwise encoding models with non-spherical multivariate normal priors). The search goes down one block
-at a time from the best common penalty, by the squared error over inner folds of problems; the smaller of Gram and
-covariance matrix is solved.
+at a time from the best common penalty, by the squared error over inner folds of problems. Rows are read once: every
+error is one of second moments, and blocks whose penalties stand are eliminated before the others are solved for
+(Schur complement). Where there are fewer rows than columns, Gram matrices are solved.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ GRID = tuple(float(value) for value in np.logspace(-1, 4, 6))
 OFF = len(GRID)
 """Index of no coefficients at all."""
 SWEEPS = 3
+WIDE = 50
+"""Blocks of more columns are eliminated while the penalties of the others are searched."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Bands:
     inner: np.ndarray
     """[n] inner fold of each row."""
     _moments: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    """Of each inner fold, of its own rows: [d, d] and [d]; or of each block its Gram matrix [n, n], and nothing."""
+    _eliminated: dict[tuple[object, ...], _Eliminated] = field(default_factory=dict)
 
     @classmethod
     def of(cls, blocks: Sequence[np.ndarray], target: np.ndarray, groups: np.ndarray) -> Bands:
@@ -54,10 +59,11 @@ class Bands:
             start: kept as it is but for blocks behind its end, which are searched alone and may be ``OFF``.
         """
         if start is not None:
-            options = [(*start, index) for index in range(OFF, -1, -1)]
-            return min(options, key=self.error)
+            steady = range(len(start))
+            return min(((*start, index) for index in range(OFF, -1, -1)), key=lambda at: self.error(at, steady))
+        steady = [block for block, features in enumerate(self.blocks) if features.shape[1] > WIDE]
         common = [(index,) * len(self.blocks) for index in range(len(GRID) - 1, -1, -1)]
-        known = {at: self.error(at) for at in common}
+        known = {at: self.error(at, steady) for at in common}
         best = min(common, key=known.__getitem__)
         for _ in range(SWEEPS):
             before = best
@@ -67,7 +73,7 @@ class Bands:
                     if not 0 <= at[block] < len(GRID):
                         continue
                     if at not in known:
-                        known[at] = self.error(at)
+                        known[at] = self.error(at, steady)
                     if known[at] < known[best]:
                         best = at
                         break
@@ -75,10 +81,16 @@ class Bands:
                 break
         return best
 
-    def error(self, at: Sequence[int]) -> float:
-        """Sum of squared errors over the inner folds with these penalties."""
+    def error(self, at: Sequence[int], steady: Sequence[int] = ()) -> float:
+        """Sum of squared errors over the inner folds with these penalties.
+
+        Args:
+            at: index into ``GRID`` of each block, or ``OFF``.
+            steady: blocks to eliminate first, never ``OFF``; what that takes is kept for the next call with their
+                penalties. The result is the same whatever they are.
+        """
         columns = sum(block.shape[1] for block in self.blocks)
-        return self._dual(at) if len(self.target) <= columns else self._primal(at)
+        return self._dual(at) if len(self.target) <= columns else self._primal(at, steady)
 
     def scaled(self, blocks: Sequence[np.ndarray], at: Sequence[int]) -> np.ndarray:
         """[m, d] float64: rows of all blocks on which a common penalty of 1 is that of each block.
@@ -116,21 +128,65 @@ class Bands:
             total += float(np.square(self.target[test] - kernel[np.ix_(test, train)] @ load).sum())
         return total
 
-    def _primal(self, at: Sequence[int]) -> float:
+    def _primal(self, at: Sequence[int], steady: Sequence[int]) -> float:
+        if not self._moments:
+            features = np.hstack(self.blocks)
+            for fold in range(int(self.inner.max()) + 1):
+                own = features[self.inner == fold]
+                self._moments.append((own.T @ own, own.T @ self.target[self.inner == fold]))
+        total = float(np.square(self.target).sum())
+        for fold, (second, first) in enumerate(self._moments):
+            weights = self._coefficients(fold, at, steady)
+            total += float(weights @ (second @ weights - 2 * first))
+        return max(total, 0.0)
+
+    def _coefficients(self, fold: int, at: Sequence[int], steady: Sequence[int]) -> np.ndarray:
+        """[d] of the fit to the other inner folds; 0 where a block is ``OFF``."""
         from scipy.linalg import solve
 
-        features = np.hstack(self.blocks)
-        if not self._moments:
-            for fold in range(int(self.inner.max()) + 1):
-                own = features[self.inner != fold]
-                self._moments.append((own.T @ own, own.T @ self.target[self.inner != fold]))
-        columns = [block.shape[1] for block in self.blocks]
-        root = np.sqrt(np.repeat(self._weights(at), columns))
-        total = 0.0
-        for fold, (second, first) in enumerate(self._moments):
-            inside = second * root * root[:, None]
-            inside[np.diag_indices(len(root))] += 1.0
-            weights = root * solve(inside, root * first, assume_a="pos", check_finite=False, overwrite_a=True)
-            test = self.inner == fold
-            total += float(np.square(self.target[test] - features[test] @ weights).sum())
-        return total
+        place = np.repeat(np.arange(len(self.blocks)), [block.shape[1] for block in self.blocks])
+        weight = np.array(self._weights(at))[place]
+        kept = np.isin(place, list(steady))
+        key = (fold, *((block, at[block]) for block in steady))
+        if key not in self._eliminated:
+            second = sum(one for index, (one, _) in enumerate(self._moments) if index != fold)
+            first = sum(one for index, (_, one) in enumerate(self._moments) if index != fold)
+            self._eliminated[key] = _Eliminated.of(np.asarray(second), np.asarray(first), kept, weight)
+        rest, weights = self._eliminated[key], np.zeros(len(place))
+        used = np.flatnonzero(weight[~kept] > 0)
+        inside = rest.second[np.ix_(used, used)]
+        inside[np.diag_indices(len(used))] += 1 / weight[~kept][used]
+        found = solve(inside, rest.first[used], assume_a="pos", check_finite=False, overwrite_a=True)
+        weights[np.flatnonzero(~kept)[used]] = found
+        weights[kept] = rest.alone - rest.owed[:, used] @ found
+        return weights
+
+
+@dataclass(frozen=True)
+class _Eliminated:
+    """What is left to solve when some coefficients are written as functions of the others."""
+
+    second: np.ndarray
+    """[r, r] Schur complement in the second moments, r coefficients being left; their own penalties not added."""
+    first: np.ndarray
+    """[r]."""
+    alone: np.ndarray
+    """[k] eliminated coefficients where the others are 0."""
+    owed: np.ndarray
+    """[k, r] by how much they fall per unit of the others."""
+
+    @classmethod
+    def of(cls, second: np.ndarray, first: np.ndarray, kept: np.ndarray, weight: np.ndarray) -> _Eliminated:
+        """Eliminate the coefficients ``kept`` [d] bool, whose penalties are 1 / ``weight`` [d]."""
+        from scipy.linalg import solve
+
+        if not kept.any():
+            return cls(second, first, np.zeros(0), np.zeros((0, len(first))))
+        inside = second[np.ix_(kept, kept)]
+        inside[np.diag_indices(len(inside))] += 1 / weight[kept]
+        both = np.column_stack([second[np.ix_(kept, ~kept)], first[kept]])
+        found = solve(inside, both, assume_a="pos", check_finite=False, overwrite_a=True)
+        cross = second[np.ix_(~kept, kept)] @ found
+        return cls(
+            second[np.ix_(~kept, ~kept)] - cross[:, :-1], first[~kept] - cross[:, -1], found[:, -1], found[:, :-1]
+        )

@@ -19,6 +19,8 @@ from ta_assets.core.probes.feature_sets import TEXT_COMPONENTS, position_splines
 SHORT = 30
 """Traces of at most so many sentences have a column for each index."""
 DIGITS = re.compile(r"\d+")
+ROUNDING = 1e-5
+"""Principal directions of less than this share of the longest are those of no text."""
 UNSCALED_BLOCKS = ("text_normalised", "text_context")
 """Principal directions: the short ones are noise and must stay short."""
 
@@ -85,7 +87,8 @@ def normalised_text(texts: list[str]) -> np.ndarray:
     if rank < 1:
         return np.asarray(table.todense())
     left, strength, _ = randomized_svd(table, n_components=rank, random_state=0)
-    return left * strength
+    kept = strength > ROUNDING * strength.max(initial=0.0)
+    return (left * strength)[:, kept]
 
 
 def _before(rows: pd.DataFrame) -> np.ndarray:
