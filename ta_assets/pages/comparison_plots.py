@@ -84,7 +84,7 @@ def permutations(scores: CrossFitted) -> dg.MarkdownMetadataValue:
     """Macro average precision of the best linear probe on permuted labels, and on the labels as they are."""
 
     def draw(axes: Any) -> None:
-        for scheme, color in (("shuffled", "0.6"), ("stratified", "tab:orange"), ("supported", "tab:green")):
+        for scheme, color in (("shifted", "0.6"), ("stratified", "tab:orange"), ("supported", "tab:green")):
             columns = [name for name in scores.nulls.columns if name.startswith(f"{scheme}/")]
             if not columns:
                 continue
@@ -117,7 +117,7 @@ def blocks(scores: CrossFitted) -> dg.MarkdownMetadataValue:
             width.append(critical * values.std())
         axes.plot(places, observed, "o-", label="ridge at its best penalty")
         upper = np.add(center, width)
-        axes.fill_between(places, center, upper, color="0.8", label="max-T band of shuffled labels (95 %)")
+        axes.fill_between(places, center, upper, color="0.8", label="max-T band of shifted labels (95 %)")
         axes.set_xlabel("block")
         axes.set_ylabel("macro average precision")
         axes.legend(fontsize="small")

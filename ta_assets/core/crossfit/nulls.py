@@ -22,13 +22,13 @@ from ta_assets.core.crossfit.folds import Folds
 from ta_assets.core.crossfit.out_of_fold import Sentences, folds_of, probe_name
 from ta_assets.core.crossfit.spectrum import Spectrum, prepare, within_problems
 from ta_assets.core.statistics.ranking import mixed_problems, problem_average_precision
-from ta_assets.core.statistics.supported import permuted_in_strata, support_strata
+from ta_assets.core.statistics.supported import permuted_in_strata, shifted, support_strata
 
 MIN_WINDOW, WINDOWS = 3, 20
 """A stratum is at least so many neighbouring sentences, or a twentieth of the trace."""
 LEAST_STRATIFIED = MIN_WINDOW * WINDOWS
 """Sentences of the median trace below which windows are so wide that position tells much within them."""
-SCHEMES = ("shuffled", "stratified", "supported")
+SCHEMES = ("shifted", "stratified", "supported")
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,10 @@ def permuted_labels(sentences: Sentences, permutations: int, *, scheme: str, see
     Args:
         sentences: whose labels.
         permutations: how many.
-        scheme: ``shuffled`` permutes within problems; ``stratified`` within windows of neighbouring sentences of a
-            problem, so what position alone tells stays true to the window's width; ``supported`` within a problem's
-            sentences with about as many dissimilar rollouts, so what the campaign alone tells stays true.
+        scheme: ``shifted`` moves the labels of a problem around its trace, which keeps what neighbours share;
+            ``stratified`` permutes within windows of neighbouring sentences of a problem, so what position alone tells
+            stays true to the window's width; ``supported`` within a problem's sentences with about as many dissimilar
+            rollouts, so what the campaign alone tells stays true.
         seed: of the permutations.
 
     Returns:
@@ -81,11 +82,13 @@ def permuted_labels(sentences: Sentences, permutations: int, *, scheme: str, see
         if strata is None:
             raise ValueError("strata of support need the rollout counts of every sentence")
         return permuted_in_strata(sentences.anchors, sentences.problems, strata, permutations, rng)
+    if scheme == "shifted":
+        return shifted(sentences.anchors, sentences.problems, permutations, rng)
     labels = np.empty((len(sentences.rows), 1 + permutations), dtype=np.int8)
     labels[:, 0] = sentences.anchors
     for problem in np.unique(sentences.problems):
         rows = np.flatnonzero(sentences.problems == problem)
-        width = len(rows) if scheme == "shuffled" else max(MIN_WINDOW, round(len(rows) / WINDOWS))
+        width = max(MIN_WINDOW, round(len(rows) / WINDOWS))
         for start in range(0, len(rows), width):
             window = rows[start : start + width]
             order = rng.random((permutations, len(window))).argsort(axis=1)
@@ -97,7 +100,7 @@ def schemes_for(sentences: Sentences) -> tuple[str, ...]:
     """Schemes that mean something: windows need long traces, strata of support rollout counts."""
     long = np.median(np.unique(sentences.problems, return_counts=True)[1]) >= LEAST_STRATIFIED
     counted = support_strata(sentences.rows) is not None
-    return ("shuffled", *(["stratified"] if long else []), *(["supported"] if counted else []))
+    return ("shifted", *(["stratified"] if long else []), *(["supported"] if counted else []))
 
 
 def refit_null(sentences: Sentences, folds: Folds, labels: np.ndarray) -> RefitNull:

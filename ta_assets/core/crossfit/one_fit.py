@@ -68,10 +68,10 @@ class Fit:
         facts |= {"relative_gradient": ridge.relative_gradient(self.spectrum, self.target, penalty)}
         found.put(name, self.fold, values, without, facts)
 
-    def put_tuned_ridge(self, found: OutOfFold, name: str, **facts: Any) -> None:
+    def put_tuned_ridge(self, found: OutOfFold, name: str) -> None:
         """Record the ridge scores of the best penalty."""
         penalty, error = self.best_penalty()
-        self.put_ridge(found, name, penalty, penalty=penalty, left_out_error=error, **facts)
+        self.put_ridge(found, name, penalty, penalty=penalty, left_out_error=error)
 
     def put_directions(self, found: OutOfFold, names: Mapping[str, str]) -> None:
         """Record the difference of means and discriminant analysis."""
@@ -102,9 +102,10 @@ class Fit:
 
 def put_banded(found: OutOfFold, name: str, fits: Sequence[Fit]) -> None:
     """Record the ridge scores of the band with the least error left out within the fold."""
-    errors = [fit.best_penalty()[1] for fit in fits]
-    best = int(np.argmin(errors))
-    fits[best].put_tuned_ridge(found, name, band=BANDS[best])
+    tuned = [fit.best_penalty() for fit in fits]
+    best = int(np.argmin([error for _, error in tuned]))
+    penalty, error = tuned[best]
+    fits[best].put_ridge(found, name, penalty, penalty=penalty, left_out_error=error, band=BANDS[best])
 
 
 @dataclass(frozen=True)

@@ -129,8 +129,8 @@ def _beyond_known(rows: pd.DataFrame, fitted: CrossFitted, table: PrecisionTable
 
 
 def _beyond_chance(fitted: CrossFitted, table: PrecisionTable) -> dict[str, float]:
-    """Score -> corrected p-value against shuffled labels: refitted where the probe is linear, else over problems."""
-    refitted = _refitted(fitted, "shuffled")
+    """Score -> corrected p-value against shifted labels: refitted where the probe is linear, else over problems."""
+    refitted = _refitted(fitted, "shifted")
     others = [name for name in table.names if name not in refitted]
     p_values = [
         intervals.one_sided_p(table.difference((name, CHANCE)), inflation=table.factor((name, CHANCE)))

@@ -60,7 +60,7 @@ class ComparisonRow:
     support_share: float | None = None
     """What the number of dissimilar rollouts alone scores above chance, as a share of what this score does."""
     chance_p: float
-    """Adjusted p-value against shuffled labels."""
+    """Adjusted p-value against labels shifted around their traces."""
     share_of_ceiling: float | None
     """(average precision - chance) / (ceiling - chance); None without rollout counts."""
     share_low: float | None

@@ -32,6 +32,14 @@ def test_the_error_is_that_of_scikit_learns_ridge_over_the_inner_folds(widths: t
     assert bands.error((1, 3)) == pytest.approx(total)
 
 
+@pytest.mark.parametrize("steady", [(0,), (1,), (0, 2), (0, 1, 2)])
+def test_what_is_eliminated_first_does_not_change_the_error(steady: tuple[int, ...]) -> None:
+    blocks, target = made((3, 5, 60))
+    plain, bands = Bands.of(blocks, target, PROBLEMS), Bands.of(blocks, target, PROBLEMS)
+    for at in ((1, 3, 2), (1, 3, 4), (0, 0, 2), (5, 1, 2)):
+        assert bands.error(at, steady) == pytest.approx(plain.error(at), rel=1e-9)
+
+
 @pytest.mark.parametrize("width", [20, 200])
 def test_a_block_of_noise_costs_more_than_one_that_tells(width: int) -> None:
     blocks, target = made((3, width))

@@ -90,13 +90,13 @@ def test_probes_find_a_planted_direction_and_the_best_block_is_chosen_in_the_fol
     assert {fold["block"] for fold in found.choices["ridge@best"]} == {4}
 
 
-@pytest.mark.parametrize("scheme", ["shuffled", "stratified"])
+@pytest.mark.parametrize("scheme", ["shifted", "stratified"])
 def test_permutations_keep_every_problems_count_and_strata_their_windows(scheme: str) -> None:
     one = sentences()
     labels = permuted_labels(one, 30, scheme=scheme, seed=0)
     assert np.array_equal(labels[:, 0], one.anchors)
     assert not (labels[:, 1:] == labels[:, :1]).all()
-    width = 20 if scheme == "shuffled" else 3
+    width = 20 if scheme == "shifted" else 3
     for problem in range(1, 7):
         inside = labels[one.problems == problem]
         for start in range(0, 20, width):
@@ -106,7 +106,7 @@ def test_permutations_keep_every_problems_count_and_strata_their_windows(scheme:
 def test_the_first_row_of_a_null_is_what_refitting_to_the_true_labels_scores() -> None:
     one = sentences()
     folds = evaluation_folds(one.problems.tolist())
-    null = refit_null(one, folds, permuted_labels(one, 5, scheme="shuffled", seed=0))
+    null = refit_null(one, folds, permuted_labels(one, 5, scheme="shifted", seed=0))
     found = cross_fit(one, folds)
     scores = np.stack([found.scores[name][0] for name in ("difference_of_means", "lda")], axis=1)
     plain = average_precision_by_problem(one.anchors, scores, one.problems).mean(axis=0)
@@ -130,7 +130,7 @@ def test_noise_is_rarely_called_significant_by_refitting() -> None:
     for seed in range(40):
         one = sentences(signal=0.0, seed=seed)
         blind = Sentences(one.rows, {0: np.random.default_rng(seed).normal(size=(len(one.rows), 10))})
-        labels = permuted_labels(blind, 60, scheme="shuffled", seed=seed)
+        labels = permuted_labels(blind, 60, scheme="shifted", seed=seed)
         null = refit_null(blind, evaluation_folds(one.problems.tolist()), labels)
         found.append(permutation_max_t(null.scores).min() <= 0.05)
     assert sum(found) <= 6  # P(more | 5 %) < 1 %
