@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,16 @@ from tests.core.made_traces import campaign, made_rows, made_vectors
 OPTIONS = InferenceOptions(permutations=200, ceiling_draws=20)
 
 
-def compared(signal: float, n_problems: int = 14, seed: int = 0) -> dict[str, Any]:
-    rows = made_rows(n_problems, seed=seed)
-    return compare(rows, cross_fitted(rows, {2: made_vectors(rows, signal, seed=seed)}, OPTIONS), OPTIONS)
+@cache
+def fitted_to(signal: float, n_problems: int = 14) -> CrossFitted:
+    """Scores of ``made_rows(n_problems)`` and activations that know the anchors as ``signal`` says."""
+    rows = made_rows(n_problems)
+    return cross_fitted(rows, {2: made_vectors(rows, signal)}, OPTIONS)
+
+
+@cache
+def compared(signal: float, n_problems: int = 14) -> dict[str, Any]:
+    return compare(made_rows(n_problems), fitted_to(signal, n_problems), OPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +98,7 @@ def test_a_probe_is_held_against_every_baseline_and_its_hardest_rival_is_shown()
 
 def test_a_score_that_says_nothing_is_no_different_from_chance_and_spoils_no_other_test() -> None:
     rows = made_rows(14)
-    fitted = cross_fitted(rows, {2: made_vectors(rows, 2.0)}, OPTIONS)
+    fitted = fitted_to(2.0)
     constant = replace(fitted, scores=fitted.scores.assign(**{"order/0": 0.0, "sentence_length/0": 1.0}))
     found, plain = by_name(compare(rows, constant, OPTIONS)), by_name(compare(rows, fitted, OPTIONS))
     assert found["order"]["verdict"] == found["sentence_length"]["verdict"] == "no difference"
@@ -99,8 +107,7 @@ def test_a_score_that_says_nothing_is_no_different_from_chance_and_spoils_no_oth
 
 
 def test_a_difference_carries_the_factor_of_the_fits_that_problems_share() -> None:
-    rows = made_rows(14)
-    table = PrecisionTable.of(cross_fitted(rows, {2: made_vectors(rows, 0.0)}, OPTIONS))
+    table = PrecisionTable.of(fitted_to(0.0))
     assert table.factor(("order", "chance")) == table.own_factor("order") == 1.0
     factors = [table.factor((name, "text_tfidf")) for name in ("ridge", "logistic", "all_known")]
     assert 1.1 <= min(factors) <= max(factors) <= 1.25 * nadeau_bengio(14, 13) * (1 + 1e-9)
@@ -150,14 +157,14 @@ def test_every_score_is_of_a_kind(name: str, kind: str) -> None:
 
 def test_joint_intervals_are_wider_than_those_alone_by_students() -> None:
     rows = made_rows(14)
-    ridge = by_name(compare(rows, cross_fitted(rows, {2: made_vectors(rows, 1.0)}, OPTIONS), OPTIONS))["ridge"]
+    ridge = by_name(compare(rows, fitted_to(1.0), OPTIONS))["ridge"]
     assert ridge["joint_high"] - ridge["joint_low"] > 0
     assert ridge["joint_low"] + ridge["joint_high"] == pytest.approx(2 * ridge["difference"])
 
 
 def test_a_score_that_puts_anchors_last_is_below_chance_and_a_low_draw_of_nothing_is_not() -> None:
     rows = made_rows(14)
-    fitted = cross_fitted(rows, {2: made_vectors(rows, 1.0)}, OPTIONS)
+    fitted = fitted_to(1.0)
 
     def p_value(score: np.ndarray) -> float:
         scores = fitted.scores.assign(**{"order/0": score})
@@ -168,8 +175,7 @@ def test_a_score_that_puts_anchors_last_is_below_chance_and_a_low_draw_of_nothin
 
 
 def test_being_behind_is_corrected_over_rivals_too() -> None:
-    rows = made_rows(14)
-    table = PrecisionTable.of(cross_fitted(rows, {2: made_vectors(rows, 1.0)}, OPTIONS))
+    table = PrecisionTable.of(fitted_to(1.0))
     family = Family.of(table, [name for name in table.names if reads_activations(name)], OPTIONS)
     assert set(family.behind) == set(family.adjusted)
     assert all(family.behind[pair] >= family.adjusted[pair] for pair in family.behind)
@@ -178,7 +184,7 @@ def test_being_behind_is_corrected_over_rivals_too() -> None:
 def test_the_share_of_the_ceiling_has_the_interval_of_the_lead_over_chance() -> None:
     counts, rows = campaign(0, 0.5, 0.3)[0], made_rows(14)
     rows = rows.assign(**{name: counts[name].to_numpy()[: len(rows)] for name in COUNT_COLUMNS})
-    ridge = by_name(compare(rows, cross_fitted(rows, {2: made_vectors(rows, 0.7)}, OPTIONS), OPTIONS))["ridge"]
+    ridge = by_name(compare(rows, fitted_to(0.7), OPTIONS))["ridge"]
     assert ridge["share_low"] < ridge["share_of_ceiling"] < ridge["share_high"]
 
 
