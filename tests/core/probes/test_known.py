@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ta_assets.core.crossfit.spectrum import prepare
 from ta_assets.core.probes.known import SHORT, known_blocks, normalised_text, support_transforms
 from tests.core.made_traces import made_rows
 
@@ -29,6 +30,11 @@ def test_a_sentence_behind_a_gap_has_no_context() -> None:
     rows = rows[rows["chunk_idx"] != 5].reset_index(drop=True)
     context = known_blocks(rows)["text_context"]
     assert np.all(context[rows["chunk_idx"].to_numpy() == 6] == 0)
+
+
+def test_words_that_are_the_same_everywhere_are_no_features_but_rounding() -> None:
+    rows = made_rows(6, 12)  # every text is "step # is #"
+    assert np.all(prepare(known_blocks(rows)["text_normalised"], rows["problem_id"].to_numpy(), scaled=False) == 0)
 
 
 def test_only_short_traces_have_a_column_for_each_index() -> None:
