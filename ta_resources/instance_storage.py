@@ -30,7 +30,8 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from dagster._utils.concurrency import ConcurrencyClaimStatus
 from filelock import FileLock
-from sqlalchemy import Engine, NullPool, create_engine
+from sqlalchemy import Engine, QueuePool, create_engine
+from sqlalchemy.event import listens_for
 from sqlalchemy.exc import OperationalError
 
 from ta_assets.core.errors import InputError
@@ -50,11 +51,17 @@ Storage = TypeVar("Storage")
 
 @functools.cache
 def engine(database: str) -> Engine:
-    """The engine of a database. Dagster makes one per transaction, which then compiles each of its statements anew.
+    """The engine of a database, which keeps its connections.
 
-    It keeps no connection, so a process may be forked and a file replaced between two transactions.
+    Dagster makes an engine per transaction: each statement is then compiled anew, and whoever closes the only
+    connection makes SQLite write its log back into the database.
     """
-    return create_engine(database, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+    made = create_engine(
+        database, poolclass=QueuePool, max_overflow=-1, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+    )
+    # with a write-ahead log, this can lose the last transactions to a power cut, but neither to a kill nor half of one
+    listens_for(made, "connect")(lambda connection, _: connection.execute("PRAGMA synchronous = NORMAL"))
+    return made
 
 
 def owner_tags() -> dict[str, str]:
