@@ -18,7 +18,7 @@ test: $(READY)  # lint takes one core for a minute, so it runs beside the tests
 	$(MAKE) --no-print-directory -j2 pytest lint validate
 
 pytest: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 validate: $(READY)
 	$(BIN)/dagster definitions validate

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
+RELEASING = {"proof", "assets"}
+"""Folders whose tests release whole studies."""
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: not RELEASING.intersection(item.path.parts))
 
 
 @pytest.fixture(scope="session")
