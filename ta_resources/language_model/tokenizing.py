@@ -107,7 +107,9 @@ class TraceTokenizer:
             found = spans.token_spans(characters, offsets)
             beyond = found[:, 1] > len(ids)
             starts = np.append(offsets[:, 0], 0)[np.minimum(found[:, 0], len(ids))]
-            silent = np.flatnonzero(beyond | (starts >= characters[:, 1]))
+            # a sentence of no characters has none to be silent with
+            passed_over = (starts >= characters[:, 1]) & (characters[:, 1] > characters[:, 0])
+            silent = np.flatnonzero(beyond | passed_over)
             if not silent.size:
                 return AlignedTrace(candidate, ids, found)
             if not beyond.any():

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ta_assets.core.traces.spans import is_blank
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
@@ -115,13 +114,14 @@ def _is_said(text: str, sentence: str, own: str) -> bool:
 def _is_wide(text: str, sentence: str, own: str, ends: tuple[str, str]) -> bool:
     """Whether a token at either end could go; one of a sentence that begins or ends with whitespace may hold that."""
     return any(
-        not is_blank(edge) and _visible(end) < _visible(text) and _is_said(end, sentence, own)
+        _visible(edge) and _visible(end) < _visible(text) and _is_said(end, sentence, own)
         for edge, end in zip((sentence[:1], sentence[-1:]), ends, strict=True)
     )
 
 
 def _visible(text: str) -> int:
-    return len("".join(text.split()))
+    """Characters that show."""
+    return sum(one.isprintable() and not one.isspace() for one in text)
 
 
 def _says(decoded: str, sentence: str, form: Literal["NFC", "NFKC"]) -> bool:
