@@ -1,4 +1,4 @@
-"""Command ``thought-anchors``: ``trace``, ``reproduce`` and ``split`` under one name.
+"""Command ``thought-anchors``: ``plan``, ``trace``, ``measure``, ``reproduce`` and ``split`` under one name.
 
 Stays out: what they do and what their options are, which their modules say.
 """
@@ -11,11 +11,13 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
+    "plan": ("ta_assets.plan", "what a release would make and read; it makes nothing"),
     "trace": ("ta_assets.trace.command", "from a printed number back to data, code and options"),
+    "measure": ("ta_assets.measure", "metrics and deferral plans of a table of scores from elsewhere"),
     "reproduce": ("ta_assets.reproduce", "the predecessor's published tables, from its label tables"),
     "split": ("ta_assets.split", "the sentences of a trace, as the dataset cuts them"),
 }
-"""Name -> module with a ``main``, and what it gives. A module is imported when asked for: two need no Dagster."""
+"""Name -> module with a ``main``, and what it gives. A module is imported when asked for: three need no Dagster."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

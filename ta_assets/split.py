@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.traces.splitter import split_trace
+from ta_resources.storage.atomic import read_text
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,12 +34,7 @@ def sentences_of(path: Path) -> list[str]:
     Raises:
         InputError: the file cannot be read, is not UTF-8, or holds no sentence.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would be waited for
-        raise InputError(path, "file", "no regular file", "a readable UTF-8 text")
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, "file", type(error).__name__, f"a readable UTF-8 text ({error})") from None
+    text = read_text(path, "a readable UTF-8 text")
     sentences = split_trace(text)
     if not sentences:
         raise InputError(path, "file", text, "a trace with at least one word (between <think> and </think>, if any)")

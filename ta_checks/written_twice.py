@@ -8,6 +8,8 @@ TARGET_COLUMN = {
     "importance_signed": "importance_signed",
 }
 """Target of a study -> the column of the labelled sentences that probes predict."""
+SCORE_PREFIX = "score_"
+"""Beginning of the column of a model's scores in the predictions of a cell."""
 CONTINUOUS = ("importance_abs", "importance_signed")
 """Targets that are measured by ranks."""
 SEEDED = ("mlp_probe",)

@@ -34,7 +34,8 @@ with warnings.catch_warnings():
 
     ScalingTable = create_dagster_pandas_dataframe_type(
         name="ScalingTable",
-        description="One row a probe of a setting: mean and standard deviation over seeds of every test metric.",
+        description="One row a probe of a setting: mean and standard deviation over seeds of every test metric, leads "
+        "over rivals with their intervals, and bytes of the vectors on the disk.",
         columns=[
             PandasColumn.string_column("setting", non_nullable=True),
             PandasColumn.string_column("model", non_nullable=True),
@@ -42,5 +43,6 @@ with warnings.catch_warnings():
             PandasColumn.integer_column("seeds", non_nullable=True, min_value=1),
             PandasColumn.boolean_column("depends_on_seed", non_nullable=True),
             PandasColumn.string_column("left_out", non_nullable=True),
+            PandasColumn.integer_column("storage_bytes", non_nullable=True, min_value=0),
         ],
     )

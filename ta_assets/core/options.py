@@ -6,7 +6,7 @@ here: what the science takes. Stays out: where data and models lie (``ta_assets.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
@@ -121,6 +121,10 @@ class ExtractionSpec(ExtractionOptions):
     revision: str = "main"
     """Branch, tag or commit on the Hub; unused for a folder."""
 
+    def __init__(self, language_model: str, **options: Any) -> None:
+        """The model, and options by their names."""
+        super().__init__(language_model=language_model, **options)
+
     @property
     def scored_attention(self) -> VerticalAttention | None:
         """How vertical attention is scored; None where it is off."""
@@ -147,7 +151,7 @@ class TokenProbeOptions(Options):
     patience: Count = 5
     """Epochs without a better validation score after which training ends."""
     loss: Literal["bce", "huber", "mse"] = "bce"
-    """``bce`` on the anchors, or ``huber`` or ``mse`` on the importance score."""
+    """``bce`` on the anchors, or ``huber`` or ``mse`` on the importance score, or on a continuous target."""
 
 
 class ProbesSection(Options):

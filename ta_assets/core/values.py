@@ -70,14 +70,14 @@ class Problem:
 
     @property
     def trace_text(self) -> str:
-        """What the language model reads: the first non-empty of full_cot, solution and joined sentences."""
+        """What the language model reads: the first that is not blank of full_cot, solution and joined sentences."""
         candidates = (
             self.base_solution.get("full_cot"),
             self.base_solution.get("solution"),
             self.statement.get("solution"),
         )
         for text in candidates:
-            if isinstance(text, str) and text:
+            if isinstance(text, str) and not is_blank(text):
                 return text
         return " ".join(self.sentences)
 

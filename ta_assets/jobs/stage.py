@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from ta_assets.assets.expected import expected_made_from
+from ta_assets.assets.expected import why_left_out, why_made
 from ta_assets.core.errors import InputError
 from ta_assets.jobs import runs
-from ta_assets.ledger.table import FACTS, partitions_of
+from ta_assets.ledger.table import partitions_of
 from ta_assets.ledger.world import World
-from ta_checks import gate
 from ta_checks.checks import PARAMETERS, evaluate
 from ta_checks.evidence import Evidence
 from ta_checks.table import invariants_of
@@ -83,10 +82,10 @@ class Stage:
         return outcomes
 
     def _make(self, cell: str, partition: str) -> Outcome:
-        shut = self._shut(partition)
+        shut = why_left_out(self.world, self.asset, partition)
         if shut:
             return Outcome(cell, "left out", shut)
-        reason = self._reason(partition)
+        reason = why_made(self.world, self.asset, partition)
         if reason is None:
             return Outcome(cell, "fresh", "")
         result = runs.make(self.world.ledger.definitions(), self.context.instance, self.asset, partition)
@@ -95,25 +94,6 @@ class Stage:
             return Outcome(cell, "computed", reason)
         why = self.world.ledger.last_failure(self.asset, partition)
         return Outcome(cell, "failed", why or f"run {result.run_id} made nothing")
-
-    def _reason(self, partition: str) -> str | None:
-        """Why a partition must be made; None when it need not."""
-        ledger = self.world.ledger
-        reason = ledger.work(self.asset, partition, expected_made_from(self.world, self.asset, partition))
-        if reason is not None:
-            return reason
-        latest = ledger.materialization(self.asset, partition)
-        return FACTS[self.asset].owed(latest.metadata) if latest else None
-
-    def _shut(self, partition: str) -> str | None:
-        """Why a partition may not be made of its parents; None when it may."""
-        ledger, some_are_enough = self.world.ledger, FACTS[self.asset].some_are_enough
-        shut: dict[str, list[str | None]] = {}
-        for parent, key in ledger.parents(self.asset, partition):
-            shut.setdefault(parent, []).append(gate.closed(ledger, parent, key))
-        every = [why for parent, whys in shut.items() if parent not in some_are_enough for why in whys if why]
-        partial = [whys for parent, whys in shut.items() if parent in some_are_enough and all(whys)]
-        return "; ".join([*every, *(why for whys in partial for why in whys if why)]) or None
 
     def _evaluate(self, partition: str, *, always: bool) -> None:
         """Evaluate the checks that a fresh cell owes: those of every release, and those that have no valid answer."""

@@ -121,6 +121,10 @@ def _corpus_of_cell(world: World, partition: str, _made_from: Mapping[str, Any])
     return [("sentences", corpus), ("activations", corpus)]
 
 
+def _corpora_of_study(world: World, partition: str, _made_from: Mapping[str, Any]) -> list[Node]:
+    return [("activations", corpus) for corpus in world.studies.by_name[partition].corpora]
+
+
 def _plans_of_study(world: World, partition: str, _made_from: Mapping[str, Any]) -> list[Node]:
     return [("deferral_plan", setting) for setting in world.studies.by_name[partition].settings]
 
@@ -161,7 +165,11 @@ FACTS: Mapping[str, AssetFacts] = {
         some_are_enough=frozenset({"probe_metrics"}),
         leaves_out_cells=True,
     ),
-    "scaling_summary": AssetFacts(Scope.STUDY, some_are_enough=frozenset({"aggregate_metrics", "probe_comparison"})),
+    "scaling_summary": AssetFacts(
+        Scope.STUDY,
+        some_are_enough=frozenset({"aggregate_metrics", "probe_comparison"}),
+        reads=_corpora_of_study,
+    ),
     # it counts the checks of every asset; those of the plans alone lead to nothing else of it
     "readme_block": AssetFacts(Scope.STUDY, reads=_plans_of_study, tells_of_checks=True),
     "release_verdict": AssetFacts(Scope.STUDY, Role.VERDICT),

@@ -10,6 +10,8 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from ta_assets.core.score_columns import SCORE_PREFIX, scored_models
+
 MAX_ROWS = 40
 """A table in the metadata is for a person; the artifact holds the rest."""
 
@@ -43,9 +45,9 @@ def precision_recall(predictions: pd.DataFrame) -> dg.MarkdownMetadataValue:
         from sklearn.metrics import precision_recall_curve
 
         test = predictions[predictions["split"] == "test"]
-        for column in [name for name in test.columns if name.startswith("score_")]:
-            precision, recall, _ = precision_recall_curve(test["anchor"], test[column])
-            axes.step(recall, precision, where="post", label=column.removeprefix("score_"))
+        for model in scored_models(test):
+            precision, recall, _ = precision_recall_curve(test["anchor"], test[f"{SCORE_PREFIX}{model}"])
+            axes.step(recall, precision, where="post", label=model)
         axes.axhline(test["anchor"].mean(), color="0.6", linestyle="--", label="prevalence")
         axes.set_xlabel("recall")
         axes.set_ylabel("precision")
@@ -59,8 +61,8 @@ def scores_over_target(predictions: pd.DataFrame, target: str) -> dg.MarkdownMet
 
     def draw(axes: Any) -> None:
         test = predictions[predictions["split"] == "test"]
-        for column in [name for name in test.columns if name.startswith("score_")]:
-            axes.scatter(test[target], test[column], s=8, label=column.removeprefix("score_"))
+        for model in scored_models(test):
+            axes.scatter(test[target], test[f"{SCORE_PREFIX}{model}"], s=8, label=model)
         axes.set_xlabel(target.replace("_", " "))
         axes.set_ylabel("score")
         axes.legend(fontsize="small")

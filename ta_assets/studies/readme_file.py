@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ta_assets.core.errors import InputError
 from ta_assets.studies.study import Study
+from ta_resources.storage.atomic import read_text
 
 ALL_OF_IT = "## Every score, seed and check"
 """The heading of a page of results below which its README says nothing any more."""
@@ -66,12 +67,7 @@ def read_readme(path: Path) -> str:
     Raises:
         InputError: it cannot be read, or is not UTF-8.
     """
-    try:
-        return path.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            path, "file", type(error).__name__, f"a readable UTF-8 file with the study's markers ({error})"
-        ) from None
+    return read_text(path, "a readable UTF-8 file with the study's markers")
 
 
 def with_block(text: str, study: Study, block: str, source: Path) -> str:

@@ -103,8 +103,8 @@ class Study(Options):
         """What a probe would need of the other sections, in words; None when it has all."""
         if model in TOKEN_PROBES and self.extraction.pooling != "tokens":
             return f"extraction.pooling: tokens, not {self.extraction.pooling}"
-        if model in TOKEN_PROBES and self.labels.target != "anchor_binary":
-            return f"labels.target: anchor_binary, not {self.labels.target}"
+        if model in TOKEN_PROBES and self.labels.target != "anchor_binary" and self.probes.token_probes.loss == "bce":
+            return f"probes.token_probes.loss: huber or mse, not bce, for labels.target: {self.labels.target}"
         if model in VERTICAL_MODELS and self.extraction.vertical_attention.mode == "off":
             return "extraction.vertical_attention.mode: light or full"
         return None

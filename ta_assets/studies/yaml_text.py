@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from ta_assets.core.errors import InputError, shown
+from ta_resources.storage.atomic import read_text
 
 MAX_BYTES = 262_144
 """A study is written by hand; PyYAML reads about so much in a second."""
@@ -25,15 +26,7 @@ def read_yaml(path: Path) -> Any:
         InputError: no regular file, too large, not UTF-8, not YAML, nested too deep, one that holds itself or is too
             large when aliases are written out, a key given twice, or a tag that asks for anything but plain values.
     """
-    try:
-        if not path.is_file():
-            raise InputError(path, "file", "no regular file", "a readable UTF-8 file")
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise InputError(path, "file", f"{size} bytes", f"a study of at most {MAX_BYTES} bytes")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, "file", type(error).__name__, f"a readable UTF-8 file ({error})") from None
+    text = read_text(path, "a study as a readable UTF-8 file", MAX_BYTES)
     try:
         return _parsed(text, path)
     except yaml.YAMLError as error:

@@ -19,6 +19,7 @@ from ta_assets.ledger.world import World
 from ta_assets.pages.spans import NUMBER, Found, Line, from_json, numbers, text_of
 from ta_assets.studies.readme_file import readme_path, results_path, stored_block, stored_page
 from ta_assets.studies.study import Study
+from ta_resources.storage.atomic import read_text
 
 NODE = re.compile(r"(?P<asset>[a-z_]+)\[(?P<partition>[^\]]+)\]")
 
@@ -62,7 +63,7 @@ def resolve(world: World, target: str, report: Path | None) -> Target:
         what = "a number that is printed in its block of results"
         found = _in_block(world, study, target)
     else:
-        what, owner, text = "a number that is printed there", _owner(world, place.resolve()), _read(place)
+        what, owner, text = "a number that is printed there", _owner(world, place.resolve()), read_text(place)
         found = [Found(line, place.name, owner) for line in text.splitlines() if target in NUMBER.findall(line)]
     if not found:
         raise InputError(place, "number", target, what)
@@ -144,10 +145,3 @@ def found_in(text: str, block: Sequence[Line], own: Node, target: str) -> list[F
     what = "a line that no run recorded"
     unknown = [line for line in lines if line not in recorded and target in NUMBER.findall(line)]
     return [*known, *(Found(line, what, own) for line in unknown)]
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, "file", type(error).__name__, f"a readable UTF-8 file ({error})") from None

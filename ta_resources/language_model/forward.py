@@ -6,18 +6,21 @@ texts there are, memory that runs out (``extractor.py``). torch is imported insi
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ta_assets.core.errors import InputError, in_short
 from ta_assets.core.options import VerticalAttention
 from ta_assets.core.traces.pooling import SpanPooler, span_offsets
 from ta_assets.core.traces.vertical_attention import full_scores, light_scores, masses
 from ta_assets.core.values import PooledProblem, Skip, VerticalScores, Wanted
 from ta_resources.language_model.attention_rows import AttentionRows
 from ta_resources.language_model.capture import capture_blocks
+from ta_resources.language_model.devices import is_out_of_memory
 from ta_resources.language_model.tokenizing import AlignedTrace, TraceTokenizer
 
 
@@ -101,13 +104,33 @@ def _feed(loaded: LoadedModel, job: Job, size: int, poolers: dict[int, SpanPoole
 
     # the primary block must run for its attention, also when its vectors are stored already
     blocks = [*poolers, loaded.blocks[0]] if job.wanted.vertical else list(poolers)
-    with capture_blocks(model, blocks, keep) as run:
+    with capture_blocks(model, blocks, keep) as run, _faults_named(model.config.model_type, len(ids), size):
         if size >= len(ids):
             run(input_ids=tokens, use_cache=False)
             return
         cache = DynamicCache(config=model.config)
         for piece in tokens.split(size, dim=1):
             run(input_ids=piece, past_key_values=cache, use_cache=True)
+
+
+@contextmanager
+def _faults_named(family: str, n_tokens: int, size: int) -> Iterator[None]:
+    """What the code of an architecture raises, but for want of memory, as an input's fault: its configuration is one
+    that reads a short text and not this one.
+
+    Raises:
+        InputError: with what was raised.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        field = f"a forward of {n_tokens} tokens" + (f" in pieces of {size}" if size < n_tokens else "")
+        expected = "a configuration whose numbers fit together, or a shorter text"
+        raise InputError(f"model of family {family}", field, in_short(error), expected) from error
 
 
 def _storable(loaded: LoadedModel, job: Job, block: int, pooled: Any) -> np.ndarray | Skip:

@@ -73,9 +73,11 @@ class TraceTokenizer:
         return cls(tokenizer, _limit(folder), folder.source, beginning(tokenizer, folder, bos))
 
     def encode(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids [n_tokens] int64 and character offsets [n_tokens, 2] int64; no special tokens (FEATURES S1).
+        """Token ids [n_tokens] int64 and character offsets [n_tokens, 2] int64.
 
-        Before a text that does not begin with them, there are the ids that the study asks for, with empty offsets.
+        The tokenizer adds no special tokens: a trace goes on from a prompt, and which of them the model saw there is
+        for the study to say (``bos``). Before a text that does not begin with them, there are the ids that the study
+        asks for, with empty offsets.
 
         Raises:
             InputError: the tokenizer has no token for something in the text, and none for what it does not know.
@@ -89,23 +91,30 @@ class TraceTokenizer:
         return np.array([*first, *encoding.ids], dtype=np.int64), np.array(offsets, dtype=np.int64).reshape(-1, 2)
 
     def align(self, text: str, sentences: Sequence[str]) -> AlignedTrace:
-        """Token spans of the sentences in the text (FEATURES S2, S3, S4).
+        """Token spans of the sentences in the text.
 
         When a span ends beyond the tokens (a sentence that lies where the tokenizer produced nothing), the sentences
         joined by spaces are taken as the text instead. Blank sentences are not to be among them: one at the end would
         have no tokens, and take the prompt away from all others.
 
         Raises:
-            UnalignedSentence: a sentence does not occur, or has no tokens even in the joined text.
+            UnalignedSentence: a sentence does not occur, or has no tokens (its tokenizer passes over it, and the next
+                token would be another sentence's), also in the joined text.
         """
         for candidate in (text, " ".join(sentences)):
             characters = spans.character_spans(candidate, sentences)
             ids, offsets = self.encode(candidate)
             found = spans.token_spans(characters, offsets)
-            beyond = np.flatnonzero(found[:, 1] > len(ids))
-            if not beyond.size:
+            beyond = found[:, 1] > len(ids)
+            starts = np.append(offsets[:, 0], 0)[np.minimum(found[:, 0], len(ids))]
+            # a sentence of no characters has none to be silent with
+            passed_over = (starts >= characters[:, 1]) & (characters[:, 1] > characters[:, 0])
+            silent = np.flatnonzero(beyond | passed_over)
+            if not silent.size:
                 return AlignedTrace(candidate, ids, found)
-        first = int(beyond[0])
+            if not beyond.any():
+                break
+        first = int(silent[0])
         raise spans.UnalignedSentence(first, sentences[first], int(characters[first, 0]))
 
     def token_spans(self, text: str, sentences: Sequence[str]) -> np.ndarray:
@@ -119,7 +128,7 @@ class TraceTokenizer:
         return [self._tokenizer.decode(one, skip_special_tokens=False) for one in ids]
 
     def decode_spans(self, text: str, token_spans: np.ndarray) -> list[str]:
-        """The text that each token span decodes to (FEATURES S5).
+        """The text that each token span decodes to.
 
         Args:
             text: the text that was tokenized (``PooledProblem.text``).

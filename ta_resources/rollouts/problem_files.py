@@ -50,7 +50,7 @@ def folder_name(problem_id: int) -> str:
 
 
 def problem_id_of(source: str, name: str) -> int | None:
-    """The id in a folder's name, or None where the name is not a problem's (FEATURES D4).
+    """The id in a folder's name, or None where the name is not a problem's.
 
     Raises:
         InputError: a number with leading zeros, which would stand for the same problem as another folder; or a number

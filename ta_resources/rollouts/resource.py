@@ -76,7 +76,7 @@ class RolloutsResource(dg.ConfigurableResource):
     _readers: dict[CorpusSource, ProblemReader] = PrivateAttr(default_factory=dict)
 
     def list_problem_ids(self, source: CorpusSource, *, refresh: bool = False) -> list[int]:
-        """Sorted, unique ids of the corpus' problems (FEATURES D4, without its fall-back to a list of all files).
+        """Sorted, unique ids of the corpus' problems, from a listing of its folders: below them lie a million files.
 
         Args:
             source: the corpus.
@@ -142,7 +142,7 @@ class RolloutsResource(dg.ConfigurableResource):
             pool.shutdown(wait=True, cancel_futures=True)
 
     def load_rollouts(self, source: CorpusSource, problem_id: int, folders: Sequence[int]) -> list[tuple[Rollout, ...]]:
-        """Of every sentence of a problem, in order, the rollouts that reached an answer (FEATURES D3).
+        """Of every sentence of a problem, in order, the rollouts that reached an answer.
 
         From the Hub exactly the files ``chunk_{number}/solutions.json`` are fetched, each once.
 

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import glob
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -33,6 +34,23 @@ def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_text(path: Path, expected: str = "a readable UTF-8 file", most_bytes: float = math.inf) -> str:
+    """The whole text of a file, its line ends as they are.
+
+    Raises:
+        InputError: no regular file (a pipe would be waited for), one that may not be read or is larger, or no UTF-8.
+    """
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise InputError(path, "file", "no regular file", expected)
+        size = path.stat().st_size
+        if size > most_bytes:
+            raise InputError(path, "file", f"{size} bytes", f"{expected} of at most {most_bytes} bytes")
+        return path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, "file", type(error).__name__, f"{expected} ({error})") from None
 
 
 def write_file(path: Path, content: bytes) -> None:

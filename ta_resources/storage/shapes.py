@@ -17,12 +17,12 @@ import pandas as pd
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
 from ta_assets.core.errors import InputError
+from ta_assets.core.score_columns import KEYS, SCORE_PREFIX, scored_models
 from ta_assets.core.traces.labels import COLUMNS, LABEL_DTYPES
 
 SPAN_DTYPES: Mapping[str, str] = dict.fromkeys(
     ("problem_id", "chunk_idx", "token_start", "token_end", "token_count"), "int64"
 )
-KEYS = ["problem_id", "chunk_idx"]
 
 
 def _inside(file: str) -> str:
@@ -179,7 +179,8 @@ def _check_predictions(table: pd.DataFrame, path: Path) -> None:
     absent = [name for name in PREDICTION_COLUMNS if name not in table.columns]
     if absent:
         raise InputError(path, "columns", list(table.columns), f"also {', '.join(absent)}")
-    texts = [name for name in table.columns if name.startswith("score_") and table[name].dtype.kind != "f"]
+    scores = (f"{SCORE_PREFIX}{model}" for model in scored_models(table))
+    texts = [name for name in scores if table[name].dtype.kind != "f"]
     if texts:
         raise InputError(path, texts[0], str(table[texts[0]].dtype), "a column of floats")
 

@@ -113,6 +113,10 @@ class TinyWorld:
         """Run ``python -m ta_assets.trace ...`` in this world."""
         return self._run("ta_assets.trace", *arguments)
 
+    def plan(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``python -m ta_assets.plan ...`` in this world."""
+        return self._run("ta_assets.plan", *arguments)
+
     def _run(self, module: str, *command: str, fault: str = "") -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, **self.environment(fault)}
         environment.pop("DAGSTER_HOME", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,18 +29,19 @@ Order = Callable[[list[str]], list[str]]
 
 
 @contextmanager
-def materialized(study: Path, order: Order = list) -> Iterator[World]:
+def materialized(study: Path, order: Order = list, assets: Sequence[str] = ASSETS) -> Iterator[World]:
     """Every cell of a study file, stored beside it, on an instance that ends with the block.
 
     Args:
         study: the file.
         order: in which to make the partitions of an asset.
+        assets: those to make, in their order.
     """
     store = ArtifactStore(base_dir=str(study.parent / "artifacts"))
     studies = load_studies(str(study))
     definitions = build_definitions(studies, resources={"store": store})
     with dg.DagsterInstance.ephemeral() as instance:
-        for asset in ASSETS:
+        for asset in assets:
             for partition in order(partitions_of(asset, studies.selected)):
                 assert runs.made(runs.make(definitions, instance, asset, partition), asset), (asset, partition)
         view = Ledger(instance, lambda: definitions)

@@ -106,15 +106,18 @@ FIXED = {"name", "dataset.repo_id", "dataset.folder", "dataset.revision", "model
 def fits(row: Mapping[str, Any]) -> bool:
     """Whether these values go together, as far as they are given; what does not is refused when the file is read."""
     models, pooling, target = (row.get(key) for key in ("probes.models", "extraction.pooling", "labels.target"))
+    suited = pooling in (None, "tokens")
+    if target not in (None, ANCHOR):
+        suited = suited and row.get("probes.token_probes.loss") != "bce"
     if models is not None:
-        if set(models) & set(TOKEN_PROBES) and (pooling not in (None, "tokens") or target not in (None, ANCHOR)):
+        if set(models) & set(TOKEN_PROBES) and not suited:
             return False
         if set(models) & set(VERTICAL_MODELS) and row.get("extraction.vertical_attention.mode") == "off":
             return False
         if row.get("deferral.probe") not in (None, *models):
             return False
     # of the probes that take tokens, this one is only there with them
-    return row.get("deferral.probe") not in TOKEN_PROBES or (pooling in (None, "tokens") and target in (None, ANCHOR))
+    return row.get("deferral.probe") not in TOKEN_PROBES or suited
 
 
 def rows() -> list[dict[str, Any]]:

@@ -123,6 +123,19 @@ def test_lost_rollouts_are_an_error_and_not_a_pass(shipped: Path) -> None:
     assert "no rollouts" in judge(INVARIANT, evidence(shipped)).message
 
 
+def test_rollouts_that_an_interrupted_run_cut_short_cost_their_problem_and_not_the_check(shipped: Path) -> None:
+    twin = problem_folder(shipped, 0)
+    shutil.copytree(problem_folder(shipped, VERIFIABLE), twin)
+    path = twin / "chunk_0/solutions.json"
+    path.write_bytes(path.read_bytes()[:-9])
+    verdict = judge(INVARIANT, evidence(shipped))
+    assert (verdict.status, verdict.details["problem"]) == ("passed", VERIFIABLE)
+    shutil.rmtree(problem_folder(shipped, VERIFIABLE))
+    verdict = judge(INVARIANT, evidence(shipped))
+    assert verdict.status == "errored"
+    assert "problem_0/chunk_0/solutions.json" in verdict.message
+
+
 def test_a_problem_that_the_corpus_does_not_have_is_named(shipped: Path) -> None:
     verdict = judge(INVARIANT, evidence(shipped, problem=99999))
     assert verdict.status == "errored"
@@ -137,6 +150,7 @@ def test_rollouts_on_the_hub_are_those_that_were_fetched_before_else_of_the_smal
     rollouts = SimpleNamespace(
         load_problem=lambda *_: SimpleNamespace(folders=(0,)),
         kept_rollouts=lambda _, problem_id, folders: int(problem_id in kept),
+        load_rollouts=lambda *_: [],
     )
     found = cast("Any", SimpleNamespace(study=study, partition=CORPUS, world=SimpleNamespace(rollouts=rollouts)))
     assert chosen_problem(found, [3, 5, 8]) == 3

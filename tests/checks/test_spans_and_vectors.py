@@ -13,7 +13,7 @@ from ta_checks.rules.vectors.activations_match_text import activations_match_tex
 from ta_checks.rules.vectors.fresh_vectors import Compared
 from ta_checks.rules.vectors.span_integrity import span_integrity
 from ta_checks.verdict import Verdict
-from ta_resources.language_model.tokenizing import TraceTokenizer
+from ta_resources.language_model.tokenizing import AlignedTrace, TraceTokenizer
 
 SENTENCES = ["So the answer is 4.", "Wait,\n let me check.", "x = 1"]
 KEYS = [(330, 0), (330, 1), (1591, 0)]
@@ -55,26 +55,53 @@ def normalizing(normalizer: Any) -> TraceTokenizer:
     return TraceTokenizer(tokenizer)
 
 
-@pytest.mark.parametrize(
-    "normalizer",
-    [
-        pytest.param(normalizers.NFKC(), id="compatibility forms"),
-        pytest.param(normalizers.NFD(), id="decomposed"),
-        pytest.param(normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()]), id="no accents"),
-        pytest.param(normalizers.Replace("\u2026", " (dots) "), id="a replacement of its own"),
-    ],
-)
+NORMALIZERS = [
+    pytest.param(normalizers.NFKC(), id="compatibility forms"),
+    pytest.param(normalizers.NFD(), id="decomposed"),
+    pytest.param(normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()]), id="no accents"),
+    pytest.param(normalizers.Replace("\u2026", " (dots) "), id="a replacement of its own"),
+    pytest.param(normalizers.Lowercase(), id="lower case"),
+]
+
+
+@pytest.mark.parametrize("normalizer", NORMALIZERS)
 def test_right_spans_of_a_normalizing_tokenizer_pass_and_those_off_by_one_fail(normalizer: Any) -> None:
     reader = normalizing(normalizer)
     aligned = reader.align("Q. " + " ".join(NORMALIZED), NORMALIZED)
     read = reader.as_read(NORMALIZED)
     keys = [(1, index) for index in range(len(NORMALIZED))]
     right = reader.decode_spans(aligned.text, aligned.token_spans)
-    assert span_integrity(right, NORMALIZED, keys, as_read=read).passed
+    assert span_integrity(right, NORMALIZED, keys, as_read=read, narrower=narrower(reader, aligned)).passed
     for shift in (np.array([1, 1]), np.array([1, 0]), np.array([0, -1])):
         wrong = reader.decode_spans(aligned.text, aligned.token_spans + shift)
         verdict = span_integrity(wrong, NORMALIZED, keys, as_read=read)
         assert (verdict.status, len(verdict.offenders)) == ("failed", len(NORMALIZED)), (shift, wrong)
+
+
+def narrower(reader: TraceTokenizer, aligned: AlignedTrace) -> list[tuple[str, str]]:
+    """What the tokens of each sentence but the first, and but the last, decode to."""
+    without = [reader.decode_spans(aligned.text, aligned.token_spans + less) for less in ([1, 0], [0, -1])]
+    return list(zip(*without, strict=True))
+
+
+@pytest.mark.parametrize("normalizer", NORMALIZERS)
+@pytest.mark.parametrize("shift", [[-1, 0], [0, 1]])
+def test_a_span_with_one_token_of_its_neighbour_fails(normalizer: Any, shift: list[int]) -> None:
+    reader = normalizing(normalizer)
+    aligned = reader.align("Q. " + " ".join(NORMALIZED), NORMALIZED)
+    wide = AlignedTrace(aligned.text, aligned.ids, aligned.token_spans + shift)
+    wrong = reader.decode_spans(wide.text, wide.token_spans)
+    read, keys = reader.as_read(NORMALIZED), [(1, index) for index in range(len(NORMALIZED))]
+    verdict = span_integrity(wrong, NORMALIZED, keys, as_read=read, narrower=narrower(reader, wide))
+    # behind the last sentence there is no token
+    assert (verdict.status, verdict.n_offenders) == ("failed", len(NORMALIZED) - (shift == [0, 1]))
+
+
+def test_whitespace_at_the_ends_of_a_sentence_may_lie_in_a_token_of_its_neighbour() -> None:
+    sentences, keys = ["\nFour.", "Five."], [(1, 0), (1, 1)]
+    decoded, ends = [".\nFour.", "Five."], [("Four.", ".\nFour"), (".", "Five")]
+    assert span_integrity(decoded, sentences, keys, narrower=ends).passed
+    assert not span_integrity(decoded, ["Four.", "Five."], keys, narrower=ends).passed
 
 
 def test_compatibility_forms_are_no_fault_of_a_span_also_where_nothing_else_is_known() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ta_assets.core import score_columns
 from ta_assets.core.crossfit import fit
 from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes import features, models
@@ -108,6 +109,7 @@ def test_what_is_written_down_a_second_time_is_what_the_science_says() -> None:
     assert {target for target, one in TARGETS.items() if one.continuous} == set(written_twice.CONTINUOUS)
     assert (written_twice.SEEDED, written_twice.UNTRAINED) == (models.SEEDED, fit.UNTRAINED)
     assert written_twice.POSITION_COLUMNS == features.POSITION_FEATURES
+    assert written_twice.SCORE_PREFIX == score_columns.SCORE_PREFIX
 
 
 @pytest.mark.parametrize("target", sorted(TARGETS))

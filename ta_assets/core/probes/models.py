@@ -156,16 +156,12 @@ def fit_scores(model: str, data: ProbeData, options: ProbeOptions, seed: int = 0
     )
 
 
-def require_both_classes(model: str, data: ProbeData) -> None:
-    """Refuse train rows of one class.
+def require_spread(model: str, data: ProbeData, target: Target) -> None:
+    """Refuse train rows that are all alike.
 
     Raises:
-        ValueError: there are no anchors among them, or nothing else.
+        ValueError: they are of one class, or have one importance.
     """
-    _require_spread(model, data, TARGETS["anchor_binary"])
-
-
-def _require_spread(model: str, data: ProbeData, target: Target) -> None:
     values = target.values(data.rows)[data.train]
     if len(np.unique(values)) < 2:
         held = f"do not differ in {target.column}"
@@ -175,7 +171,7 @@ def _require_spread(model: str, data: ProbeData, target: Target) -> None:
 
 
 def _require_fittable(model: str, data: ProbeData, target: Target) -> None:
-    _require_spread(model, data, target)
+    require_spread(model, data, target)
     if model not in NEEDS_ACTIVATIONS:
         return
     if data.vectors is None:

@@ -14,17 +14,19 @@ from __future__ import annotations
 import copy
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
 from ta_assets.core.option_values import TOKEN_PROBES
 from ta_assets.core.options import TokenProbeOptions
-from ta_assets.core.probes.models import Fit, ProbeData, TokenSource, require_both_classes
-from ta_assets.core.statistics.metrics import average_precision
+from ta_assets.core.probes.models import Fit, ProbeData, TokenSource, require_spread
+from ta_assets.core.probes.targets import TARGETS, Target
+from ta_assets.core.statistics.metrics import average_precision, spearman_mean
 
 IMPROVEMENT = 1e-8
 """A validation score must be better by more than this."""
@@ -80,58 +82,66 @@ NETWORKS: Mapping[str, type[TokenProbe]] = dict(zip(TOKEN_PROBES, (AttentionProb
 
 
 class BestEpoch:
-    """Keeps the weights of the epoch with the highest average precision on the validation sentences."""
+    """Keeps the weights of the epoch whose scores of the validation sentences measure highest."""
 
-    def __init__(self, labels: np.ndarray, patience: int) -> None:
-        self._labels, self._patience = labels, patience
+    def __init__(self, measure: Callable[[np.ndarray], float], patience: int) -> None:
+        self._measure, self._patience = measure, patience
         self._best, self._waited = -np.inf, 0
         self.weights: dict[str, torch.Tensor] | None = None
 
     def offer(self, scores: np.ndarray, network: nn.Module) -> bool:
         """Judge an epoch; True when training should end. An undefined score (NaN) is never better."""
-        precision = average_precision(self._labels, scores)
-        if precision > self._best + IMPROVEMENT:
-            self._best, self._waited = precision, 0
+        value = self._measure(scores)
+        if value > self._best + IMPROVEMENT:
+            self._best, self._waited = value, 0
             self.weights = copy.deepcopy(network.state_dict())
         else:
             self._waited += 1
         return self._waited >= self._patience
 
 
-def fit_token_scores(model: str, data: ProbeData, options: TokenProbeOptions, seed: int = 0) -> Fit:
+def fit_token_scores(
+    model: str, data: ProbeData, options: TokenProbeOptions, seed: int = 0, target: str = "anchor_binary"
+) -> Fit:
     """Fit one token probe on the train rows, stop by the val rows, and score all rows; equal seeds, equal bits.
 
     On the cpu with one thread: sums in another order give other digits. The seed decides the first weights and the
-    order of the sentences. Tokens are read batch by batch.
+    order of the sentences. Tokens are read batch by batch. A continuous target is fitted itself, and its best epoch
+    is that of the highest rank correlation with it within problems.
 
     Returns:
-        Scores are probabilities of being an anchor (``loss: bce``), or predicted importance scores (``huber``, with a
-        threshold of 1, and ``mse``). ``converged`` says that training ended by patience, ``n_iter`` counts epochs.
+        Scores are probabilities of being an anchor (``loss: bce``), or predicted importances (``huber``, with a
+        threshold of 1, and ``mse``; those of anchors are absolute). ``converged`` says that training ended by
+        patience, ``n_iter`` counts epochs.
 
     Raises:
-        ValueError: unknown model or loss, train rows of one class, no tokens, or a sentence without one.
+        ValueError: unknown model or loss, ``bce`` for a continuous target, train rows of one class or one importance,
+            no tokens, or a sentence without one.
     """
     if model not in NETWORKS:
         raise ValueError(f"unknown model {model!r}, expected one of {', '.join(NETWORKS)}")
-    require_both_classes(model, data)
+    wanted = TARGETS[target]
+    require_spread(model, data, wanted)
     tokens = _tokens_of(model, data)
     started = time.perf_counter()
     with _one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = NETWORKS[model](tokens.of_row(0).shape[1], options)
-        n_epochs, stopped = _train(network, data, options, seed)
+        n_epochs, stopped = _train(network, data, options, seed, wanted)
         scores = _scores(network, tokens, np.arange(len(data.rows)), options)
     if not np.isfinite(scores).all():
         raise ValueError(f"{model} with seed {seed} gives scores that are not finite; lower the learning rate")
     return Fit(scores, stopped, n_epochs, time.perf_counter() - started, ())
 
 
-def _train(network: TokenProbe, data: ProbeData, options: TokenProbeOptions, seed: int) -> tuple[int, bool]:
+def _train(
+    network: TokenProbe, data: ProbeData, options: TokenProbeOptions, seed: int, target: Target
+) -> tuple[int, bool]:
     """Epochs, and whether patience ended them; leaves the best epoch's weights in the network."""
     assert data.tokens is not None
-    loss_of, targets = _loss(data, options)
+    loss_of, targets = _loss(data, options, target)
     val = np.flatnonzero((data.rows["split"] == "val").to_numpy())
-    best = BestEpoch(data.rows["anchor"].to_numpy()[val], options.patience)
+    best = BestEpoch(_measure(target, data.rows.take(val)), options.patience)
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
     train, shuffle = np.flatnonzero(data.train), np.random.default_rng(seed)
     epoch, stop = 0, False
@@ -152,7 +162,18 @@ def _train(network: TokenProbe, data: ProbeData, options: TokenProbeOptions, see
     return epoch, stop
 
 
-def _loss(data: ProbeData, options: TokenProbeOptions) -> tuple[nn.Module, torch.Tensor]:
+def _measure(target: Target, rows: pd.DataFrame) -> Callable[[np.ndarray], float]:
+    """Scores of these rows -> the target's primary metric on them."""
+    values, problems = target.values(rows), rows["problem_id"].to_numpy()
+    if target.continuous:
+        return lambda scores: spearman_mean(scores, values, problems)
+    return lambda scores: average_precision(values, scores)
+
+
+def _loss(data: ProbeData, options: TokenProbeOptions, target: Target) -> tuple[nn.Module, torch.Tensor]:
+    if target.continuous and options.loss == "bce":
+        raise ValueError(f"loss bce is one of anchors; {target.name} needs huber or mse")
+    column = target.column if target.continuous else "importance_score"
     anchors = torch.from_numpy(data.rows["anchor"].to_numpy(dtype=np.float32))
     if options.loss == "bce":
         n_anchors = float(anchors[torch.from_numpy(data.train)].sum())
@@ -161,7 +182,7 @@ def _loss(data: ProbeData, options: TokenProbeOptions) -> tuple[nn.Module, torch
     losses = {"huber": nn.HuberLoss(delta=1.0), "mse": nn.MSELoss()}
     if options.loss not in losses:
         raise ValueError(f"unknown loss {options.loss!r}, expected bce, huber or mse")
-    return losses[options.loss], torch.from_numpy(data.rows["importance_score"].to_numpy(dtype=np.float32))
+    return losses[options.loss], torch.from_numpy(data.rows[column].to_numpy(dtype=np.float32))
 
 
 def _scores(network: TokenProbe, tokens: TokenSource, rows: np.ndarray, options: TokenProbeOptions) -> np.ndarray:

@@ -83,6 +83,27 @@ def summary_table(aggregated: Mapping[str, Any]) -> pd.DataFrame:
     return _floats(pd.DataFrame(aggregated["summary_by_model"]), ("model", "depends_on_seed"))
 
 
+def with_leads(table: pd.DataFrame, aggregated: Mapping[str, Any]) -> pd.DataFrame:
+    """The table with what each model leads its rivals by: ``lead_over_{rival}``, and its ``_low`` and ``_high``.
+
+    The lead is the mean over the test problems of the smallest seed, the ends those of its 95 % t interval; NaN for
+    models that are not compared, and where there is no interval. Leads of one seed alone: the mean of intervals over
+    seeds is none.
+
+    Args:
+        table: one row a model, as ``summary_table`` gives it.
+        aggregated: what it was made from.
+    """
+    records = [one for one in aggregated["ci_records"] if one["seed"] == min(aggregated["seeds"])]
+    columns: dict[str, np.ndarray] = {}
+    for one in records:
+        model, rival = one["comparison"].split(" - ")
+        for end, key in (("", "macro_delta"), ("_low", "t_low"), ("_high", "t_high")):
+            values = columns.setdefault(f"lead_over_{rival}{end}", np.full(len(table), np.nan))
+            values[(table["model"] == model).to_numpy()] = _number(one[key])
+    return table.assign(**columns)
+
+
 def seed_table(aggregated: Mapping[str, Any]) -> pd.DataFrame:
     """One row per seed, part and model, with every metric (float64, NaN where undefined)."""
     return _floats(pd.DataFrame(aggregated["seed_records"]), ("seed", "split", "model"))

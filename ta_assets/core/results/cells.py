@@ -135,7 +135,7 @@ def fit_model(model: str, data: ProbeData, options: ProbeOptions, seed: int = 0)
         return fit_scores(model, data, options, seed)
     from ta_assets.core.probes.token_probes import fit_token_scores  # torch takes seconds to load
 
-    return fit_token_scores(model, data, options.token_probes, seed)
+    return fit_token_scores(model, data, options.token_probes, seed, options.target)
 
 
 def _measure(data: ProbeData, inside: np.ndarray, scores: np.ndarray, options: ProbeOptions) -> dict[str, float]:

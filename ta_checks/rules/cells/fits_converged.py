@@ -32,7 +32,7 @@ def fits_converged(fits: Mapping[str, Mapping[str, Any] | None]) -> Verdict:
         if not (facts and facts["converged"])
     ]
     message = f"{len(offenders)} of {len(fits)} fits did not converge"
-    return Verdict.judge(len(offenders), "==", 0, unit="fits", n=len(fits), offenders=offenders, message=message)
+    return Verdict.no_faults(offenders, n=len(fits), unit="fits", message=message)
 
 
 ROW = Invariant(

@@ -16,7 +16,7 @@ import pandas as pd
 from ta_checks.evidence import FOLD, Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
-from ta_checks.written_twice import CONTINUOUS, TARGET_COLUMN, metric_names
+from ta_checks.written_twice import CONTINUOUS, SCORE_PREFIX, TARGET_COLUMN, metric_names
 
 PARTS = ("val", "test")
 TOLERANCE = 1e-6
@@ -85,7 +85,7 @@ ROW = Invariant(
 def _rows(tables: Iterable[pd.DataFrame], model: str, part: str) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
     for table in tables:
         rows = table.take(np.flatnonzero(table["split"] == part))
-        yield rows, rows[f"score_{model}"].to_numpy(np.float64)
+        yield rows, rows[f"{SCORE_PREFIX}{model}"].to_numpy(np.float64)
 
 
 def _equal(stored: Any, expected: float) -> bool:

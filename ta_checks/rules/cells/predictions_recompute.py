@@ -15,7 +15,7 @@ import pandas as pd
 from ta_checks.evidence import FOLD, Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
-from ta_checks.written_twice import TARGET_COLUMN
+from ta_checks.written_twice import SCORE_PREFIX, TARGET_COLUMN
 
 KEYS = ["problem_id", "chunk_idx", "split"]
 PARTS = ("val", "test")
@@ -96,11 +96,11 @@ def _faults(part: PredictedPart, seed: int, models: list[str], target: str) -> l
     seeds = {int(one) for one in found["seed"].unique()} | {part.metrics["seed"]}
     if seeds != {seed}:
         faults.append(f"made with seed {', '.join(map(str, sorted(seeds - {seed})))}, expected {seed}")
-    faults += [f"{model} has no scores" for model in models if f"score_{model}" not in found]
-    for model in (model for model in models if f"score_{model}" in found):
+    faults += [f"{model} has no scores" for model in models if f"{SCORE_PREFIX}{model}" not in found]
+    for model in (model for model in models if f"{SCORE_PREFIX}{model}" in found):
         for name in PARTS:
             rows = wanted.index[wanted["split"] == name]
-            value = _measure(wanted.loc[rows], found.loc[rows, f"score_{model}"].to_numpy(np.float64), target)
+            value = _measure(wanted.loc[rows], found.loc[rows, f"{SCORE_PREFIX}{model}"].to_numpy(np.float64), target)
             stored = part.metrics["models"].get(model, {}).get(name, {}).get(_metric(target))
             if (stored is None) != np.isnan(value) or (stored is not None and not abs(stored - value) <= TOLERANCE):
                 faults.append(f"{model}.{name}.{_metric(target)} is {stored}, the predictions give {value:.6g}")

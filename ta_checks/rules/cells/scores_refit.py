@@ -15,7 +15,7 @@ import numpy as np
 from ta_checks.evidence import FOLD, KEYS, Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
-from ta_checks.written_twice import CONTINUOUS, POSITION_COLUMNS, TARGET_COLUMN
+from ta_checks.written_twice import CONTINUOUS, POSITION_COLUMNS, SCORE_PREFIX, TARGET_COLUMN
 
 SAMPLE_SEED = 0
 TOLERANCE = 0.01
@@ -62,7 +62,7 @@ def read(evidence: Evidence) -> dict[str, Any]:
             features,
             data.rows[target].to_numpy(np.float64 if continuous else np.int64),
             (data.rows["split"] == "train").to_numpy(),
-            aligned[f"score_{model}"].to_numpy(np.float64),
+            aligned[f"{SCORE_PREFIX}{model}"].to_numpy(np.float64),
             continuous=continuous,
         )
         for model, features in inputs.items()

@@ -10,8 +10,7 @@ import pandas as pd
 from ta_checks.evidence import FOLD, Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
-
-PREFIX = "score_"
+from ta_checks.written_twice import SCORE_PREFIX
 
 
 def read(evidence: Evidence) -> dict[str, Any]:
@@ -27,11 +26,13 @@ def scores_vary(predictions: pd.DataFrame, groups: Sequence[str] = ("problem_id"
         predictions: val and test rows with ``score_<model>``.
         groups: columns that tell problems (and folds) apart.
     """
-    names = [name for name in predictions.columns if name.startswith(PREFIX)]
+    names = [name for name in predictions.columns if name.startswith(SCORE_PREFIX)]
     if not names:
         return Verdict.failed("there are no scores")
     distinct = predictions.groupby(list(groups))[names].nunique(dropna=False).max()
-    constant = [f"{name.removeprefix(PREFIX)}: constant within every problem" for name in names if distinct[name] < 2]
+    constant = [
+        f"{name.removeprefix(SCORE_PREFIX)}: constant within every problem" for name in names if distinct[name] < 2
+    ]
     message = f"{len(constant)} of {len(names)} models score all sentences of a problem alike"
     return Verdict.no_faults(constant, n=len(names), unit="constant scorers", message=message)
 

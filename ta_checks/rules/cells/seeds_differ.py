@@ -12,7 +12,7 @@ import pandas as pd
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
-from ta_checks.written_twice import SEEDED
+from ta_checks.written_twice import SCORE_PREFIX, SEEDED
 
 
 def read(evidence: Evidence) -> dict[str, Any]:
@@ -34,10 +34,10 @@ def seeds_differ(predictions: Mapping[int, pd.DataFrame], seeded: Collection[str
     """
     if len(predictions) < 2:
         return Verdict.skipped(f"{len(predictions)} seeds: there is nothing to compare")
-    names = sorted({name for table in predictions.values() for name in table.columns if name.startswith("score_")})
+    names = sorted({name for table in predictions.values() for name in table.columns if name.startswith(SCORE_PREFIX)})
     faults, n = [], 0
     for name in names:
-        model = name.removeprefix("score_")
+        model = name.removeprefix(SCORE_PREFIX)
         for a, b in combinations(sorted(predictions), 2):
             n += 1
             if name not in predictions[a] or name not in predictions[b]:

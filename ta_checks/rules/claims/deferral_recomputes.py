@@ -13,6 +13,7 @@ from ta_assets.ledger.partitions import Cell
 from ta_checks.evidence import FOLD, KEYS, Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
+from ta_checks.written_twice import SCORE_PREFIX
 
 COUNTS = ("n", "n_negative", "n_positive", "n_deferred", "n_errors")
 
@@ -52,7 +53,7 @@ def read(evidence: Evidence) -> dict[str, Any]:
                     name=f"seed {plan['seed']}, {plan['group']}, {part}",
                     thresholds=(plan["t_neg"], plan["t_pos"]),
                     claimed=plan[part],
-                    scores=rows[f"score_{value['probe']}"].to_numpy(dtype="float64"),
+                    scores=rows[f"{SCORE_PREFIX}{value['probe']}"].to_numpy(dtype="float64"),
                     anchors=rows["anchor"].to_numpy(),
                 )
             )

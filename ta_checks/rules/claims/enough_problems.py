@@ -28,7 +28,7 @@ def enough_problems(rows: Iterable[Mapping[str, Any]], n_problems: int) -> Verdi
     claims = [f"{row['name']}: {row['verdict']}" for row in rows if row["verdict"] in CLAIMS]
     offenders = claims if n_problems < MIN_PROBLEMS else []
     message = f"{len(claims)} claims rest on {n_problems} problems, at least {MIN_PROBLEMS} are needed"
-    return Verdict.judge(len(offenders), "==", 0, unit="claims", n=len(rows), offenders=offenders, message=message)
+    return Verdict.no_faults(offenders, n=len(rows), unit="claims", message=message)
 
 
 ROW = Invariant(

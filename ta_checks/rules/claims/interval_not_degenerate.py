@@ -42,7 +42,7 @@ def interval_not_degenerate(rows: Iterable[Mapping[str, Any]], n_problems: int) 
             if fault:
                 offenders.append(f"{row['name']}: interval of its {estimate} {fault}")
     message = f"{len(offenders)} of {n} intervals are degenerate"
-    return Verdict.judge(len(offenders), "==", 0, unit="intervals", n=n, offenders=offenders, message=message)
+    return Verdict.no_faults(offenders, n=n, unit="intervals", message=message)
 
 
 ROW = Invariant(

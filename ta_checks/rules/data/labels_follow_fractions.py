@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ta_assets.core.values import Problem
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
@@ -34,8 +35,9 @@ def read(evidence: Evidence) -> dict[str, Any]:
     study, wanted = evidence.study, evidence.problems_of_corpus()
 
     def problems() -> Iterator[tuple[int, Sequence[Mapping[str, Any]]]]:
-        for problem in evidence.world.rollouts.load_problems(study.source(evidence.partition), wanted):
-            yield problem.problem_id, problem.chunks
+        for _, problem in evidence.world.rollouts.read_problems(study.source(evidence.partition), wanted):
+            if isinstance(problem, Problem):  # another is skipped, which another check says
+                yield problem.problem_id, problem.chunks
 
     return {"problems": problems(), "most_rollouts": study.labels.rollouts}
 
@@ -91,7 +93,9 @@ def _follows(chunks: Sequence[Mapping[str, Any]], index: int, most: int) -> bool
     if any(value is None for value in values):
         return False
     accuracy, different, counterfactual, resampling, after = (float(value) for value in values)  # type: ignore[arg-type]
-    if abs(resampling - (after - accuracy)) > ROUNDING:
+    # of a sentence behind which a folder is left out the dataset's tool writes no resampling importance
+    is_next = following.get("chunk_idx", index + 1) == own.get("chunk_idx", index) + 1
+    if abs(resampling - (after - accuracy if is_next else 0)) > ROUNDING:
         # a group without rollouts has no accuracy: 0 is written for it and for what follows from it
         return resampling == counterfactual == 0 and 0 in (accuracy, after)
     counts = np.arange(1, most + 1)

@@ -24,6 +24,7 @@ from ta_assets.studies.sections import Verification
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
+from ta_resources.rollouts.problem_files import UnusableProblem
 
 TRAINED_ON = "sentences.counterfactual_raw"
 """The column of the table on which probes are trained."""
@@ -130,7 +131,7 @@ ROW = Invariant(
 
 
 def chosen_problem(evidence: Evidence, problem_ids: Sequence[int]) -> int:
-    """The problem that the study names; for ``auto`` the smallest id with all its rollouts on this machine.
+    """The problem that the study names; for ``auto`` the smallest id with all its rollouts on this machine, whole.
 
     Where no problem has all of them, as after an interrupted run, it is the smallest id with some; where none are kept
     yet, the smallest id if they can be fetched.
@@ -150,7 +151,7 @@ def chosen_problem(evidence: Evidence, problem_ids: Sequence[int]) -> int:
     for problem_id in problem_ids:
         folders = evidence.world.rollouts.load_problem(source, problem_id).folders
         kept = evidence.world.rollouts.kept_rollouts(source, problem_id, folders)
-        if kept == len(folders):
+        if kept == len(folders) and _are_whole(evidence, problem_id, folders):
             return problem_id
         partly += [problem_id] * (kept > 0)
     if partly:
@@ -159,6 +160,15 @@ def chosen_problem(evidence: Evidence, problem_ids: Sequence[int]) -> int:
         expected = "chunk_0/solutions.json and so on in at least one problem, or verification.problem: none"
         raise InputError(source.folder, source.prefix, "no rollouts", expected)
     return problem_ids[0]
+
+
+def _are_whole(evidence: Evidence, problem_id: int, folders: Sequence[int]) -> bool:
+    """Whether the rollouts of a problem can be read."""
+    try:
+        evidence.world.rollouts.load_rollouts(evidence.study.source(evidence.partition), problem_id, folders)
+    except UnusableProblem:
+        return False
+    return True
 
 
 def differing(

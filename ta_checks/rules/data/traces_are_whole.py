@@ -20,6 +20,7 @@ from ta_checks.verdict import Verdict
 END = 200
 """Characters, whitespace not counted, at the end of a trace among which its answer stands: in all 172 traces of the
 public data and of the embedded study."""
+ROLLOUTS = "chunk_*/solutions.json"
 ROLLOUTS_READ = 1
 """Problems of a corpus whose rollouts are read."""
 
@@ -42,10 +43,12 @@ def read(evidence: Evidence) -> dict[str, Any]:
     rollouts: dict[int, list[Continuation]] = {}
     if source.folder is not None:
         root = Path(str(source.folder)) / source.prefix
-        having = [one for one in wanted if (root / f"problem_{one}" / "chunk_0" / "solutions.json").is_file()]
+        having = [one for one in wanted if any((root / f"problem_{one}").glob(ROLLOUTS))]
         rollouts = {one: list(_rollouts(root / f"problem_{one}")) for one in having[:ROLLOUTS_READ]}
+    found = evidence.world.rollouts.read_problems(source, wanted)
     return {
-        "problems": evidence.world.rollouts.load_problems(source, wanted),
+        # one that cannot be read is skipped, which another check says
+        "problems": (problem for _, problem in found if isinstance(problem, Problem)),
         "is_correct": {"correct": True, "incorrect": False}.get(solutions.partition("_")[0]),
         "rollouts": rollouts,
     }
@@ -82,8 +85,12 @@ ROW = Invariant(
 
 
 def _rollouts(folder: Path) -> Iterator[Continuation]:
-    for path in sorted(folder.glob("chunk_*/solutions.json")):
-        for number, entry in enumerate(json.loads(path.read_text(encoding="utf-8"))):
+    for path in sorted(folder.glob(ROLLOUTS)):
+        try:
+            entries = json.loads(path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            continue  # as an interrupted run leaves it: it tells nothing
+        for number, entry in enumerate(entries if isinstance(entries, list) else ()):
             if isinstance(entry, dict):
                 name = f"{path.parent.name}[{number}]"
                 yield Continuation(name, entry.get("full_cot"), entry.get("prefix_without_chunk"))

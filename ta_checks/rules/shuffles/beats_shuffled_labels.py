@@ -24,6 +24,7 @@ from ta_checks.rules.shuffles.shuffled_labels import (
     shuffled_probes,
 )
 from ta_checks.verdict import Verdict
+from ta_checks.written_twice import SCORE_PREFIX
 
 BASELINE_SUFFIX = "_baseline"
 """A baseline sees no activations; that it beats shuffled probes says nothing about them, so it cannot pass the rule."""
@@ -54,8 +55,8 @@ def read(evidence: Evidence) -> dict[str, Any]:
     for fold, data in evidence.labelled_vectors().items():
         predictions = table if fold is None else table[table[FOLD] == fold]
         aligned = evidence.fold_rows[fold].rows[KEYS].merge(predictions, on=KEYS, how="left")
-        names = [name for name in predictions.columns if name.startswith("score_")]
-        scores = {name.removeprefix("score_"): aligned[name].to_numpy(np.float64) for name in names}
+        names = [name for name in predictions.columns if name.startswith(SCORE_PREFIX)]
+        scores = {name.removeprefix(SCORE_PREFIX): aligned[name].to_numpy(np.float64) for name in names}
         folds.append(ScoredVectors(data, scores))
     return {
         "folds": folds,

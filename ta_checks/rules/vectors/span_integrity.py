@@ -33,15 +33,20 @@ def read(evidence: Evidence) -> dict[str, Any]:
     source = study.source(evidence.partition)
     tokenizer = evidence.world.language_model.tokenizer(study.extraction_spec(evidence.partition))
     decoded: list[str] = []
+    narrower: list[tuple[str, str]] = []
     sentences: list[str] = []
     keys: list[tuple[int, int]] = []
     for problem in evidence.world.rollouts.load_problems(source, sorted(activations.shards)):
         pooled = read_shard(base, activations.shards[problem.problem_id])
-        spans = activations.spans.loc[activations.spans["problem_id"] == problem.problem_id, SPAN_COLUMNS]
-        decoded += tokenizer.decode_spans(pooled.text, np.asarray(spans))
+        own = activations.spans.loc[activations.spans["problem_id"] == problem.problem_id, SPAN_COLUMNS]
+        spans = np.asarray(own)
+        decoded += tokenizer.decode_spans(pooled.text, spans)
+        ends = (tokenizer.decode_spans(pooled.text, spans + less) for less in ([1, 0], [0, -1]))
+        narrower += zip(*ends, strict=True)
         sentences += problem.sentences
         keys += [(problem.problem_id, index) for index in range(len(problem.sentences))]
-    return {"decoded": decoded, "sentences": sentences, "keys": keys, "as_read": tokenizer.as_read(sentences)}
+    as_read = tokenizer.as_read(sentences)
+    return {"decoded": decoded, "sentences": sentences, "keys": keys, "as_read": as_read, "narrower": narrower}
 
 
 def span_integrity(
@@ -50,31 +55,35 @@ def span_integrity(
     keys: Sequence[tuple[int, int]],
     *,
     as_read: Sequence[str] | None = None,
+    narrower: Sequence[tuple[str, str]] | None = None,
     minimum: float = MINIMUM_SHARE,
 ) -> Verdict:
     """Fail when fewer than ``minimum`` of the sentences lie whole, and nearly alone, in what their tokens decode to.
 
     Case and runs of whitespace do not count. The sentence must lie in the decoded text and not the other way round, or
     an empty or one-letter decode would pass. A tokenizer may normalize what it reads (compatibility forms, accents, its
-    own sign for what it does not know), so a sentence may also stand there in NFKC, or as the tokenizer reads it.
+    own sign for what it does not know), so a sentence may also stand there in NFKC, or as the tokenizer reads it. A
+    token at either end without which the sentence is still there whole is another's: the span is off by one.
 
     Args:
         decoded: text of each sentence's tokens.
         sentences: text of each sentence.
         keys: problem id and sentence index of each, for the offenders.
         as_read: what the tokens of each sentence alone decode to; None for the sentences themselves.
+        narrower: text of each sentence's tokens but the first, and but the last; None where nobody asks.
         minimum: share in [0, 1].
     """
     alone = sentences if as_read is None else as_read
-    if not len(decoded) == len(sentences) == len(keys) == len(alone):
+    without = [("", "")] * len(sentences) if narrower is None else narrower
+    if not len(decoded) == len(sentences) == len(keys) == len(alone) == len(without):
         counts = f"{len(decoded)} decoded texts, {len(sentences)} sentences ({len(alone)} as read), {len(keys)} keys"
         return Verdict.failed(f"rows do not fit together: {counts}", n=len(sentences))
     if not sentences:
         return Verdict.failed("there are no sentences")
     offenders = [
         f"problem {problem}, sentence {index}: tokens say {text[:80]!r}, expected {sentence[:80]!r}"
-        for text, sentence, own, (problem, index) in zip(decoded, sentences, alone, keys, strict=True)
-        if not any(_says(text, wanted, form) for wanted in (sentence, own) for form in FORMS)
+        for text, sentence, own, ends, (problem, index) in zip(decoded, sentences, alone, without, keys, strict=True)
+        if not _is_said(text, sentence, own) or _is_wide(text, sentence, own, ends)
     ]
     good = len(sentences) - len(offenders)
     return Verdict.judge(
@@ -96,6 +105,23 @@ ROW = Invariant(
     "The tokens of a sentence do not decode to its text, so its vector is about something else. Look at the "
     "offenders' texts and at the tokenizer's offsets.",
 )
+
+
+def _is_said(text: str, sentence: str, own: str) -> bool:
+    return any(_says(text, wanted, form) for wanted in (sentence, own) for form in FORMS)
+
+
+def _is_wide(text: str, sentence: str, own: str, ends: tuple[str, str]) -> bool:
+    """Whether a token at either end could go; one of a sentence that begins or ends with whitespace may hold that."""
+    return any(
+        _visible(edge) and _visible(end) < _visible(text) and _is_said(end, sentence, own)
+        for edge, end in zip((sentence[:1], sentence[-1:]), ends, strict=True)
+    )
+
+
+def _visible(text: str) -> int:
+    """Characters that show."""
+    return sum(one.isprintable() and not one.isspace() for one in text)
 
 
 def _says(decoded: str, sentence: str, form: Literal["NFC", "NFKC"]) -> bool:

@@ -74,4 +74,5 @@ def is_prefix_stable(config: Any) -> bool:
 
 
 def _is_as_proven(config: Any) -> bool:
-    return not any(getattr(config, name, None) for name in UNPROVEN)
+    # is_causal: with false, transformers lets any decoder look ahead
+    return getattr(config, "is_causal", True) is not False and not any(getattr(config, name, None) for name in UNPROVEN)

@@ -18,8 +18,14 @@ from ta_assets.core.errors import InputError, in_short
 from ta_resources.language_model.capture import Layer, block_list, resolve_blocks
 from ta_resources.language_model.checkpoint.families import TEXT_PARTS, is_cut
 from ta_resources.language_model.checkpoint.model_folder import CONFIG, ModelFolder, loadable, weight_files
-from ta_resources.language_model.checkpoint.parity import require_parity
-from ta_resources.language_model.checkpoint.tensors import HEADS, names_and_shapes, require_fitting
+from ta_resources.language_model.checkpoint.parity import require_forward, require_parity
+from ta_resources.language_model.checkpoint.tensors import (
+    HEADS,
+    names_and_shapes,
+    narrow_weights,
+    require_fitting,
+    require_wide,
+)
 from ta_resources.language_model.devices import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
 
 UNDONE = ("fp8",)
 """Quantizations that transformers undoes with torch alone, while it loads: what computes then is ordinary weights."""
+EIGHT_BITS = ("F8_E4M3",)
+"""What they store weights in."""
 KNOWN_DECODER = "a decoder that this version of transformers knows by itself"
 TEXT_PREFIXES = ("language_model.model.", "model.language_model.", "language_model.", "model.text_model.", "model.")
 """Under which the text part of a model lies, the longest first: older versions, newer ones."""
@@ -61,7 +69,7 @@ def load_base_model(
     """
     weights = weight_files(folder)
     with loadable(folder, weights) as path:
-        config, is_part = _configuration(folder.source, path)
+        config, is_part, is_undone = _configuration(folder.source, path)
         n_blocks = _count(folder.source, config)
         blocks = resolve_blocks(layer, n_blocks, folder.source)
         cut = is_cut(config)
@@ -71,18 +79,24 @@ def load_base_model(
         model, report = _with_weights(files, config, dtype, is_part)
     n_loaded = config.num_hidden_layers if cut else n_blocks
     extra = getattr(config, "num_nextn_predict_layers", None) or 0
-    require_fitting(folder.source, weights[0].name, report, files.shapes, (n_loaded, n_blocks, extra))
+    counts = (n_loaded, n_blocks, extra)
+    require_fitting(folder.source, weights[0].name, report, files.shapes, counts)
+    narrow = narrow_weights(weights, EIGHT_BITS if is_undone else ())
+    require_wide(folder.source, weights[0].name, narrow, files.shapes, counts)
     if len(block_list(model)) != n_loaded:
         expected = "an architecture whose blocks num_hidden_layers counts"
         raise InputError(folder.source, CONFIG, config.model_type, expected)
     model = model.eval().requires_grad_(False).to(device)
-    if not cut:
+    if cut:
+        require_forward(model, folder.source)
+    else:
         require_parity(model, folder.source)
     return model, blocks, n_blocks
 
 
-def _configuration(source: str, path: Path) -> tuple[Any, bool]:
-    """The configuration of the text model at ``path``, and whether it is a part of a larger model."""
+def _configuration(source: str, path: Path) -> tuple[Any, bool, bool]:
+    """The configuration of the text model at ``path``; whether it is part of a larger model; whether transformers will
+    undo a quantization."""
     from transformers import AutoConfig
 
     try:
@@ -95,21 +109,21 @@ def _configuration(source: str, path: Path) -> tuple[Any, bool]:
     if config is not whole and whole.model_type not in TEXT_PARTS:
         expected = f"a model of text, or one whose text_config was proven to be read: {', '.join(sorted(TEXT_PARTS))}"
         raise InputError(source, f"{CONFIG}: text_config", whole.model_type, expected)
-    for one in (whole, config):
-        _undo_quantization(source, one)
-    return config, config is not whole
+    undone = [_undo_quantization(source, one) for one in (whole, config)]
+    return config, config is not whole, any(undone)
 
 
-def _undo_quantization(source: str, config: Any) -> None:
+def _undo_quantization(source: str, config: Any) -> bool:
     """Let transformers give ordinary weights on every device alike; refuse what it cannot undo with torch alone."""
     quantization = getattr(config, "quantization_config", None)
     if not quantization:
-        return
+        return False
     method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization.quant_method
     if method not in UNDONE or not isinstance(quantization, dict):
         expected = f"weights that are not quantized, or by {', '.join(UNDONE)}"
         raise InputError(source, f"{CONFIG}: quantization_config.quant_method", method, expected)
     quantization["dequantize"] = True
+    return True
 
 
 def _count(source: str, config: Any) -> int:

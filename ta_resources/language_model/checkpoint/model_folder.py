@@ -24,7 +24,7 @@ from ta_resources.language_model.checkpoint.refused_keys import refuse_keys
 from ta_resources.storage.atomic import sha256_of
 
 CONFIG, TOKENIZER, TOKENIZER_CONFIG = "config.json", "tokenizer.json", "tokenizer_config.json"
-ADDED_TOKENS = "added_tokens.json"
+ADDED_TOKENS, SPECIAL_TOKENS = "added_tokens.json", "special_tokens_map.json"
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -246,9 +246,15 @@ def all_files(folder: ModelFolder) -> list[Path]:
     Raises:
         InputError: as ``tokenizer_file`` and ``weight_files``.
     """
-    beside = [folder.file(name) for name in (CONFIG, TOKENIZER_CONFIG, ADDED_TOKENS)]
+    beside = [folder.file(name) for name in (CONFIG, TOKENIZER_CONFIG, *token_files(folder))]
     small = [*beside, tokenizer_file(folder)]
     return sorted([path for path in small if path is not None] + weight_files(folder), key=lambda path: path.name)
+
+
+def token_files(folder: ModelFolder) -> tuple[str, ...]:
+    """Names of the older files that may name tokens: read where the tokenizer's configuration lists none itself."""
+    listed = "added_tokens_decoder" in read_json(folder, TOKENIZER_CONFIG)
+    return () if listed else (ADDED_TOKENS, SPECIAL_TOKENS)
 
 
 @contextmanager

@@ -13,14 +13,19 @@ from typing import Any
 from ta_assets.core.errors import InputError
 
 HEADS = re.compile(
-    r"^(model\.)?(lm_head|embed_out|score|classifier|qa_outputs|v_head|summary|cls|mtp|output_projection|lm_predictions"
-    r"|head|lm_loss|pred_layer)\.|^decoder\.(weight|bias)$"
+    r"^(model\.)?(\w+_heads?|heads?|embed_out|score|classifier|qa_outputs|summary|cls|mtp(_\w+)?|output_projection"
+    r"|lm_predictions|lm_loss|pred_layer)\.|^decoder\.(weight|bias)$"
 )
 """Of language models, classifiers, reward models and predictions of later tokens: nothing below them reads them."""
-CACHED = re.compile(r"(^|\.)(rotary_emb\.(inv_freq|cos_cached|sin_cached)|position_ids|rotary_pos_emb\.inv_freq)$")
+CACHED = re.compile(
+    r"(^|\.)((original_)?inv_freq|cos_cached|sin_cached|position_ids|embed_positions\.weights|freqs_cis|alibi)$"
+)
 """Tables that older versions of transformers stored and newer ones compute."""
-MASK = re.compile(r"(^|\.)(attn|attention|self_attn|self_attention)\.(bias|masked_bias|causal_mask)$")
-"""Masks of old attention; a bias of the same name has one dimension, a mask has four, its fill value none."""
+MASK = re.compile(r"(^|\.)(attn|attention|self_attn|self_attention)\.(bias|causal_mask)$|\.masked_bias$")
+"""Masks of old attention, and what they were filled with; a bias of the same name has one dimension and more than one
+number, a mask has four."""
+WIDE = ("F64", "F32", "F16", "BF16")
+"""Numbers that stand for themselves. Others are weights over a scale, and which one is for a configuration to say."""
 BLOCK = re.compile(r"(?:^|\.)(?:layers|h|blocks|block)\.(\d+)\.")
 
 
@@ -34,6 +39,26 @@ def names_and_shapes(files: Iterable[Path]) -> dict[str, tuple[int, ...]]:
             with safe_open(path, framework="numpy") as opened:
                 for name in opened.keys():  # noqa: SIM118 - not a mapping
                     found[name] = tuple(opened.get_slice(name).get_shape())
+    return found
+
+
+def narrow_weights(files: Iterable[Path], allowed: Iterable[str] = ()) -> dict[str, str]:
+    """Name -> dtype, as safetensors calls it, of every weight that is not of ``WIDE`` or ``allowed`` numbers.
+
+    What is called otherwise may be a table of numbers of tokens or of places.
+    """
+    from safetensors import safe_open
+
+    found = {}
+    for path in files:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="numpy") as opened:
+                for name in opened.keys():  # noqa: SIM118 - not a mapping
+                    if name.endswith("weight") and (dtype := opened.get_slice(name).get_dtype()) not in {
+                        *WIDE,
+                        *allowed,
+                    }:
+                        found[name] = dtype
     return found
 
 
@@ -57,7 +82,7 @@ def _harmless(name: str, shapes: Mapping[str, tuple[int, ...]], upper: range) ->
         return True
     if MASK.search(name):
         known = [shape for full, shape in shapes.items() if full == name or full.endswith(f".{name}")]
-        return bool(known) and all(len(shape) in (0, 4) for shape in known)
+        return bool(known) and all(len(shape) == 4 or shape in ((), (1,)) for shape in known)
     block = BLOCK.search(name)
     return block is not None and int(block.group(1)) in upper
 
@@ -88,4 +113,30 @@ def require_fitting(
     if left:
         found = f"{len(left)} tensors without a place, such as {', '.join(left[:5])}"
         expected = "no weights but those of the architecture that config.json describes"
+        raise InputError(source, file, found, expected)
+
+
+def require_wide(
+    source: str,
+    file: str,
+    narrow: Mapping[str, str],
+    shapes: Mapping[str, tuple[int, ...]],
+    blocks: tuple[int, int, int],
+) -> None:
+    """Refuse weights of a few bits that no configuration says how to read: as plain numbers they are another model.
+
+    Args:
+        source: the model, for the error.
+        file: the first file of weights, for the error.
+        narrow: as ``narrow_weights`` gives it.
+        shapes: of every tensor of the files.
+        blocks: as ``foreign`` takes them: loaded, of the whole model, extra ones.
+
+    Raises:
+        InputError: with the names of at most five tensors.
+    """
+    left = foreign(narrow, shapes, *blocks)
+    if left:
+        found = f"{len(left)} weights such as {', '.join(f'{name} ({narrow[name]})' for name in left[:5])}"
+        expected = f"weights of {', '.join(WIDE)}, or a quantization_config in config.json that says how they are read"
         raise InputError(source, file, found, expected)

@@ -7,20 +7,25 @@ encoding and alignment (``tokenizing.py``).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ta_assets.core.errors import InputError
 from ta_resources.language_model.checkpoint.model_folder import (
     ADDED_TOKENS,
+    SPECIAL_TOKENS,
     TOKENIZER,
     TOKENIZER_CONFIG,
     ModelFolder,
     read_json,
+    token_files,
 )
 
 FLAGS = ("lstrip", "rstrip", "normalized", "single_word", "special")
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+"""In the order in which transformers gives new ids to those that have none."""
+LISTS = ("extra_special_tokens", "additional_special_tokens")
+"""Keys of further special tokens, the newer name first."""
 BOS = ("never", "auto", "always")
 Decoder = dict[str, tuple[int, dict[str, bool]]]
 """Content of an added token -> its id and flags."""
@@ -35,10 +40,11 @@ def add_tokens(tokenizer: Any, folder: ModelFolder) -> None:
     from tokenizers import AddedToken
 
     config = read_json(folder, TOKENIZER_CONFIG)
-    special = {content for key in NAMED if (content := content_of(config.get(key)))}
-    has_decoder = "added_tokens_decoder" in config
+    has_decoder = not token_files(folder)
+    padding = {"pad_token": tokenizer.padding["pad_token"]} if tokenizer.padding else {}
+    named = _named({**padding, **config, **({} if has_decoder else read_json(folder, SPECIAL_TOKENS))})
     where = f"{TOKENIZER_CONFIG}: added_tokens_decoder" if has_decoder else ADDED_TOKENS
-    wanted = _decoder(folder, config["added_tokens_decoder"]) if has_decoder else _plain(folder, special)
+    wanted = _decoder(folder, config["added_tokens_decoder"]) if has_decoder else _plain(folder, named)
     for content, (number, flags) in sorted(wanted.items(), key=lambda item: item[1][0]):
         if tokenizer.get_added_tokens_decoder().get(number) != (token := AddedToken(content, **flags)):
             tokenizer.add_tokens([token])
@@ -48,8 +54,9 @@ def add_tokens(tokenizer: Any, folder: ModelFolder) -> None:
                 folder.source, f"{where}: {content!r}", number, f"the id that {TOKENIZER} gives it, {given}"
             )
     known = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
-    missing = sorted(content for content in special - known if tokenizer.token_to_id(content) is not None)
-    tokenizer.add_tokens([AddedToken(content, special=True) for content in missing])
+    tokenizer.add_tokens(
+        [AddedToken(content, **{**flags, "special": True}) for content, flags in named.items() if content not in known]
+    )
 
 
 def refuse_options(tokenizer: Any, folder: ModelFolder) -> None:
@@ -126,7 +133,21 @@ def _decoder(folder: ModelFolder, entries: Any) -> Decoder:
     return found
 
 
-def _plain(folder: ModelFolder, special: set[str]) -> Decoder:
+def _named(config: Mapping[str, Any]) -> dict[str, dict[str, bool]]:
+    """Contents of the special tokens that a configuration names, with their flags: the usual ones, those of the model's
+    own (any other key that ends in ``_token``), further ones."""
+    further = next((config[key] for key in LISTS if config.get(key)), [])
+    own = [value for key, value in config.items() if key.endswith("_token") and key not in NAMED]
+    more = [*own, *further.values()] if isinstance(further, dict) else [*own, *further]
+    found: dict[str, dict[str, bool]] = {}
+    for token in (*(config.get(key) for key in NAMED), *more):
+        content = content_of(token)
+        if content:
+            found[content] = {flag: bool(token[flag]) for flag in FLAGS if isinstance(token, dict) and flag in token}
+    return found
+
+
+def _plain(folder: ModelFolder, special: Collection[str]) -> Decoder:
     """Tokens of the older file, which names ids only."""
     found: Decoder = {}
     for content, number in read_json(folder, ADDED_TOKENS).items():

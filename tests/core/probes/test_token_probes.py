@@ -14,7 +14,7 @@ from ta_assets.core.option_values import TOKEN_PROBES
 from ta_assets.core.options import TokenProbeOptions
 from ta_assets.core.probes.models import ProbeData
 from ta_assets.core.probes.token_probes import NETWORKS, BestEpoch, TokenProbe, fit_token_scores
-from ta_assets.core.statistics.metrics import average_precision, pr_auc_trapezoid
+from ta_assets.core.statistics.metrics import average_precision, pr_auc_trapezoid, spearman_mean
 
 OPTIONS = TokenProbeOptions(width=16, epochs=40, learning_rate=1e-2)
 
@@ -144,7 +144,7 @@ def test_a_dead_network_with_one_score_for_all_is_not_the_best_epoch() -> None:
     learned = np.random.default_rng(0).normal(size=40) + labels
     dead = np.full(40, 0.5)
     assert pr_auc_trapezoid(labels, dead) > pr_auc_trapezoid(labels, learned) + 1e-8
-    network, best = torch.nn.Linear(1, 1), BestEpoch(labels, patience=5)
+    network, best = torch.nn.Linear(1, 1), BestEpoch(lambda scores: average_precision(labels, scores), patience=5)
     torch.nn.init.constant_(network.weight, 1.0)
     best.offer(learned, network)
     torch.nn.init.constant_(network.weight, 0.0)
@@ -155,10 +155,10 @@ def test_a_dead_network_with_one_score_for_all_is_not_the_best_epoch() -> None:
 
 def test_training_ends_after_so_many_epochs_without_a_better_one_and_undefined_is_not_better() -> None:
     labels, network = np.array([0, 1, 0]), torch.nn.Linear(1, 1)
-    best = BestEpoch(labels, patience=2)
+    best = BestEpoch(lambda scores: average_precision(labels, scores), patience=2)
     good, bad = np.array([0.1, 0.9, 0.2]), np.array([0.9, 0.1, 0.2])
     assert [best.offer(scores, network) for scores in (bad, good, good, bad)] == [False, False, False, True]
-    undefined = BestEpoch(np.zeros(3), patience=2)
+    undefined = BestEpoch(lambda scores: average_precision(np.zeros(3), scores), patience=2)
     assert [undefined.offer(good, network) for _ in range(2)] == [False, True]
     assert undefined.weights is None
 
@@ -198,6 +198,32 @@ def test_what_cannot_be_fitted_is_refused(data: ProbeData, model: str) -> None:
         fit_token_scores(model, data, OPTIONS.model_copy(update={"loss": "hinge"}))
     with pytest.raises(ValueError, match="unknown model 'oracle'"):
         fit_token_scores("oracle", data, OPTIONS)
+
+
+@pytest.mark.parametrize("model", TOKEN_PROBES)
+def test_a_signed_importance_is_fitted_with_its_sign(data: ProbeData, model: str) -> None:
+    signed = replace(data, rows=data.rows.assign(importance_signed=-data.rows["importance_score"]))
+    options = OPTIONS.model_copy(update={"loss": "huber"})
+    absolute, own = (
+        fit_token_scores(model, signed, options, 1, one) for one in ("importance_abs", "importance_signed")
+    )
+    test = (data.rows["split"] == "test").to_numpy()
+    problems = data.rows["problem_id"].to_numpy()[test]
+    for fit, column in ((absolute, "importance_score"), (own, "importance_signed")):
+        assert spearman_mean(fit.scores[test], signed.rows[column].to_numpy()[test], problems) > 0.5
+    assert np.corrcoef(absolute.scores[test], own.scores[test])[0, 1] < -0.5
+
+
+@pytest.mark.parametrize("model", TOKEN_PROBES)
+def test_a_continuous_target_needs_a_loss_of_its_own_and_knows_no_anchors(data: ProbeData, model: str) -> None:
+    with pytest.raises(ValueError, match="importance_abs needs huber or mse"):
+        fit_token_scores(model, data, OPTIONS, target="importance_abs")
+    options = OPTIONS.model_copy(update={"loss": "mse", "epochs": 2})
+    without = replace(data, rows=data.rows.assign(anchor=0))
+    np.testing.assert_array_equal(
+        fit_token_scores(model, without, options, target="importance_abs").scores,
+        fit_token_scores(model, data, options, target="importance_abs").scores,
+    )
 
 
 def test_other_tokens_are_other_data(data: ProbeData) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ta_assets.core.results.aggregate import aggregate, interval_table, seed_table, summary_table
+from ta_assets.core.results.aggregate import aggregate, interval_table, seed_table, summary_table, with_leads
 
 NAMES = ["pilot", "full", "llama_correct", "qwen_correct"]
 Interval = dict[str, float | None]
@@ -194,3 +194,17 @@ def test_an_unknown_metric_and_no_seeds_are_refused() -> None:
         aggregate({0: cell(a=(1, 1))})
     with pytest.raises(ValueError, match="best_of_k is 0"):
         aggregate({0: cell(a=(1, 1))}, primary_metric="ap", best_of_k=0)
+
+
+def test_leads_stand_beside_the_models_that_have_them_with_the_interval_of_the_smallest_seed() -> None:
+    lead = {"macro_delta": 0.2, **DELTAS, **interval(0.0, 0.4, (0.1, 0.3))}
+    cells = {
+        seed: {**cell(a=(0.5, 0.6), b=(0.3, 0.4)), "confidence_intervals": {"a - b": {**lead, "t_low": 0.1 * seed}}}
+        for seed in (1, 2)
+    }
+    found = aggregate(cells, primary_metric="ap", best_of_k=1)
+    table = with_leads(summary_table(found), found).set_index("model")
+    assert table.loc["a", ["lead_over_b", "lead_over_b_low", "lead_over_b_high"]].tolist() == [0.2, 0.1, 0.3]
+    assert table.loc["b", ["lead_over_b", "lead_over_b_low", "lead_over_b_high"]].isna().all()
+    plain = aggregate({1: cell(a=(0.5, 0.6))}, primary_metric="ap", best_of_k=1)
+    assert with_leads(summary_table(plain), plain).equals(summary_table(plain))

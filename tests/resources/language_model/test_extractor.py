@@ -173,7 +173,7 @@ def test_out_of_memory_at_the_smallest_piece_is_a_skip_and_the_next_problem_star
 
 def test_another_runtime_error_is_no_skip_and_leaves_no_hook(extractor, trace, monkeypatch):
     fail_above(extractor, monkeypatch, 0, RuntimeError("shape mismatch"))
-    with pytest.raises(RuntimeError, match="shape mismatch"):
+    with pytest.raises(InputError, match=r"a forward of .* tokens: found 'RuntimeError: shape mismatch'"):
         list(extractor.extract([trace()], log=silent))
     assert not any(module._forward_hooks for module in extractor._loaded.model.modules())
 

@@ -34,6 +34,8 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     ),
     "mamba": lambda: transformers.MambaConfig(**BASE, state_size=8, expand=2),
     "gemma": lambda: transformers.GemmaConfig(**BASE, **HEADS, num_key_value_heads=2, head_dim=8),
+    "mixtral": lambda: transformers.MixtralConfig(**BASE, **HEADS, num_key_value_heads=2, num_local_experts=4),
+    "mistral": lambda: transformers.MistralConfig(**BASE, **HEADS, num_key_value_heads=2),
 }
 
 
@@ -114,6 +116,28 @@ def test_a_decoder_that_looks_ahead_is_refused(made):
     bidirectional = made("gemma", use_bidirectional_attention=True)
     with pytest.raises(InputError, match="later tokens change it"):
         extract(bidirectional, [])
+
+
+def test_a_decoder_that_is_told_to_look_ahead_is_refused_whatever_its_family(made):
+    with pytest.raises(InputError, match="later tokens change it"):
+        extract(made("gemma", is_causal=False), [])
+    extract(made("gemma", is_causal=True), [])
+
+
+def test_a_configuration_that_loads_and_does_not_compute_is_refused_before_a_corpus_is_begun(made):
+    extract(made("mixtral"), [])
+    with pytest.raises(InputError, match=r"mixtral: a plain forward: found 'RuntimeError: selected index k out of"):
+        extract(made("mixtral", num_experts_per_tok=9), [])
+
+
+def test_what_a_family_raises_of_a_long_text_names_the_text(made, trace):
+    folder, traces = made("mistral", sliding_window=0), [trace(n_sentences=7)]
+    with pytest.raises(
+        InputError, match=r"family mistral: a forward of \d+ tokens in pieces of 32: found 'RuntimeError"
+    ):
+        extract(folder, traces, 32)
+    (found,) = extract(made("mistral", sliding_window=8), traces, 32)
+    assert isinstance(found, PooledProblem)
 
 
 def test_what_is_proven_of_a_family_holds_for_the_options_it_was_proven_with():

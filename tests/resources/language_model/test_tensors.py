@@ -60,6 +60,9 @@ def scaled(old: Tensors) -> Tensors:
         (named(model__embed_norm__weight=torch.ones(32)), "embed_norm"),
         (named(model__layers__1__self_attn__bias=torch.ones(32)), "self_attn.bias"),
         (named(model__layers__5__mlp__up_proj__weight=torch.ones(64, 32)), "layers.5"),
+        (named(model__layers__0__attn__bias=torch.ones(1, 32)), "attn.bias"),
+        (named(model__layers__0__self_attn__q_proj__SCB=torch.ones(32)), "q_proj.SCB"),
+        (named(model__layers__0__self_attn__q_proj__lora_A__weight=torch.ones(4, 32)), "lora_A"),
         (scaled, "weight_scale_inv"),
     ],
 )
@@ -78,6 +81,11 @@ def test_a_tensor_that_the_architecture_has_no_place_for_is_refused_by_its_name(
         (named(score__weight=torch.ones(1, 32)), {}),
         (named(model__layers__0__self_attn__bias=torch.ones(1, 1, 8, 8)), {}),
         (named(model__layers__0__attention__masked_bias=torch.tensor(-1e9)), {}),
+        (named(model__layers__0__attention__masked_bias=torch.tensor([-1e9])), {}),
+        (named(transformer__rotary__inv_freq=torch.ones(4)), {}),
+        (named(model__embed_positions__weights=torch.ones(9, 32)), {}),
+        (named(value_head__0__weight=torch.ones(1, 32), reward_head__bias=torch.ones(1)), {}),
+        (named(mtp_layers__0__mlp__weight=torch.ones(2, 2)), {}),
         (named(mtp__layers__0__mlp__weight=torch.ones(2, 2)), {}),
         (named(model__layers__5__eh_proj__weight=torch.ones(2, 2)), {"num_nextn_predict_layers": 1}),
     ],
@@ -122,3 +130,27 @@ def test_another_quantization_is_refused_by_its_own_name(copied_model, trace, me
     change(copied_model, lambda old: old, quantization_config={"quant_method": method, "bits": 4})
     with pytest.raises(InputError, match=rf"quantization_config\.quant_method: found {method!r}"):
         vectors(copied_model, trace)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.float8_e4m3fn, torch.float8_e5m2])
+def test_weights_of_few_bits_without_a_configuration_are_refused_also_where_they_hold_no_scale(
+    copied_model, trace, dtype
+):
+    narrow = "model.layers.1.mlp.up_proj.weight"
+    change(copied_model, lambda old: {**old, narrow: (old[narrow] * 9).to(dtype)})
+    with pytest.raises(InputError, match=rf"1 weights such as {narrow} \(.*\)', expected weights of F64"):
+        vectors(copied_model, trace)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_plain_numbers_are_read(copied_model, trace, dtype):
+    narrow, right = "model.layers.1.mlp.up_proj.weight", vectors(copied_model, trace)
+    change(copied_model, lambda old: {**old, narrow: old[narrow].to(dtype)})
+    assert np.abs(vectors(copied_model, trace) - right).max() < 0.05 * np.abs(right).max()
+
+
+def test_upper_blocks_and_heads_of_few_bits_raise_no_alarm(copied_model, trace):
+    right = vectors(copied_model, trace)
+    upper = ("model.layers.4.mlp.up_proj.weight", "lm_head.weight")
+    change(copied_model, lambda old: {**old, **{name: old[name].to(torch.int8) for name in upper if name in old}})
+    np.testing.assert_array_equal(vectors(copied_model, trace), right)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import transformers
-from tokenizers import Tokenizer, processors
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import ExtractionSpec
+from ta_assets.core.traces.spans import UnalignedSentence
 from ta_assets.core.values import PooledProblem
 from ta_assets.ledger.made_from import extraction_options
 from ta_resources.language_model.checkpoint.model_folder import LocalModelFolder
@@ -65,6 +66,42 @@ def test_tokens_that_the_tokenizer_has_already_change_nothing(copied_model: Path
     bos = {"content": "<bos>", **PLAIN, "special": True}
     configure(copied_model, added_tokens_decoder={"0": bos}, bos_token="<bos>")
     assert ours(copied_model) == before
+
+
+ADDED = {"content": "</think>", "lstrip": True, "rstrip": False, "normalized": False, "single_word": False}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"additional_special_tokens": ["<think>", "</think>"]},
+        {"extra_special_tokens": ["</think>"], "pad_token": "<think>"},
+        {"extra_special_tokens": {"think_token": "<think>", "end_token": "</think>"}},
+        {"think_token": "<think>", "eos_token": "</think>"},
+        {"added_tokens_decoder": {}, "sep_token": "</think>", "image_token": "<think>"},
+        {"eos_token": {"__type": "AddedToken", **ADDED}},
+    ],
+    ids=str,
+)
+def test_special_tokens_that_only_the_configuration_names_are_read_as_transformers_reads_them(
+    copied_model: Path, keys: dict[str, Any]
+) -> None:
+    before = ours(copied_model)
+    configure(copied_model, **keys)
+    found = ours(copied_model)
+    assert found == theirs(copied_model)
+    assert len(found) < len(before)
+
+
+def test_special_tokens_of_the_older_file_count_where_the_configuration_lists_none(copied_model: Path) -> None:
+    before, path = ours(copied_model), copied_model / "special_tokens_map.json"
+    identity = LanguageModelResource().identity(ExtractionSpec(language_model=str(copied_model)))
+    path.write_text(json.dumps({"eos_token": ADDED, "additional_special_tokens": ["<think>"]}))
+    assert ours(copied_model) == theirs(copied_model)
+    assert len(ours(copied_model)) < len(before)
+    assert LanguageModelResource().identity(ExtractionSpec(language_model=str(copied_model))) != identity
+    configure(copied_model, added_tokens_decoder={})
+    assert ours(copied_model) == theirs(copied_model) == before
 
 
 @pytest.mark.parametrize(
@@ -144,3 +181,23 @@ def test_it_changes_the_vectors_of_a_text_and_is_recorded_only_where_it_is_asked
         assert extraction_options(spec).get("bos") == (None if bos == "never" else bos)
     assert found[1].n_tokens == found[0].n_tokens + 1
     assert np.abs(found[0].vectors - found[1].vectors).max() > 1e-3
+
+
+def passing_over(mark: str) -> TraceTokenizer:
+    """A tokenizer whose normalizer drops a character."""
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Replace(mark, "")
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return TraceTokenizer(tokenizer)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_sentence_that_the_tokenizer_passes_over_gets_no_vector_of_another_one(place: int) -> None:
+    sentences = ["One adds.", "Two adds."]
+    sentences.insert(place, "\u2605")
+    text = "Prompt. " + " ".join(sentences)
+    with pytest.raises(UnalignedSentence, match=f"sentence {place} "):
+        passing_over("\u2605").align(text, sentences)
+    aligned = passing_over("\u2606").align(text, sentences)
+    assert aligned.text == text
+    assert (np.diff(aligned.token_spans, axis=1) > 0).all()

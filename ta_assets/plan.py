@@ -1,0 +1,188 @@
+"""What a release would make and read, without making it: ``thought-anchors plan --help``.
+
+Run it where ``release`` would run. It writes nothing but what Dagster keeps in an instance that is there already (its
+cache of statuses), sends no request, and loads no model. Data or a model on the Hub that were never asked for are
+therefore named, not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+
+from ta_assets.assets.expected import why_left_out, why_made
+from ta_assets.assets.problems import chosen_ids
+from ta_assets.core.errors import InputError
+from ta_assets.core.traces.storage_estimate import in_words
+from ta_assets.ledger.ledger import Ledger
+from ta_assets.ledger.table import ASSETS, FACTS, partitions_of
+from ta_assets.ledger.world import World
+from ta_assets.studies.loading import load_studies
+from ta_resources.hub_client import HubFailedError
+from ta_resources.instance_storage import existing_instance
+from ta_resources.language_model.resource import LanguageModelResource
+from ta_resources.rollouts.resource import RolloutsResource
+from ta_resources.storage.artifacts import ArtifactStore
+
+EXIT_BAD_INPUT = 2
+FRESH, MAKE, LEFT_OUT, UNKNOWN = "up to date", "to make", "left out", "not known"
+DESCRIPTION = (
+    "Say what a release of the study that TA_STUDY names would make, why, and what it would read; make nothing. Exit "
+    "code 0, or 2 when the study cannot be read."
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a release would do with one partition of an asset."""
+
+    asset: str
+    partition: str
+    what: str
+    """up to date, to make, left out, or not known."""
+    why: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something that a release would read."""
+
+    kind: str
+    """data, or language model."""
+    of: str
+    """Corpus or setting."""
+    place: str
+    facts: str
+    """What is known of it without asking anybody."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(prog="thought-anchors plan", description=DESCRIPTION)
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    options = parser.parse_args(arguments)
+    try:
+        with _world() as world:
+            found, read = steps(world), sources(world)
+            name = world.studies.selected.name
+    except InputError as fault:
+        print(fault, file=sys.stderr)
+        return EXIT_BAD_INPUT
+    if options.json:
+        print(json.dumps({"study": name, "steps": [*map(asdict, found)], "reads": [*map(asdict, read)]}, indent=1))
+    else:
+        print("\n".join(as_text(name, found, read)))
+    return 0
+
+
+def steps(world: World) -> list[Step]:
+    """Every partition of every asset of the selected study, in the order in which a release would come to it.
+
+    What is made of something that is to be made is to be made too, unless it comes out as it was; a check may turn red
+    on the way, and what would be built on that is left out then.
+    """
+    found: dict[tuple[str, str], Step] = {}
+    for asset in ASSETS:
+        for partition in partitions_of(asset, world.studies.selected):
+            found[asset, partition] = _step(world, asset, partition, found)
+    return list(found.values())
+
+
+def _step(world: World, asset: str, partition: str, before: Mapping[tuple[str, str], Step]) -> Step:
+    parents = world.ledger.parents(asset, partition)
+    changing = [
+        f"{step.asset}[{step.partition}]"
+        for parent in parents
+        if (step := before.get(parent)) and step.what in (MAKE, UNKNOWN)
+    ]
+    if changing or (FACTS[asset].tells_of_checks and any(step.what == MAKE for step in before.values())):
+        more = f" and {len(changing) - 1} more" if len(changing) > 1 else ""
+        return Step(asset, partition, MAKE, f"made of {changing[0] if changing else 'what is to be made'}{more}")
+    shut = why_left_out(world, asset, partition)
+    if shut:
+        return Step(asset, partition, LEFT_OUT, shut)
+    try:
+        reason = why_made(world, asset, partition)
+    except (InputError, HubFailedError) as error:
+        return Step(asset, partition, UNKNOWN, str(error))
+    return Step(asset, partition, MAKE if reason else FRESH, reason or "")
+
+
+def sources(world: World) -> list[Source]:
+    """Data of every setting and language model of every corpus of the selected study."""
+    study = world.studies.selected
+    found = []
+    for name, setting in study.settings.items():
+        source = study.source(setting.corpus)
+        place = source.folder or f"dataset {source.repo_id} at {source.revision}"
+        found.append(Source("data", name, f"{place}, {source.prefix}", _said(partial(_problems, world, name))))
+    for corpus in study.corpora:
+        spec = study.extraction_spec(corpus)
+        place = spec.language_model if Path(spec.language_model).is_absolute() else f"model {spec.language_model}"
+        found.append(Source("language model", corpus, place, _said(partial(_weights, spec.language_model))))
+    return found
+
+
+def as_text(study: str, found: Sequence[Step], read: Sequence[Source]) -> list[str]:
+    """Lines for a person: counts, what is to be made and why, what would be read."""
+    counts = {what: sum(step.what == what for step in found) for what in (MAKE, FRESH, LEFT_OUT, UNKNOWN)}
+    said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    lines = [f"study {study}: {len(found)} cells, {said}", ""]
+    lines += [f"{step.what}: {step.asset}[{step.partition}]: {step.why}" for step in found if step.what != FRESH]
+    lines += ["", "would read:"]
+    return lines + [f"{one.kind} of {one.of}: {one.place}: {one.facts}" for one in read]
+
+
+def _said(tell: Callable[[], str]) -> str:
+    try:
+        return tell()
+    except (InputError, HubFailedError) as error:
+        return f"not known: {error}"
+
+
+def _problems(world: World, setting: str) -> str:
+    ids, available = chosen_ids(world.studies, world.rollouts, setting)
+    return f"{len(ids)} of {available} problems"
+
+
+def _weights(place: str) -> str:
+    """Bytes of a model folder's weights; of a model on the Hub nothing is asked."""
+    folder = Path(place)
+    if not folder.is_absolute():
+        return "fetched where it is not in the cache"
+    if not folder.is_dir():
+        raise InputError(place, "language_model", place, "an existing model folder")
+    return f"{in_words(sum(path.stat().st_size for path in folder.glob('*.safetensors')))} of weights"
+
+
+@contextmanager
+def _world() -> Iterator[World]:
+    """Everything that a release looks at, offline; with an instance in memory where there is none yet."""
+    studies = load_studies()
+    from ta_assets.definitions import defs  # reads the studies when imported, whose faults have been named by now
+
+    try:
+        instance = existing_instance(Path(os.environ.get("DAGSTER_HOME") or ".").resolve())
+    except InputError:
+        instance = dg.DagsterInstance.ephemeral()
+    with instance:
+        yield World(
+            studies,
+            ArtifactStore(recovers=False),
+            RolloutsResource(offline=True),
+            LanguageModelResource(offline=True),
+            Ledger(instance, lambda: defs),
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
