@@ -37,7 +37,9 @@ from ta_checks.rules.data import (
     labels_follow_fractions,
     labels_follow_rule,
     labels_recomputable,
+    problems_are_distinct,
     problems_as_asked,
+    rollouts_counted,
     split_is_disjoint,
     traces_are_whole,
 )
@@ -55,6 +57,8 @@ INVARIANTS: tuple[Invariant, ...] = (
     labels_follow_fractions.ROW,
     labels_recomputable.ROW,
     traces_are_whole.ROW,
+    rollouts_counted.ROW,
+    problems_are_distinct.ROW,
     zero_skipped_problems.ROW_OF_VECTORS,
     vectors_are_sound.ROW,
     activations_match_text.ROW,

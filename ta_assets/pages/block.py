@@ -36,7 +36,7 @@ CEILINGS = (
     "rollouts gets a large estimate by chance in both campaigns, and so repeats its label without being important."
 )
 EMPTY: Line = ()
-HEADLINES = {"probe": 2, "baseline": 1}
+HEADLINES = {"increment": 1, "probe": 2, "baseline": 1, "diagnosis": 1}
 """Rows of a setting that a README shows: the best of each kind."""
 
 
@@ -58,8 +58,11 @@ def current_page(world: World, name: str) -> list[Line]:
     return [
         _said(
             own,
-            f"Is a probe of study `{name}` better than the obvious baseline? Out of fold, over problems, corrected for "
-            "all scores that were looked at:",
+            f"What do activations of study `{name}` add to all that is known without them (`known_and_activations` "
+            "against `all_known`), and is a probe alone better than every baseline? Out of fold, over problems, "
+            "corrected for all scores on activations within a setting, not over settings. Better also holds among "
+            "sentences that could be anchors (at least 4 dissimilar rollouts). It is said of problems of this source, "
+            "as this model solves them:",
         ),
         EMPTY,
         *_comparison(own, study, comparisons, headlines_only=True),
@@ -148,13 +151,12 @@ def _comparison(
 
 
 def _headlines(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The best scores of each kind and setting; rows are sorted already, probes first."""
+    """The best scores of each kind and setting; rows are sorted already, what activations add first."""
     seen: Counter[tuple[str, str]] = Counter()
     chosen = []
     for one in rows:
-        kind = "probe" if one["kind"] == "probe" else "baseline"
-        seen[one["setting"], kind] += 1
-        if seen[one["setting"], kind] <= HEADLINES[kind]:
+        seen[one["setting"], one["kind"]] += 1
+        if seen[one["setting"], one["kind"]] <= HEADLINES[one["kind"]]:
             chosen.append(one)
     return chosen
 

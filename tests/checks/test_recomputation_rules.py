@@ -12,9 +12,10 @@ import pytest
 
 from ta_assets.core.crossfit import fit as crossfit
 from ta_assets.core.crossfit import nulls
-from ta_assets.core.crossfit.fit import Sentences, cross_fit
+from ta_assets.core.crossfit.fit import cross_fit
 from ta_assets.core.crossfit.folds import evaluation_folds
 from ta_assets.core.crossfit.nulls import permuted_labels, refit_null
+from ta_assets.core.crossfit.out_of_fold import Sentences
 from ta_assets.core.crossfit.spectrum import prepare
 from ta_assets.core.options import LabelRule, ProbeOptions
 from ta_assets.core.probes.models import ProbeData, fit_scores
@@ -210,8 +211,8 @@ def cross_fitted(rows: pd.DataFrame, vectors: np.ndarray) -> Setting:
     scores = sentences.rows[[*KEYS, "anchor"]].assign(
         **{f"{name}/{repeat}": one[repeat] for name, one in found.scores.items() for repeat in range(len(one))}
     )
-    null = refit_null(sentences, folds, permuted_labels(sentences, 200, scheme="shuffled", seed=0))
-    nulls = pd.DataFrame({f"shuffled/{name}": null.scores[:, i] for i, name in enumerate(null.hypotheses)})
+    null = refit_null(sentences, folds, permuted_labels(sentences, 200, scheme="shifted", seed=0))
+    nulls = pd.DataFrame({f"shifted/{name}": null.scores[:, i] for i, name in enumerate(null.hypotheses)})
     return Setting(rows, vectors, scores, nulls, folds.repeats)
 
 
@@ -292,6 +293,8 @@ def compared(**fields: Any) -> list[dict[str, Any]]:
         "name": "ridge", "against": "order", "average_precision": 0.6, "difference": 0.3, "share_of_ceiling": 0.6,
         "low": 0.1, "high": 0.5, "verdict": "better", "p": 0.01, "chance_p": 0.01, "increment_p": 0.01,
         "stratified_p": None,
+        "strata_p": None,
+        "supported_p": None,
     }  # fmt: skip
     other = {
         "name": "order", "against": "chance", "average_precision": 0.3, "difference": 0.15, "share_of_ceiling": 0.2,

@@ -19,8 +19,9 @@ from ta_assets.core.probes.models import ProbeData
 from ta_assets.core.probes.residuals import residual_data
 from ta_assets.core.probes.targets import TARGETS
 from ta_assets.core.results.cells import fit_model
-from ta_assets.core.statistics.intervals import sign_flip_max_t
-from ta_assets.core.statistics.metrics import average_precision, spearman_by_problem
+from ta_assets.core.statistics.intervals import nadeau_bengio, sign_flip_max_t
+from ta_assets.core.statistics.metrics import spearman_by_problem
+from ta_assets.core.statistics.ranking import problem_average_precision
 from ta_assets.core.values import jsonable
 
 BASELINE = "position_baseline"
@@ -35,7 +36,8 @@ def cross_validated(data: ProbeData, options: ProbeOptions, probe: str) -> dict[
     epoch on the val problems of the split but the held-out one; every other probe is fitted on them, too.
 
     Returns:
-        JSON-able: metric (average_precision, or spearman for a continuous target), problems (ids, sorted), probe and
+        JSON-able: metric (average_precision with ties broken at random, as in the comparison, or spearman for a
+        continuous target), problems (ids, sorted), probe and
         baseline (the metric within each problem when it is held out; None where it is undefined).
 
     Raises:
@@ -61,7 +63,8 @@ def cross_validated(data: ProbeData, options: ProbeOptions, probe: str) -> dict[
             if continuous:
                 value = float(spearman_by_problem(truth, scores, groups[held_out])[0])
             else:
-                value = average_precision(truth, scores)
+                mixed = 0 < truth.sum() < len(truth)
+                value = float(problem_average_precision(truth, scores[None])[0]) if mixed else float("nan")
             found[model].append(value)
     return jsonable(
         {
@@ -94,10 +97,11 @@ def leaderboard(cells: Sequence[Mapping[str, Any]], *, permutations: int = PERMU
         seed: of the sign flips.
 
     Returns:
-        One row a configuration: target, rank (within the target: average precision and rank correlation are not
-        comparable), setting, one column a factor, metric, n_problems, score and baseline (means over problems),
-        difference, t, one-sided p (its own) and adjusted_p (of the largest t over all configurations), key. One sign is
-        drawn a problem and applied to every configuration, so that their dependence stays as it is.
+        One row a configuration: target, rank by difference (within the target: average precision and rank correlation
+        are not comparable, nor are scores of labels of other prevalence), setting, one column a factor, metric,
+        n_problems, score and baseline (means over problems), difference, t (by the standard error with the factor of
+        shared training problems), one-sided p (its own) and adjusted_p (of the largest t over all configurations),
+        key. One sign is drawn a problem and applied to every configuration, so that their dependence stays as it is.
 
     Raises:
         ValueError: no cells.
@@ -105,7 +109,10 @@ def leaderboard(cells: Sequence[Mapping[str, Any]], *, permutations: int = PERMU
     if not cells:
         raise ValueError("no configuration was finished")
     differences = _differences(cells)
-    tested = sign_flip_max_t(differences.T, flips=permutations, seed=seed, two_sided=False)
+    # fits share their training problems: noise that was learned must not look like an effect
+    n_problems = (~np.isnan(differences)).sum(axis=1)
+    shared = np.array([nadeau_bengio(max(n, 2), max(n - 1, 1)) for n in n_problems.tolist()])
+    tested = sign_flip_max_t(differences.T, flips=permutations, seed=seed, two_sided=False, inflation=shared)
     names = sorted({name for cell in cells for name in cell["factors"]})
     rows = [
         {
@@ -113,11 +120,11 @@ def leaderboard(cells: Sequence[Mapping[str, Any]], *, permutations: int = PERMU
             "setting": cell["setting"],
             **{name: str(cell["factors"].get(name, "")) for name in names},
             "metric": cell["metric"],
-            "n_problems": int((~np.isnan(differences[index])).sum()),
+            "n_problems": int(n_problems[index]),
             "score": _mean(cell["probe"]),
             "baseline": _mean(cell["baseline"]),
             "difference": _mean(differences[index].tolist()),
-            "t": float(tested.statistics[index]),
+            "t": float(tested.statistics[index] / shared[index]),
             "p": float(tested.alone[index]),
             "adjusted_p": float(tested.adjusted[index]),
             "key": cell["key"],
@@ -125,7 +132,7 @@ def leaderboard(cells: Sequence[Mapping[str, Any]], *, permutations: int = PERMU
         for index, cell in enumerate(cells)
     ]
     table = pd.DataFrame(rows).sort_values(
-        ["target", "score", "key"], ascending=[True, False, True], na_position="last", ignore_index=True
+        ["target", "difference", "key"], ascending=[True, False, True], na_position="last", ignore_index=True
     )
     table.insert(1, "rank", table.groupby("target").cumcount() + 1)
     return table

@@ -6,10 +6,11 @@ Belongs here: power of Student's test of a mean over problems. Stays out: the te
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from scipy import stats
 
-from ta_assets.core.statistics.intervals import ALPHA, MIN_PROBLEMS_FOR_INTERVAL
+from ta_assets.core.statistics.intervals import ALPHA
 
 TARGET = 0.8
 MAX_PROBLEMS = 100_000
@@ -37,12 +38,12 @@ def problems_needed(
     """The least number of problems with the wanted power.
 
     Returns:
-        At least ``MIN_PROBLEMS_FOR_INTERVAL``; None above ``MAX_PROBLEMS``.
+        At least ``least_problems(alpha)``; None above ``MAX_PROBLEMS``.
     """
-    delta = abs(delta)
+    delta, least = abs(delta), least_problems(alpha)
     if deviation <= 0:
-        return MIN_PROBLEMS_FOR_INTERVAL
-    low, high = MIN_PROBLEMS_FOR_INTERVAL - 1, 2 * MIN_PROBLEMS_FOR_INTERVAL
+        return least
+    low, high = least - 1, 2 * least
     while delta == 0 or power(delta, deviation, high, alpha=alpha, inflation=inflation) < target:
         if delta == 0 or high > MAX_PROBLEMS:
             return None
@@ -57,3 +58,48 @@ def problems_needed(
 def level_of(critical: float, n: int) -> float:
     """The two-sided level of one test whose threshold is ``critical`` in units of the standard error."""
     return float(min(2 * stats.t.sf(critical, n - 1), 1.0)) if math.isfinite(critical) else 0.0
+
+
+def least_problems(alpha: float = ALPHA, *, two_sided: bool = True) -> int:
+    """The fewest problems on which flips of signs can reach the level at all: the least p is 2^-n, twice that where
+    tests are two-sided."""
+    return math.ceil(math.log2((2 if two_sided else 1) / alpha) - 1e-12)
+
+
+MIN_PROBLEMS_FOR_CLAIM = least_problems()
+"""Below this no claim is made: not even scores that differ on every problem reach the level."""
+PLANNED = 0.8
+"""Confidence of the limit of the deviation that a number of problems is planned on."""
+
+
+@dataclass(frozen=True)
+class Needed:
+    """How many problems a lead of interest needs; None above ``MAX_PROBLEMS``."""
+
+    lead: float
+    """The lead that is planned for, not the observed one: that is large where luck was good."""
+    problems: int | None
+    """By the upper limit of the deviation, so that a planned study has the wanted power four times in five (Browne
+    1995, On the use of a pilot sample for sample size determination)."""
+    low: int | None
+    """By the lower end of the 95 % interval of the deviation."""
+    high: int | None
+    """By its upper end."""
+
+
+def needed_for_lead(lead: float, deviation: float, n: int, *, alpha: float = ALPHA, inflation: float = 1.0) -> Needed:
+    """The number of problems that finds a lead, from the spread that n problems showed.
+
+    Args:
+        lead: smallest lead of interest, positive.
+        deviation: standard deviation over the n problems.
+        n: at least 2.
+        alpha: two-sided level of one test; a family's is smaller.
+        inflation: factor on the standard error that the test uses, at any number of problems.
+    """
+
+    def at(confidence: float) -> int | None:
+        limit = deviation * math.sqrt((n - 1) / float(stats.chi2.ppf(1 - confidence, n - 1)))
+        return problems_needed(lead, limit, alpha=alpha, inflation=inflation)
+
+    return Needed(lead, at(PLANNED), at(0.025), at(0.975))

@@ -1,4 +1,4 @@
-"""No claim of better or worse rests on fewer problems than an interval needs."""
+"""No claim of better or worse rests on so few problems that no scores could reach its level."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.rules.claims.precisions import mixed_problems
-from ta_checks.rules.levels import CLAIMS, MIN_PROBLEMS
+from ta_checks.rules.levels import CLAIMS, MIN_PROBLEMS_FOR_CLAIM
 from ta_checks.verdict import Verdict
 
 
@@ -18,7 +18,7 @@ def read(evidence: Evidence) -> dict[str, Any]:
 
 
 def enough_problems(rows: Iterable[Mapping[str, Any]], n_problems: int) -> Verdict:
-    """Fail when a row claims a difference though fewer than ``MIN_PROBLEMS`` problems hold both classes.
+    """Fail when a row claims a difference though fewer than ``MIN_PROBLEMS_FOR_CLAIM`` problems hold both classes.
 
     Args:
         rows: of a comparison; ``name`` and ``verdict`` are read.
@@ -26,8 +26,8 @@ def enough_problems(rows: Iterable[Mapping[str, Any]], n_problems: int) -> Verdi
     """
     rows = list(rows)
     claims = [f"{row['name']}: {row['verdict']}" for row in rows if row["verdict"] in CLAIMS]
-    offenders = claims if n_problems < MIN_PROBLEMS else []
-    message = f"{len(claims)} claims rest on {n_problems} problems, at least {MIN_PROBLEMS} are needed"
+    offenders = claims if n_problems < MIN_PROBLEMS_FOR_CLAIM else []
+    message = f"{len(claims)} claims rest on {n_problems} problems, at least {MIN_PROBLEMS_FOR_CLAIM} are needed"
     return Verdict.judge(len(offenders), "==", 0, unit="claims", n=len(rows), offenders=offenders, message=message)
 
 
@@ -36,6 +36,6 @@ ROW = Invariant(
     "probe_comparison",
     read,
     enough_problems,
-    "A probe is called better or worse on fewer problems than an interval needs. Use more problems; nothing can be "
-    "claimed from these.",
+    "A probe is called better or worse on so few problems that no scores could reach the level. Use more problems; "
+    "nothing can be claimed from these.",
 )

@@ -75,8 +75,8 @@ def _few(world: World) -> None:
 
 
 def _interval_of_few(world: World) -> None:
-    for module in (intervals, claims):
-        replace(module, "MIN_PROBLEMS_FOR_INTERVAL", 2)
+    replace(intervals, "MIN_PROBLEMS_FOR_INTERVAL", 2)
+    replace(claims, "MIN_PROBLEMS_FOR_CLAIM", 2)
     _few(world)
 
 
