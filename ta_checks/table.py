@@ -29,6 +29,7 @@ from ta_checks.rules.claims import (
     enough_problems,
     fits_at_optimum,
     interval_not_degenerate,
+    looks_counted,
     scores_out_of_fold,
 )
 from ta_checks.rules.data import (
@@ -67,6 +68,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     fits_at_optimum.ROW,
     comparison_recomputes.ROW,
     enough_problems.ROW,
+    looks_counted.ROW,
     interval_not_degenerate.ROW,
     label_support.ROW,
     beats_order_baseline.ROW,

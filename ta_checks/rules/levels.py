@@ -6,8 +6,6 @@ ALPHA = 0.05
 """Level of every test, and of every family of tests."""
 MIN_PROBLEMS = 5
 """Fewest problems of both classes for an interval."""
-MIN_PROBLEMS_FOR_CLAIM = 6
-"""Fewest with which flips of signs can reach ``ALPHA`` at all, which is 2 / 2**n at least."""
 ON_ACTIVATIONS = ("increment", "probe")
 """Kinds of rows whose scores read activations."""
 CLAIMS = ("better", "worse")

@@ -53,14 +53,16 @@ def factors(factor: float) -> dict[str, float]:
 
 @pytest.mark.parametrize("claim", ["better", "worse"])
 def test_a_claim_on_five_problems_is_refused(claim: str) -> None:
-    verdict = enough_problems([row(verdict=claim), row(verdict="no difference")], 5)
+    verdict = enough_problems([row(verdict=claim), row(verdict="no difference")], 5, 0.04)
     assert verdict.status == "failed"
     assert verdict.offenders == (f"ridge: {claim}",)
 
 
 def test_claims_on_six_problems_and_silence_on_fewer_are_fine() -> None:
-    assert enough_problems([row()], 6).passed
-    assert enough_problems([row(verdict="inconclusive, needs at least 6 problems")], 3).passed
+    assert enough_problems([row()], 6, 0.04).passed
+    assert enough_problems([row()], 6, 0.02).status == "failed"
+    assert enough_problems([row(verdict="inconclusive, needs at least 6 problems")], 3, 0.04).passed
+    assert enough_problems([row()], 50, 0.0).status == "failed"
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def comparison(shift: float) -> dict[str, Any]:
                 "difference": lead,
                 "low": None if place == 2 else lead - 0.0512,
                 "high": None if place == 2 else lead + 0.0731,
+                "twin_of": "ridge" if name == "logistic" else None,
                 "p": 9.99e-5 + place / 50,
                 "share_of_ceiling": None if place == 3 else 0.3 + lead,
                 "share_low": None if place == 3 else 0.2 + lead,

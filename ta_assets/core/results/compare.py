@@ -5,8 +5,9 @@ the statistics themselves (``intervals``, ``increment``, ``nulls``, ``power``, `
 
 The unit is the problem: average precision within each problem that holds both classes, averaged over repeats. A probe
 must beat every baseline (intersection-union test, Berger 1982), so the one with the least lead decides; all probes and
-blocks that were looked at are corrected together. The row of a setting is what activations add to all that is known
-without them. A lead that is gone among sentences that could be anchors is none.
+blocks are corrected together, and the level that p-values must reach is what the settings of a study and earlier looks
+leave. The row of a setting is what activations add to all that is known without them. A lead that is gone among
+sentences that could be anchors is none.
 """
 
 from __future__ import annotations
@@ -27,13 +28,22 @@ from ta_assets.core.options import InferenceOptions
 from ta_assets.core.probes.known import known_features
 from ta_assets.core.results.claims import Tested, verdict_of
 from ta_assets.core.results.comparison_row import ComparisonRow
-from ta_assets.core.results.precision_table import CHANCE, Family, PrecisionTable, kind_of, reads_activations
+from ta_assets.core.results.precision_table import (
+    CHANCE,
+    Family,
+    PrecisionTable,
+    graded_problems,
+    kind_of,
+    reads_activations,
+)
 from ta_assets.core.results.supported_lead import SupportedLeads
+from ta_assets.core.results.twins import twins
 from ta_assets.core.score_columns import KEYS
 from ta_assets.core.statistics import intervals, label_noise, power
-from ta_assets.core.statistics.intervals import ALPHA
+from ta_assets.core.statistics.looks import Looked
 from ta_assets.core.statistics.metrics import spearman_mean
 from ta_assets.core.statistics.ranking import expected_top_k_recall
+from ta_assets.core.statistics.spending import Spending
 from ta_assets.core.values import CrossFitted, jsonable
 
 TOP_K = 5
@@ -46,16 +56,20 @@ def compared_rows(settings: Iterable[str], comparisons: Mapping[str, Mapping[str
     return [{"setting": name, **row} for name in found for row in comparisons[name]["rows"]]
 
 
-def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) -> dict[str, Any]:
+def compare(
+    rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions, looked: Looked | None = None
+) -> dict[str, Any]:
     """The comparison of a setting; JSON-able.
 
     Args:
         rows: the sentences of ``fitted.scores``: label columns, count columns where known.
         fitted: out-of-fold scores and nulls.
-        options: margin, deltas, draws, seed.
+        options: margin, deltas, draws, seed, share of the first look.
+        looked: what else the error is spent over; by default nothing, at a first look.
 
     Returns:
-        n_problems, scheme, family (scores on activations, corrected together), chance, rows (one ``ComparisonRow`` per
+        n_problems, scheme, family (scores on activations, corrected together), settings, looks (of each up to this
+        one: problems and level), level (what p-values must reach), chance, rows (one ``ComparisonRow`` per
         score; increments first, then probes, best first), supported (problems, sentences and chance of the second
         grading), support and ceiling (None without rollout counts).
 
@@ -67,23 +81,30 @@ def compare(rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) 
         raise ValueError("the out-of-fold scores are of other sentences than the rows")
     table = PrecisionTable.of(fitted)
     probes = [name for name in table.names if reads_activations(name)]
-    family = Family.of(table, probes, options)
-    baselines = Family.of(table, [name for name in table.names if name not in probes], options)
+    looked = looked or Looked(first=options.first_look)
+    spending = Spending.of(looked, graded_problems(fitted))
+    family = Family.of(table, probes, options, spending.level)
+    baselines = Family.of(table, [name for name in table.names if name not in probes], options, spending.level)
     beyond = _beyond_known(rows, fitted, table)
-    again = SupportedLeads.of(rows, fitted, options)
+    again = SupportedLeads.of(rows, fitted, options, spending.level)
     chance = _beyond_chance(fitted, table)
     support = label_noise.support(rows)
     ceiling = label_noise.noise_ceiling(rows, draws=options.ceiling_draws, seed=options.seed)
-    facts = _Facts(table, (family, baselines), beyond, chance, again, ceiling.oracle if ceiling else None, options)
+    oracle = ceiling.oracle if ceiling else None
+    facts = _Facts(table, (family, baselines), beyond, chance, again, oracle, options, spending)
     compared = [_row(facts, rows, fitted, name) for name in table.names]
     compared.sort(key=lambda row: (ORDER.index(row.kind), -row.average_precision, row.name))
+    repeats = twins(fitted, [row.name for row in compared])
     return jsonable(
         {
             "n_problems": len(table.chance),
             "scheme": fitted.record["scheme"],
             "family": len(probes),
+            "settings": looked.settings,
+            "looks": spending.looks,
+            "level": spending.level,
             "chance": float(table.chance.mean()),
-            "rows": [dataclasses.asdict(row) for row in compared],
+            "rows": [dataclasses.asdict(row) | {"twin_of": repeats.get(row.name)} for row in compared],
             "supported": again
             and {"problems": len(again.table.chance), "sentences": again.sentences, "chance": again.chance},
             "support": None if support is None else dataclasses.asdict(support),
@@ -102,6 +123,7 @@ class _Facts:
     again: SupportedLeads | None
     ceiling: float | None
     options: InferenceOptions
+    spending: Spending
 
     def family(self, name: str) -> Family:
         """Family that a row belongs to."""
@@ -147,7 +169,7 @@ def _refitted(fitted: CrossFitted, scheme: str) -> dict[str, float]:
 
 def _row(facts: _Facts, rows: pd.DataFrame, fitted: CrossFitted, name: str) -> ComparisonRow:
     """One score with its verdict."""
-    table, options = facts.table, facts.options
+    table, options, spending = facts.table, facts.options, facts.spending
     rivals = table.rivals(name)
     against = min(rivals, key=lambda rival: (table.difference((name, rival)).mean(), rival))
     difference = table.difference((name, against))
@@ -157,11 +179,17 @@ def _row(facts: _Facts, rows: pd.DataFrame, fitted: CrossFitted, name: str) -> C
     p_value = max(family.adjusted[name, rival] for rival in rivals) if lead > 0 else family.behind[name, against]
     alone = intervals.interval(table.score(name), inflation=table.own_factor(name), seed=options.seed)
     interval = intervals.interval(difference, inflation=inflation, seed=options.seed)
-    narrow = intervals.interval(difference, level=1 - 2 * ALPHA, inflation=inflation, seed=options.seed)
+    narrow = intervals.interval(difference, level=1 - 2 * spending.level, inflation=inflation, seed=options.seed)
     n_problems, beyond = len(difference), facts.beyond.get(name, {})
     deviation = float(difference.std(ddof=1)) if n_problems > 1 else 0.0
-    level = min(power.level_of(family.critical[against], n_problems) or ALPHA, ALPHA)
-    needed = partial(power.needed_for_lead, deviation=deviation, n=n_problems, alpha=level, inflation=inflation)
+    level = min(power.level_of(family.critical[against], n_problems) or spending.level, spending.level)
+    needed = partial(
+        power.needed_for_lead,
+        deviation=deviation,
+        n=n_problems,
+        alpha=lambda n: level * spending.share_of_later(n),
+        inflation=inflation,
+    )
     planned = needed(options.smallest_lead)
     half = family.critical[against] * interval.standard_error if interval else float("nan")
     row = ComparisonRow(
@@ -192,7 +220,7 @@ def _row(facts: _Facts, rows: pd.DataFrame, fitted: CrossFitted, name: str) -> C
         **(facts.again.fields(name) if facts.again else {}),
         **_ranks(rows, fitted, name),
     )
-    claim = verdict_of(Tested(row, n_problems, interval, narrow, options.margin))
+    claim = verdict_of(Tested(row, n_problems, interval, narrow, options.margin, spending.level))
     return dataclasses.replace(row, verdict=claim.verdict, reason=claim.reason)
 
 

@@ -68,9 +68,10 @@ class ComparisonRow:
     share_high: float | None
     """Upper end of it."""
     level: float
-    """Level of one test in the family of this row."""
+    """Level of one test in the family of this row, at this look."""
     needed: int | None
-    """Problems for 80 % power at the smallest lead of interest (``power.needed_for_lead``); None: too many."""
+    """Problems for 80 % power at the smallest lead of interest (``power.needed_for_lead``), at the level that a next
+    look at so many has; None: too many."""
     needed_low: int | None
     """The same by the lower end of the 95 % interval of the deviation."""
     needed_high: int | None
@@ -81,6 +82,8 @@ class ComparisonRow:
     """better, worse, no difference, or inconclusive with what it would take; empty until it is judged."""
     reason: str = ""
     """The reason of the verdict, in words."""
+    twin_of: str | None = None
+    """A better score on activations that this one repeats: both are one finding (``twins``)."""
     spearman: float
     """Mean over problems and repeats of the rank correlation of score and importance."""
     top_5_recall: float

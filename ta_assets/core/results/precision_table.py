@@ -45,6 +45,11 @@ def reads_activations(name: str) -> bool:
     return kind_of(name) in ("increment", "probe")
 
 
+def graded_problems(fitted: CrossFitted) -> tuple[int, ...]:
+    """Ids of the problems that hold anchors and other sentences, sorted: those that a comparison looks at."""
+    return tuple(int(one) for one in mixed_problems(fitted.table.anchors, fitted.table.problems))
+
+
 @dataclass(frozen=True)
 class PrecisionTable:
     """Per-problem numbers that the rows are made of."""
@@ -147,21 +152,23 @@ class Family:
     behind: Mapping[tuple[str, str], float]
     """(name, rival) -> p-value among all names and rivals."""
     critical: Mapping[str, float]
-    """Rival -> |t| that the largest of all names exceeds in 5 % of the flips."""
+    """Rival -> |t| that the largest of all names exceeds in as many flips as the level says."""
 
     @classmethod
-    def of(cls, table: PrecisionTable, names: Sequence[str], options: InferenceOptions) -> Family:
-        """Test ``names``, each against its rivals."""
+    def of(
+        cls, table: PrecisionTable, names: Sequence[str], options: InferenceOptions, level: float = intervals.ALPHA
+    ) -> Family:
+        """Test ``names``, each against its rivals; ``level`` is that of the critical values."""
         pairs = [(name, rival) for name in names for rival in table.rivals(name)]
         factors = {pair: table.factor(pair) for pair in pairs}
         adjusted: dict[tuple[str, str], float] = {}
         critical: dict[str, float] = {}
         for rival in dict.fromkeys(rival for _, rival in pairs):
             held = [pair for pair in pairs if pair[1] == rival]
-            flips = _flipped(table, held, factors, options)
+            flips = _flipped(table, held, factors, options, level)
             adjusted |= dict(zip(held, flips.adjusted.tolist(), strict=True))
             critical[rival] = flips.critical
-        flips = _flipped(table, pairs, factors, options)
+        flips = _flipped(table, pairs, factors, options, level)
         behind = dict(zip(pairs, flips.adjusted.tolist(), strict=True))
         for pair in (pair for pair in pairs if pair[1] == CHANCE):
             behind[pair] = max(behind[pair], min(1.0, len(names) * table.below_chance(pair[0])))
@@ -173,11 +180,13 @@ def _flipped(
     pairs: Sequence[tuple[str, str]],
     factors: Mapping[tuple[str, str], float],
     options: InferenceOptions,
+    level: float,
 ) -> intervals.SignFlips:
     differences = [table.difference(pair) for pair in pairs]
     return intervals.sign_flip_max_t(
         np.stack(differences, axis=1) if pairs else np.zeros((len(table.chance), 0)),
         flips=max(MIN_FLIPS, options.permutations),
         seed=options.seed,
+        level=1 - level,
         inflation=np.array([factors[pair] for pair in pairs]),
     )

@@ -30,20 +30,23 @@ class SupportedLeads:
     seed: int
 
     @classmethod
-    def of(cls, rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions) -> SupportedLeads | None:
+    def of(
+        cls, rows: pd.DataFrame, fitted: CrossFitted, options: InferenceOptions, level: float
+    ) -> SupportedLeads | None:
         """Grade again; None where a sentence has no known count.
 
         Args:
             rows: the sentences of ``fitted.scores``, in their order.
             fitted: out-of-fold scores.
             options: of the comparison.
+            level: of its tests.
         """
         graded = could_be_anchors(rows)
         if graded is None:
             return None
         table = PrecisionTable.of(fitted, graded, SUPPORTED)
         names = [name for name in table.names if reads_activations(name)]
-        return cls(table, Family.of(table, names, options), int(np.count_nonzero(graded)), options.seed)
+        return cls(table, Family.of(table, names, options, level), int(np.count_nonzero(graded)), options.seed)
 
     def fields(self, name: str) -> dict[str, float | str | None]:
         """The fields of a row on the lead over the rival that is hardest here; ``supported_p`` is 1 without a lead."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ta_assets.core.crossfit.known_alone import KnownAlone
 from ta_assets.core.option_values import TOKEN_PROBES
 from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes.models import ProbeData
@@ -24,12 +25,11 @@ from ta_assets.core.statistics.metrics import spearman_by_problem
 from ta_assets.core.statistics.ranking import problem_average_precision
 from ta_assets.core.values import jsonable
 
-BASELINE = "position_baseline"
 PERMUTATIONS = 10_000
 
 
 def cross_validated(data: ProbeData, options: ProbeOptions, probe: str) -> dict[str, Any]:
-    """Leave-one-problem-out scores of a probe and of the position baseline, on the train and val problems.
+    """Leave-one-problem-out scores of a probe and of all that is known without it, on the train and val problems.
 
     The test problems of the split are neither fitted on nor scored: whatever is chosen by these numbers is not chosen
     by the test. Residuals, where asked for, are taken anew in each fold from its train rows. A token probe chooses its
@@ -38,7 +38,7 @@ def cross_validated(data: ProbeData, options: ProbeOptions, probe: str) -> dict[
     Returns:
         JSON-able: metric (average_precision with ties broken at random, as in the comparison, or spearman for a
         continuous target), problems (ids, sorted), probe and
-        baseline (the metric within each problem when it is held out; None where it is undefined).
+        baseline (``all_known``): the metric within each problem when it is held out; None where it is undefined.
 
     Raises:
         ValueError: as ``cells.fit_model``; fewer than two problems outside the test, or none to choose an epoch on.
@@ -49,31 +49,37 @@ def cross_validated(data: ProbeData, options: ProbeOptions, probe: str) -> dict[
     if len(problems) < 2:
         raise ValueError(f"leaving one problem out needs two problems outside the test, found {len(problems)}")
     continuous = TARGETS[options.target].continuous
-    found: dict[str, list[float]] = {probe: [], BASELINE: []}
+    known = KnownAlone.of(data.rows.take(np.flatnonzero(outside)))
+    found: dict[str, list[float]] = {"probe": [], "baseline": []}
     for problem in problems:
         held_out = groups == problem
         train = outside & ~held_out
         fold = replace(data, train=train)
         if options.residualize_against != "none":
             fold = residual_data(fold, options)
-        truth = TARGETS[options.target].values(fold.rows)[held_out]
-        for model in dict.fromkeys((probe, BASELINE)):
-            one = _with_val(fold, held_out) if model in TOKEN_PROBES else fold
-            scores = fit_model(model, replace(one, by_block={}), options).scores[held_out]
-            if continuous:
-                value = float(spearman_by_problem(truth, scores, groups[held_out])[0])
-            else:
-                mixed = 0 < truth.sum() < len(truth)
-                value = float(problem_average_precision(truth, scores[None])[0]) if mixed else float("nan")
-            found[model].append(value)
+        target = TARGETS[options.target].values(fold.rows)
+        one = _with_val(fold, held_out) if probe in TOKEN_PROBES else fold
+        both = {
+            "probe": fit_model(probe, replace(one, by_block={}), options).scores[held_out],
+            "baseline": known.scores(target[outside].astype(np.float64), held_out[outside]),
+        }
+        for name, own in both.items():
+            found[name].append(_graded(target[held_out], own, continuous=continuous))
     return jsonable(
         {
             "metric": "spearman" if continuous else "average_precision",
             "problems": problems.tolist(),
-            "probe": found[probe],
-            "baseline": found[BASELINE],
+            **found,
         }
     )
+
+
+def _graded(truth: np.ndarray, scores: np.ndarray, *, continuous: bool) -> float:
+    """Rank correlation, or average precision, within one problem; NaN where it is undefined."""
+    if continuous:
+        return float(spearman_by_problem(truth, scores, np.zeros(len(truth)))[0])
+    mixed = 0 < truth.sum() < len(truth)
+    return float(problem_average_precision(truth, scores[None])[0]) if mixed else float("nan")
 
 
 def _with_val(fold: ProbeData, held_out: np.ndarray) -> ProbeData:

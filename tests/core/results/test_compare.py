@@ -21,7 +21,9 @@ from ta_assets.core.results import claims
 from ta_assets.core.results.compare import compare
 from ta_assets.core.results.comparison_row import ComparisonRow
 from ta_assets.core.results.precision_table import HURDLES, Family, PrecisionTable, kind_of, reads_activations
+from ta_assets.core.results.twins import twins
 from ta_assets.core.statistics.intervals import Interval, nadeau_bengio, one_sided_p, t_interval
+from ta_assets.core.statistics.looks import Looked
 from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS
 from tests.core.made_traces import campaign, made_rows, made_vectors
 
@@ -44,7 +46,7 @@ def compared(signal: float, n_problems: int = 14) -> dict[str, Any]:
 def many() -> tuple[pd.DataFrame, CrossFitted, InferenceOptions, dict[str, Any]]:
     """42 problems, so that folds are repeated: sentences, scores, options and their comparison."""
     rows = made_rows(42, n_sentences=12)
-    options = InferenceOptions.model_construct(permutations=20, ceiling_draws=20)
+    options = InferenceOptions.model_construct(permutations=30, ceiling_draws=20)
     fitted = cross_fitted(rows, {2: made_vectors(rows, 2.0, d=6)}, options)
     return rows, fitted, options, compare(rows, fitted, options)
 
@@ -96,12 +98,12 @@ def test_a_probe_is_held_against_every_baseline_and_its_hardest_rival_is_shown()
     assert rows["order"]["against"] == "chance"
 
 
-def test_a_score_that_says_nothing_is_no_different_from_chance_and_spoils_no_other_test() -> None:
+def test_a_score_that_says_nothing_scores_as_chance_does_and_spoils_no_other_test() -> None:
     rows = made_rows(14)
     fitted = fitted_to(2.0)
     constant = replace(fitted, scores=fitted.scores.assign(**{"order/0": 0.0, "sentence_length/0": 1.0}))
     found, plain = by_name(compare(rows, constant, OPTIONS)), by_name(compare(rows, fitted, OPTIONS))
-    assert found["order"]["verdict"] == found["sentence_length"]["verdict"] == "no difference"
+    assert found["order"]["verdict"] == found["sentence_length"]["verdict"] == "inconclusive, needs about 63 problems"
     assert found["order"]["average_precision"] == pytest.approx(compare(rows, constant, OPTIONS)["chance"], abs=1e-12)
     assert found["text_tfidf"]["chance_p"] == pytest.approx(plain["text_tfidf"]["chance_p"], abs=0.05)
 
@@ -131,6 +133,39 @@ def test_a_lead_that_is_gone_among_sentences_that_could_be_anchors_is_none() -> 
     assert found["support_trained"]["average_precision"] >= found["ridge"]["average_precision"] - 0.05
     assert found["support_trained"]["kind"] == "diagnosis"
     assert value["supported"]["sentences"] == able.sum()
+
+
+def test_settings_and_looks_at_fewer_problems_take_from_the_level() -> None:
+    rows, fitted = made_rows(14), fitted_to(2.0)
+    alone = compare(rows, fitted, OPTIONS)
+    looked = Looked(3, (frozenset(range(1, 9)),))
+    again = compare(rows, fitted, OPTIONS, looked)
+    assert (alone["level"], alone["looks"]) == (pytest.approx(0.04), [{"problems": 14, "level": alone["level"]}])
+    assert [look["problems"] for look in again["looks"]] == [8, 14]
+    assert again["level"] == looked.levels(sorted(set(rows["problem_id"])))[-1] < 0.04 / 3
+    one, other = by_name(alone)["ridge"], by_name(again)["ridge"]
+    assert (one["p"], one["low"]) == (other["p"], other["low"])
+    assert other["level"] < one["level"]
+    assert other["needed"] > one["needed"]
+    assert other["joint_low"] < one["joint_low"]
+
+
+def test_a_probe_and_its_twin_are_one_finding() -> None:
+    value = compared(signal=2.0)
+    found = {row["name"]: row["twin_of"] for row in value["rows"]}
+    first = next(row["name"] for row in value["rows"] if row["name"] in ("ridge", "banded_ridge"))
+    assert found[first] is None or found[first] not in ("ridge", "banded_ridge")
+    second = "ridge" if first == "banded_ridge" else "banded_ridge"
+    assert found[second] == (found[first] or first)
+    assert {found[name] for name in HURDLES} == {None}
+
+
+def test_probes_of_other_orders_are_findings_of_their_own() -> None:
+    fitted = fitted_to(2.0)
+    noise = np.random.default_rng(0).normal(size=len(fitted.scores))
+    other = replace(fitted, scores=fitted.scores.assign(**{"lda/0": noise}))
+    assert twins(other, ("ridge", "lda")) == {}
+    assert twins(fitted, ("ridge", "order", "known_and_activations")) == {}
 
 
 def test_without_rollout_counts_there_is_one_grading() -> None:
@@ -238,19 +273,28 @@ def row(lead: float, **fields: Any) -> ComparisonRow:
         (-0.1, {"chance_p": 0.9}, 20, "worse"),
         (-0.1, {"p": 0.4}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
         (0.1, {}, 5, "inconclusive, needs at least 6 problems"),
-        (0.0, {"deviation": 0.0, "p": 1.0}, 20, "no difference"),
+        (0.0, {"deviation": 0.0, "p": 1.0}, 80, "no difference"),
+        (0.0, {"deviation": 0.0, "p": 1.0}, 20, "inconclusive, needs about 63 problems"),
+        (0.1, {"p": 0.045}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
+        (-0.1, {"p": 0.045}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
         (0.04, {}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
         (0.1, {"p": 0.4, "needed": None}, 20, "inconclusive, needs over 100000 problems"),
     ],
 )
 def test_verdicts_follow_the_rule(lead: float, fields: dict[str, Any], n: int, verdict: str) -> None:
-    tested = claims.Tested(row(lead, **fields), n, around(lead), None, OPTIONS.margin)
+    tested = claims.Tested(row(lead, **fields), n, around(lead), None, OPTIONS.margin, 0.04)
     assert claims.verdict_of(tested).verdict == verdict
+
+
+def test_where_looks_have_spent_the_error_nothing_is_claimed() -> None:
+    claim = claims.verdict_of(claims.Tested(row(0.1), 20, around(0.1), None, OPTIONS.margin, 0.0))
+    assert claim.verdict.startswith("inconclusive")
+    assert claim.reason == "earlier looks have spent the error"
 
 
 def test_an_interval_inside_the_margin_is_no_difference() -> None:
     narrow = t_interval(np.tile([0.001, -0.001], 20), level=0.9)
-    tested = claims.Tested(row(0.0, p=0.9), 40, None, narrow, OPTIONS.margin)
+    tested = claims.Tested(row(0.0, p=0.9), 40, None, narrow, OPTIONS.margin, 0.05)
     assert claims.verdict_of(tested).verdict == "no difference"
 
 

@@ -25,13 +25,34 @@ def test_the_first_look_spends_its_share() -> None:
     assert looks.levels([15])[0] == pytest.approx(0.05 * looks.FIRST, rel=1e-6)
 
 
-def test_a_look_that_adds_nothing_has_the_level_of_the_one_before() -> None:
-    first, again = looks.levels([15, 15])
-    assert first == again
+def test_a_study_that_never_grows_may_spend_all_and_then_has_nothing_left() -> None:
+    first, second = looks.levels([15, 30], first=1.0)
+    assert first == pytest.approx(0.05, rel=1e-6)
+    assert second < 1e-12
 
 
-def test_no_look_and_no_information_are_refused() -> None:
-    with pytest.raises(ValueError, match="positive information"):
-        looks.levels([])
-    with pytest.raises(ValueError, match="positive information"):
-        looks.levels([0, 5])
+@pytest.mark.parametrize("information", [[], [0, 5], [5, 5], [9, 5]])
+def test_no_look_and_information_that_does_not_grow_are_refused(information: list[float]) -> None:
+    with pytest.raises(ValueError, match="grows from above 0"):
+        looks.levels(information)
+
+
+def test_looks_at_grown_sets_are_group_sequential_over_the_settings() -> None:
+    looked = looks.Looked(2, (frozenset(range(12)), frozenset(range(20))))
+    assert looked.levels(range(40)) == pytest.approx(looks.levels([12, 20, 40], 0.025))
+
+
+def test_looks_at_other_problems_share_the_error_and_no_new_problem_has_none() -> None:
+    looked = looks.Looked(earlier=(frozenset(range(20)),))
+    other, subset = looked.levels(range(10, 30)), looked.levels(range(15))
+    assert other[0] == subset[0] == pytest.approx(0.04)
+    assert other[1] == pytest.approx(0.05 * 0.2 * (1 - 20 / 30))
+    assert subset[1] == 0
+
+
+def test_the_level_of_a_next_look_grows_with_its_problems() -> None:
+    sizes, levels = looks.Looked().next_levels(range(100, 120))
+    assert np.all(np.diff(levels) > 0)
+    assert levels[-1] < 0.04
+    double = looks.Looked(earlier=(frozenset(range(20)),)).levels(range(40))[-1]
+    assert np.interp(40, sizes, levels) == pytest.approx(double, rel=0.05)
