@@ -104,12 +104,12 @@ def blocks(scores: CrossFitted) -> dg.MarkdownMetadataValue:
     def draw(axes: Any) -> None:
         places = scores.record["blocks"]
         observed, center, width = [], [], []
-        columns = [name for name in scores.nulls.columns if name.startswith("shuffled/ridge@")]
+        columns = [name for name in scores.nulls.columns if name.startswith("shifted/ridge@")]
         null = scores.nulls[columns].to_numpy()
         standard = (null - null.mean(axis=0)) / np.maximum(null.std(axis=0), 1e-12)
         critical = float(np.quantile(standard[1:].max(axis=1), 0.95))
         for block in places:
-            own = [name for name in columns if name.startswith(f"shuffled/ridge@{block}|")]
+            own = [name for name in columns if name.startswith(f"shifted/ridge@{block}|")]
             best = max(own, key=lambda name: scores.nulls[name].iloc[0])
             values = scores.nulls[best].to_numpy()
             observed.append(values[0])

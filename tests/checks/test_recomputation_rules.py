@@ -211,8 +211,8 @@ def cross_fitted(rows: pd.DataFrame, vectors: np.ndarray) -> Setting:
     scores = sentences.rows[[*KEYS, "anchor"]].assign(
         **{f"{name}/{repeat}": one[repeat] for name, one in found.scores.items() for repeat in range(len(one))}
     )
-    null = refit_null(sentences, folds, permuted_labels(sentences, 200, scheme="shifted", seed=0))
-    nulls = pd.DataFrame({f"shifted/{name}": null.scores[:, i] for i, name in enumerate(null.hypotheses)})
+    null = refit_null(sentences, folds, permuted_labels(sentences, 200, scheme="shuffled", seed=0))
+    nulls = pd.DataFrame({f"shuffled/{name}": null.scores[:, i] for i, name in enumerate(null.hypotheses)})
     return Setting(rows, vectors, scores, nulls, folds.repeats)
 
 

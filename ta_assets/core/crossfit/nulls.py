@@ -28,7 +28,7 @@ MIN_WINDOW, WINDOWS = 3, 20
 """A stratum is at least so many neighbouring sentences, or a twentieth of the trace."""
 LEAST_STRATIFIED = MIN_WINDOW * WINDOWS
 """Sentences of the median trace below which windows are so wide that position tells much within them."""
-SCHEMES = ("shifted", "stratified", "supported")
+SCHEMES = ("shifted", "stratified", "supported", "shuffled")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def permuted_labels(sentences: Sentences, permutations: int, *, scheme: str, see
         scheme: ``shifted`` moves the labels of a problem around its trace, which keeps what neighbours share;
             ``stratified`` permutes within windows of neighbouring sentences of a problem, so what position alone tells
             stays true to the window's width; ``supported`` within a problem's sentences with about as many dissimilar
-            rollouts, so what the campaign alone tells stays true.
+            rollouts, so what the campaign alone tells stays true; ``shuffled`` within a problem, where what a held-out
+            problem scores is exactly that of a random order unless a fit has seen it.
         seed: of the permutations.
 
     Returns:
@@ -84,6 +85,9 @@ def permuted_labels(sentences: Sentences, permutations: int, *, scheme: str, see
         return permuted_in_strata(sentences.anchors, sentences.problems, strata, permutations, rng)
     if scheme == "shifted":
         return shifted(sentences.anchors, sentences.problems, permutations, rng)
+    if scheme == "shuffled":
+        whole = np.zeros(len(sentences.rows), dtype=np.int64)
+        return permuted_in_strata(sentences.anchors, sentences.problems, whole, permutations, rng)
     labels = np.empty((len(sentences.rows), 1 + permutations), dtype=np.int8)
     labels[:, 0] = sentences.anchors
     for problem in np.unique(sentences.problems):
@@ -100,7 +104,7 @@ def schemes_for(sentences: Sentences) -> tuple[str, ...]:
     """Schemes that mean something: windows need long traces, strata of support rollout counts."""
     long = np.median(np.unique(sentences.problems, return_counts=True)[1]) >= LEAST_STRATIFIED
     counted = support_strata(sentences.rows) is not None
-    return ("shifted", *(["stratified"] if long else []), *(["supported"] if counted else []))
+    return ("shifted", *(["stratified"] if long else []), *(["supported"] if counted else []), "shuffled")
 
 
 def refit_null(sentences: Sentences, folds: Folds, labels: np.ndarray) -> RefitNull:

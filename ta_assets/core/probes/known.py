@@ -28,7 +28,7 @@ UNSCALED_BLOCKS = ("text_normalised", "text_context")
 def known_blocks(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """Block -> features [n, d] float64 of rows sorted by problem and index.
 
-    position: splines; index: one column each where no trace is longer than ``SHORT``; length; tags: of this sentence
+    position: splines; index: one column each where no trace is longer than ``SHORT``; length, in characters; tags: of this sentence
     and of the one before; text_normalised: words with every number as one sign, singly, in pairs and in threes;
     text_context: the same of the sentence before.
     """
@@ -38,7 +38,7 @@ def known_blocks(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     tags = _columns(rows["function_tag"].to_numpy())
     blocks = {
         "position": position_splines(rows),
-        "length": np.log1p(rows[["token_count"]].to_numpy(np.float64)),
+        "length": np.log1p(np.array([[len(text)] for text in rows["chunk_text"]], dtype=np.float64)),
         "tags": np.hstack([tags, _shifted(tags, before)]),
         "text_normalised": text,
         "text_context": _shifted(text, before),
