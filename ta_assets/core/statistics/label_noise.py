@@ -18,11 +18,11 @@ from ta_assets.core.statistics.true_importance import Posterior
 
 FALSE_DISCOVERY_RATE = 0.10
 ASSUMPTIONS = (
-    "True importances are a mixture of zero and of normals around zero (adaptive shrinkage, Stephens 2017), one for "
-    "sentences with up to 5 dissimilar rollouts, one for 6 to 20, one for more; rollouts are independent and right "
-    "with a sentence's own rate (binomial). The ceiling is what |true importance| scores against the anchors as they "
-    "are labelled; the repeat is what a second campaign of the same size scores, which also repeats how noisy each "
-    "label is."
+    "True importances are a mixture of zero and of normals around zero (adaptive shrinkage, Stephens 2017): one of all "
+    "sentences, or, where a likelihood ratio says that they differ (1 %), one of those with up to 5 dissimilar "
+    "rollouts, one of those with 6 to 20, one of the others. Rollouts are independent and right with a sentence's own "
+    "rate (binomial). The ceiling is what |true importance| scores against the anchors as they are labelled; the "
+    "repeat is what a second campaign of the same size scores, which also repeats how noisy each label is."
 )
 
 

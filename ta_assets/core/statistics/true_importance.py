@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom, norm
+from scipy.stats import binom, chi2, norm
 
 from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS
 
@@ -28,10 +28,11 @@ mass."""
 RATE_EDGE = 1e-3
 """Accuracies are clipped to [1e-3, 1 - 1e-3]; at 0 or 1 one contrary rollout would have likelihood 0."""
 STRATA = (6, 21)
-"""Lower ends of the second and third stratum of dissimilar rollouts, each with a mixture of its own: how large effects
-are may go with how often a sentence was replaced."""
-LEAST_OF_STRATUM = 30
-"""Sentences below which a stratum takes the mixture of all."""
+"""Lower ends of the second and third stratum of dissimilar rollouts: how large effects are may go with how often a
+sentence was replaced."""
+APART = 0.01
+"""Level of the likelihood ratio by which strata get mixtures of their own: where effects do not go with the number of
+rollouts, a mixture for each takes noise of sentences with few rollouts for effects."""
 EM_ITERATIONS = 2000
 EM_TOLERANCE = 1e-7
 ROUGH = 1e-5
@@ -196,20 +197,28 @@ def _likelihood(groups: np.ndarray, prior: np.ndarray) -> np.ndarray:
 def _mixtures(
     likelihood: np.ndarray, n_different: np.ndarray, tolerance: float = EM_TOLERANCE
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``_mixture`` of each stratum of dissimilar rollouts: weights [n_strata, n_scales], posterior [n, n_grid]."""
-    weights, posterior = _mixture(likelihood, tolerance)
-    found, strata = [weights] * (len(STRATA) + 1), np.digitize(n_different, STRATA)
-    for stratum in range(len(found)):
-        inside = strata == stratum
-        if inside.sum() >= LEAST_OF_STRATUM:
-            found[stratum], posterior[inside] = _mixture(likelihood[inside], tolerance)
-        else:
-            posterior[inside] = _given(likelihood[inside], weights)
-    return np.array(found), posterior
+    """Weights [n_strata, n_scales] and posterior [n, n_grid]; strata have one mixture unless data say that they differ.
+
+    Twice the gain in log likelihood is held against chi-squared with as many degrees as there are further weights,
+    which is more than are free where some are 0: in doubt there is one mixture.
+    """
+    strata = np.digitize(n_different, STRATA)
+    inside = [np.flatnonzero(strata == stratum) for stratum in range(len(STRATA) + 1)]
+    one = _mixture(likelihood, tolerance)
+    own = [_mixture(likelihood[rows], tolerance) if len(rows) else one for rows in inside]
+    gain = sum(_fit(likelihood[rows], weights) for rows, weights in zip(inside, own, strict=True))
+    gain -= _fit(likelihood, one)
+    further = (len(SCALES) - 1) * (sum(len(rows) > 0 for rows in inside) - 1)
+    if further < 1 or 2 * gain < chi2.isf(APART, further):
+        own = [one] * len(inside)
+    posterior = np.empty_like(likelihood)
+    for rows, weights in zip(inside, own, strict=True):
+        posterior[rows] = _given(likelihood[rows], weights)
+    return np.array(own), posterior
 
 
-def _mixture(likelihood: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weights [n_scales] of the maximum likelihood, and each sentence's posterior over the grid, [n, n_grid]."""
+def _mixture(likelihood: np.ndarray, tolerance: float) -> np.ndarray:
+    """[n_scales] weights of the maximum likelihood."""
     density = likelihood @ _shapes().T
     weights = np.full(len(SCALES), 1 / len(SCALES))
     for _ in range(EM_ITERATIONS if len(likelihood) else 0):
@@ -219,7 +228,12 @@ def _mixture(likelihood: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.n
         weights = new
         if done:
             break
-    return weights, _given(likelihood, weights)
+    return weights
+
+
+def _fit(likelihood: np.ndarray, weights: np.ndarray) -> float:
+    """Log likelihood of a mixture."""
+    return float(np.log(likelihood @ (weights @ _shapes())).sum())
 
 
 def _given(likelihood: np.ndarray, weights: np.ndarray) -> np.ndarray:

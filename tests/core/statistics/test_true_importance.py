@@ -31,7 +31,7 @@ def test_that_of_some_problems_knows_nothing_of_the_others() -> None:
     first, second = (Posterior.of(one).among(inside) for one in (rows, other))
     assert np.array_equal(first.table, second.table)
     alone = Posterior.of(rows.take(inside))
-    assert first.table @ GRID == pytest.approx(alone.table @ GRID, abs=1e-3)
+    assert first.table @ GRID == pytest.approx(alone.table @ GRID, abs=5e-3)
     assert np.array_equal(first.groups, alone.groups)
 
 
