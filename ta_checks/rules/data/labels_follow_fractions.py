@@ -10,7 +10,7 @@ themselves (``labels_recomputable``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from ta_assets.core.values import Problem
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
+from ta_checks.rules.data.rollouts_counted import MOST, rollouts_shown
 from ta_checks.verdict import Verdict
 
 ACCURACY, DIFFERENT = "accuracy", "different_trajectories_fraction"
@@ -33,13 +34,11 @@ thirds of the sentences."""
 def read(evidence: Evidence) -> dict[str, Any]:
     """Labels and fractions of every sentence of every problem of the corpus, as the dataset holds them."""
     study, wanted = evidence.study, evidence.problems_of_corpus()
-
-    def problems() -> Iterator[tuple[int, Sequence[Mapping[str, Any]]]]:
-        for _, problem in evidence.world.rollouts.read_problems(study.source(evidence.partition), wanted):
-            if isinstance(problem, Problem):  # another is skipped, which another check says
-                yield problem.problem_id, problem.chunks
-
-    return {"problems": problems(), "most_rollouts": study.labels.rollouts}
+    loaded = evidence.world.rollouts.read_problems(study.source(evidence.partition), wanted)
+    # another is skipped, which another check says
+    problems = [(problem.problem_id, problem.chunks) for _, problem in loaded if isinstance(problem, Problem)]
+    most = study.labels.rollouts or rollouts_shown(chunks for _, chunks in problems)[0] or MOST
+    return {"problems": problems, "most_rollouts": most}
 
 
 def labels_follow_fractions(problems: Iterable[tuple[int, Sequence[Mapping[str, Any]]]], most_rollouts: int) -> Verdict:
