@@ -23,13 +23,11 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences", "activations"),
         code_version="3",
-        group_name="probes",
     )
     comparison = dg.asset(
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences"),
         code_version="3",
-        group_name="results",
     )
     return [scores(cv_scores), comparison(probe_comparison)]
 
@@ -60,9 +58,10 @@ def probe_comparison(
     from ta_assets.core.results.compare import compare
 
     name = context.partition_key
-    options = world.studies.by_setting[name].inference
-    value = compare(scored_rows(sentences, cv_scores), cv_scores, options)
-    return output(value, made_from(world, "probe_comparison", name), _facts(value, cv_scores))
+    study = world.studies.by_setting[name]
+    value = compare(scored_rows(sentences, cv_scores), cv_scores, study.inference)
+    facts = _facts(value, cv_scores, plots.title_of(name, study.name))
+    return output(value, made_from(world, "probe_comparison", name), facts)
 
 
 def scored_rows(sentences: pd.DataFrame, scores: CrossFitted) -> pd.DataFrame:
@@ -78,26 +77,29 @@ def _facts_of_scores(value: CrossFitted) -> dict[str, Any]:
     return {
         "scheme": value.record["scheme"],
         "sentences": len(value.scores),
+        "dagster/row_count": len(value.scores),
         "scores": ", ".join(value.table.names()),
         "largest_relative_gradient": worst,
         "permutations": len(value.nulls) - 1,
-        "choices": dg.MetadataValue.json(value.record["choices"]),
+        "details": {"choices": value.record["choices"]},
     }
 
 
-def _facts(value: dict[str, Any], scores: CrossFitted) -> dict[str, Any]:
+def _facts(value: dict[str, Any], scores: CrossFitted, title: str) -> dict[str, Any]:
     from ta_assets.core.markdown import comparison_table
 
     table = pd.DataFrame(value["rows"]).drop(columns="needed_for")
     best = value["rows"][0]
     return {
-        "problems": value["n_problems"],
-        "verdicts": dg.MetadataValue.json({row["name"]: row["verdict"] for row in value["rows"]}),
         "best": f"{best['name']}: {best['verdict']}",
         "best_average_precision": best["average_precision"],
+        "problems": value["n_problems"],
         "comparison": dg.MetadataValue.md(comparison_table(value["rows"])),
+        **inference_plots.figures(value, scores, title),
         "all_numbers": dg.MetadataValue.md(plots.markdown_table(table)),
-        "label_support": dg.MetadataValue.json(value["support"]),
-        "noise_ceiling": dg.MetadataValue.json(value["ceiling"]),
-        **inference_plots.figures(value, scores),
+        "details": {
+            "verdicts": {row["name"]: row["verdict"] for row in value["rows"]},
+            "label_support": value["support"],
+            "noise_ceiling": value["ceiling"],
+        },
     }
