@@ -6,17 +6,22 @@ Stays out: assets, checks, resources and jobs themselves.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 
 import dagster as dg
 
 from ta_assets.assets import activations, comparison, deferrals, probes, problems, readme, summaries, sweeps, verdicts
 from ta_assets.core.errors import InputError
-from ta_assets.jobs import release, sweep
+from ta_assets.jobs import automation, release, sweep
+from ta_assets.ledger.catalog import described
 from ta_assets.ledger.partitions import Partitions
+from ta_assets.ledger.table import ASSETS, partitions_of
 from ta_assets.ledger.world import world_resource
 from ta_assets.studies.loading import Studies, load_studies
+from ta_assets.studies.study import Study
 from ta_checks import checks
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
@@ -36,18 +41,24 @@ def build_definitions(
         resources: replacements by name (``store``, ``rollouts``, ``language_model``).
     """
     studies = studies or load_studies()
-    partitions = Partitions(studies)
-    assets = [asset for family in FAMILIES for asset in family.build(partitions)]
+    store = (resources or {}).get("store") or ArtifactStore()
     given = {
-        "store": ArtifactStore(),
+        "store": store,
         "rollouts": RolloutsResource(),
         "language_model": LanguageModelResource(),
         **(resources or {}),
     }
+    partitions = Partitions(studies.offered(partial(was_made, store)))
+    assets = _with_sources([described(asset) for family in FAMILIES for asset in family.build(partitions)])
+    jobs = [*release.build(studies.selected), *sweep.build(studies.selected)]
+    (job,) = (one for one in jobs if one.name == release.NAME)
+    schedules, sensors = automation.build(job, studies.selected)
     definitions = dg.Definitions(
         assets=assets,
         asset_checks=checks.build(assets),
-        jobs=[*release.build(), *sweep.build()],
+        jobs=jobs,
+        schedules=schedules,
+        sensors=sensors,
         resources={
             **given,
             # the one place where the graph is bound late: a ledger reads what it is part of
@@ -58,6 +69,19 @@ def build_definitions(
         executor=dg.in_process_executor,
     )
     return definitions
+
+
+def _with_sources(assets: list[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
+    """The assets, each with where its code is; Dagster's pages link to it."""
+    with warnings.catch_warnings():
+        # code references are marked as beta in Dagster 1.13
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return [one for one in dg.with_source_code_references(assets) if isinstance(one, dg.AssetsDefinition)]
+
+
+def was_made(store: ArtifactStore, study: Study) -> bool:
+    """Whether anything of a study is stored."""
+    return any(store.was_made(asset, partition) for asset in ASSETS for partition in partitions_of(asset, study))
 
 
 def load() -> dg.Definitions:

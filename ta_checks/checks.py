@@ -8,7 +8,9 @@ from dataclasses import replace
 import dagster as dg
 
 from ta_assets.core.markdown import escape
-from ta_assets.ledger.world import WorldResource
+from ta_assets.ledger.ledger import OfNoCell
+from ta_assets.ledger.table import partitions_of
+from ta_assets.ledger.world import World, WorldResource
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.table import INVARIANTS
@@ -49,8 +51,34 @@ def evaluate(invariant: Invariant, evidence: Evidence) -> dg.AssetCheckResult:
         metadata={
             **verdict.to_metadata(),
             PARAMETERS: invariant.parameters(evidence.study),
-            SECONDS: round(time.monotonic() - started, 3),
+            SECONDS: f"{time.monotonic() - started:.3f}",
         },
+    )
+
+
+def in_every_cell(invariant: Invariant, world: World, context: dg.OpExecutionContext) -> dg.AssetCheckResult:
+    """The worst result of a check in the made cells of the selected study, each recorded as that of its cell.
+
+    Dagster's button that executes all checks of an asset names no partition.
+    """
+    study = world.studies.selected
+    cells = [one for one in partitions_of(invariant.asset, study) if world.ledger.materialization(invariant.asset, one)]
+    results = {one: evaluate(invariant, Evidence(invariant.asset, one, world)) for one in cells}
+    order = sorted(results, key=lambda one: (not results[one].passed, results[one].severity.value == "ERROR"))
+    for partition in order:  # the worst last: by the latest one Dagster colours the asset
+        world.ledger.report_check(context, partition, results[partition])
+    if not order:
+        said, worst = f"not evaluated: no cell of study {study.name} was made yet", None
+    else:
+        passed, worst = sum(result.passed for result in results.values()), results[order[-1]]
+        said = f"{passed} of {len(order)} cells of study {study.name} passed; this is {invariant.asset}[{order[-1]}]"
+    return OfNoCell(
+        asset_key=dg.AssetKey(invariant.asset),
+        check_name=invariant.name,
+        passed=worst is not None and worst.passed,
+        severity=dg.AssetCheckSeverity.WARN if worst is None else worst.severity,
+        description="\n\n".join(filter(None, [escape(said), worst and worst.description])),
+        metadata=worst.metadata if worst else {},
     )
 
 
@@ -62,14 +90,16 @@ def build(assets: list[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
         @dg.asset_check(
             asset=owners[invariant.asset],
             name=invariant.name,
-            description=invariant.description,
+            description=invariant.page,
             blocking=invariant.blocking,
             partitions_def=owners[invariant.asset].partitions_def,
             pool=GPU_POOL if invariant.uses_model else None,
         )
         def check(context: dg.AssetCheckExecutionContext, world: WorldResource) -> dg.AssetCheckResult:
-            # fresh: the same run may just have made the asset
-            return evaluate(invariant, Evidence(invariant.asset, context.partition_key, world.fresh()))
+            now = world.fresh()  # the same run may just have made the asset
+            if context.op_execution_context.has_partition_key:
+                return evaluate(invariant, Evidence(invariant.asset, context.partition_key, now))
+            return in_every_cell(invariant, now, context.op_execution_context)
 
         return check
 

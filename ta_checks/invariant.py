@@ -6,6 +6,7 @@ Belongs here: these values. Stays out: the rows (``rules``, one file a check), h
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -40,9 +41,24 @@ class Invariant:
     uses_model: bool = False
     """Whether reading loads the language model; then it must not run beside another step that does."""
 
+    @property
+    def looks_at(self) -> str:
+        """What it looks at: the first paragraph of the docstring of its ``read``."""
+        return " ".join((inspect.getdoc(self.read) or "").split("\n\n")[0].split()).replace("``", "`")
+
+    @property
+    def page(self) -> str:
+        """What its page in Dagster says, which must not sound like a finding."""
+        return shown(self.looks_at, self.description)
+
     def evaluate(self, evidence: Evidence) -> Verdict:
         """The verdict of the rule on what is read from the evidence."""
         return self.rule(**self.read(evidence))
+
+
+def shown(looks_at: str, if_red: str) -> str:
+    """The description of a check as Dagster shows it beside the result, which may well be green."""
+    return f"Looks at: {looks_at[:1].lower()}{looks_at[1:]}\n\n**If red:** {if_red}"
 
 
 @dataclass(frozen=True)
@@ -53,3 +69,8 @@ class AddedRow:
     looks_at: str
     description: str
     """What a red one means and what to do."""
+
+    @property
+    def page(self) -> str:
+        """As ``Invariant.page``."""
+        return shown(self.looks_at, self.description)

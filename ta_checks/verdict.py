@@ -19,6 +19,8 @@ MAX_OFFENDERS = 10
 MAX_TEXT_CHARACTERS = 2_000
 """Largest length of a message or an offender; a traceback or a whole README is no message."""
 
+VERDICT = "verdict"
+"""Name of the metadata entry of an evaluation with all of its verdict."""
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
     "<": operator.lt,
@@ -155,10 +157,27 @@ class Verdict:
         """The same finding where it only warns: failed becomes warned, everything else stays."""
         return replace(self, status="warned") if self.status == "failed" else self
 
+    @property
+    def found(self) -> str:
+        """What was compared, on one line, as ``observed 3 <= 0 files, of 12 looked at``; empty when nothing was."""
+        if not self.comparison:
+            return ""
+        bound = f"observed {figure(self.observed)} {self.comparison} {figure(self.threshold)} {self.unit}".rstrip()
+        return f"{bound}, of {self.n} looked at" if self.n else bound
+
     def to_metadata(self) -> dict[str, Any]:
-        """Plain Python for a page of the check: numbers stay numbers (they are plotted over time)."""
-        values = self.to_json()
-        return values if self.details else {name: value for name, value in values.items() if name != "details"}
+        """Plain Python for a page of the check: what people read by itself, and all of it as ``verdict``.
+
+        Numbers are plotted over time there, so ``observed`` is the only one that stands by itself.
+        """
+        number = isinstance(self.observed, (int, float))
+        return {
+            "status": self.status,
+            **({"found": self.found} if self.found else {}),
+            **({"observed": self.observed} if number else {}),
+            **({"offenders": list(self.offenders)} if self.offenders else {}),
+            VERDICT: self.to_json(),
+        }
 
     def to_json(self) -> dict[str, Any]:
         """All fields as strict JSON values; ``from_json`` reads them back."""
@@ -173,6 +192,11 @@ class Verdict:
             ValueError: a field holds what it cannot.
         """
         return cls(**{**made, "offenders": tuple(made["offenders"])})
+
+
+def figure(value: Scalar) -> str:
+    """A figure for people."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def plain(value: Any) -> Any:

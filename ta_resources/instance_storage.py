@@ -35,10 +35,14 @@ from sqlalchemy.event import listens_for
 from sqlalchemy.exc import OperationalError
 
 from ta_assets.core.errors import InputError
+from ta_resources.interrupts import heed
 from ta_resources.processes import host, is_dead, own_process
 from ta_resources.storage.atomic import UNFINISHED, cannot_write
 
-HOST_TAG, PROCESS_TAG = "thought_anchors/host", "thought_anchors/process"
+HOST_TAG, PROCESS_TAG = ".dagster/thought_anchors_host", ".dagster/thought_anchors_process"
+"""Dagster's pages hide tags that begin like this: of no use to people, they would take up half of the list of runs."""
+PARENT_TAG, ROOT_TAG = "dagster/parent_run_id", "dagster/root_run_id"
+"""Dagster's own: by them it groups the runs that a run has started."""
 LOCK = ".created.lock"
 UNWRITABLE = ("disk is full", "readonly database", "unable to open database file", "disk I/O error")
 """What SQLite says when it is the disk's fault."""
@@ -76,15 +80,22 @@ class RunStorage(SqliteRunStorage):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> RunStorage:
         """Open the database, created if it is not there.
 
+        Every process of Dagster's does so before it works, so here they also learn to heed requests to stop.
+
         Raises:
             InputError: the folder cannot be written.
         """
+        heed()
         return created_whole(config_value, lambda base_dir: cls.from_local(base_dir, inst_data))
 
     def add_run(self, dagster_run: dg.DagsterRun) -> dg.DagsterRun:
         """Store a run; one that a web server hands over to another process gets its tags when it starts there."""
         if dagster_run.remote_job_origin is None:
             dagster_run = dagster_run.with_tags({**dagster_run.tags, **owner_tags()})
+        root = dagster_run.tags.get(ROOT_TAG)
+        if root and not dagster_run.root_run_id:  # Dagster's pages read the fields, its queries the tags
+            parent = dagster_run.tags.get(PARENT_TAG, root)
+            dagster_run = dagster_run._replace(parent_run_id=parent, root_run_id=root)
         return super().add_run(dagster_run)
 
     def handle_run_event(self, run_id: str, event: DagsterEvent, update_timestamp: datetime | None = None) -> None:

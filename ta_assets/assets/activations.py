@@ -11,6 +11,7 @@ from ta_assets.core.traces.storage_estimate import in_words
 from ta_assets.core.values import Skip
 from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.partitions import Partitions
+from ta_assets.ledger.progress import also_around
 from ta_assets.ledger.table import made_from
 from ta_assets.ledger.world import WorldResource
 from ta_assets.pages import plots
@@ -36,7 +37,6 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         ins={"problem_ids": dg.AssetIn(partition_mapping=partitions.setting_to_corpus, metadata={"collect": True})},
         pool=GPU_POOL,
         code_version="2",
-        group_name="activations",
     )
     return [as_asset(activations)]
 
@@ -58,15 +58,21 @@ def activations(
     with world.language_model.open(study.extraction_spec(corpus)) as extractor:
         resolved = resolved_options(record["extraction"], record["language_model"], extractor)
         extraction = CorpusExtraction.of(
-            study.source(corpus), world.rollouts, world.store.base, resolved, reuse=config.reuse, log=context.log.info
+            study.source(corpus),
+            world.rollouts,
+            world.store.base,
+            resolved,
+            reuse=config.reuse,
+            log=also_around(context.log.info),
         )
         plan = extraction.plan(extractor, union(problem_ids))
         value = extraction.run(extractor, plan, resolved)
         device = extractor.device_name
-    return output(value, record, {"device": device, **_facts(value), **_vertical_facts(value), **_room(plan)})
+    facts = _facts(value, plots.title_of(corpus, study.name))
+    return output(value, record, {"device": device, **facts, **_vertical_facts(value), **_room(plan)})
 
 
-def _facts(value: Activations) -> dict[str, object]:
+def _facts(value: Activations, title: str) -> dict[str, object]:
     tokens = value.record["tokens"]
     return {
         "problems": len(value.record["shards"]),
@@ -75,7 +81,7 @@ def _facts(value: Activations) -> dict[str, object]:
         "blocks": str(value.record["blocks"]),
         "d_model": value.record["d_model"],
         "tokens": sum(tokens.values()),
-        "tokens_of_problems": plots.tokens(tokens),
+        "tokens_of_problems": plots.tokens(tokens, title),
         **skip_facts([Skip(**skip) for skip in value.record["skipped"]]),
     }
 

@@ -24,13 +24,11 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences", "activations"),
         code_version="6",
-        group_name="probes",
     )
     comparison = dg.asset(
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences"),
         code_version="7",
-        group_name="results",
     )
     return [scores(cv_scores), comparison(probe_comparison)]
 
@@ -70,7 +68,8 @@ def probe_comparison(
     earlier = earlier_looks(world.ledger.history("probe_comparison", name), problems)
     looked = Looked(len(study.settings), earlier, study.inference.first_look)
     value = compare(scored_rows(sentences, cv_scores), cv_scores, study.inference, looked)
-    facts = {**_facts(value, cv_scores), LOOKED_AT: dg.MetadataValue.json(list(problems))}
+    facts = _facts(value, cv_scores, plots.title_of(name, study.name))
+    facts[LOOKED_AT] = dg.MetadataValue.json(list(problems))
     return output(value, made_from(world, "probe_comparison", name), facts)
 
 
@@ -87,28 +86,31 @@ def _facts_of_scores(value: CrossFitted) -> dict[str, Any]:
     return {
         "scheme": value.record["scheme"],
         "sentences": len(value.scores),
+        "dagster/row_count": len(value.scores),
         "scores": ", ".join(value.table.names()),
         "largest_relative_gradient": worst,
         "permutations": len(value.nulls) - 1,
-        "choices": dg.MetadataValue.json(value.record["choices"]),
+        "details": {"choices": value.record["choices"]},
     }
 
 
-def _facts(value: dict[str, Any], scores: CrossFitted) -> dict[str, Any]:
+def _facts(value: dict[str, Any], scores: CrossFitted, title: str) -> dict[str, Any]:
     from ta_assets.core.markdown import comparison_table
 
     table = pd.DataFrame(value["rows"]).drop(columns="needed_for")
     best = value["rows"][0]
     return {
-        "problems": value["n_problems"],
         "looks": len(value["looks"]),
         "level": value["level"],
-        "verdicts": dg.MetadataValue.json({row["name"]: row["verdict"] for row in value["rows"]}),
         "best": f"{best['name']}: {best['verdict']}",
         "best_average_precision": best["average_precision"],
+        "problems": value["n_problems"],
         "comparison": dg.MetadataValue.md(comparison_table(value["rows"])),
+        **inference_plots.figures(value, scores, title),
         "all_numbers": dg.MetadataValue.md(plots.markdown_table(table)),
-        "label_support": dg.MetadataValue.json(value["support"]),
-        "noise_ceiling": dg.MetadataValue.json(value["ceiling"]),
-        **inference_plots.figures(value, scores),
+        "details": {
+            "verdicts": {row["name"]: row["verdict"] for row in value["rows"]},
+            "label_support": value["support"],
+            "noise_ceiling": value["ceiling"],
+        },
     }

@@ -18,9 +18,7 @@ RATES = ("deferral_rate", "accepted_error")
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The asset ``deferral_plan``."""
-    as_asset = dg.asset(
-        partitions_def=partitions.setting, deps=["probe_metrics"], code_version="2", group_name="results"
-    )
+    as_asset = dg.asset(partitions_def=partitions.setting, deps=["probe_metrics"], code_version="2")
     return [as_asset(deferral_plan)]
 
 
@@ -44,10 +42,12 @@ def deferral_plan(context: dg.AssetExecutionContext, world: WorldResource) -> dg
         seed: grouped(store.load("probe_metrics", cell.key).predictions, sentences) for seed, cell in cells.items()
     }
     value = {**plan_cells(tables, study.deferral_options), "left_out": left_out}
-    return output(value, without_cells(world, "deferral_plan", name, left_out), _facts(value))
+    return output(
+        value, without_cells(world, "deferral_plan", name, left_out), _facts(value, plots.title_of(name, study.name))
+    )
 
 
-def _facts(value: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(value: Mapping[str, Any], title: str) -> dict[str, Any]:
     test = value["summary"]["test"]
     rows = [
         {name: one[name] for name in ("seed", "group", "t_neg", "t_pos", "meets_objective")}
@@ -62,7 +62,7 @@ def _facts(value: Mapping[str, Any]) -> dict[str, Any]:
         "left_out": dg.MetadataValue.json(value["left_out"]),
         "plans": dg.MetadataValue.md(plots.markdown_table(pd.DataFrame(rows))),
         "errors_over_deferral": plots.errors_over_deferral(
-            value["trade_off"], (test["deferral_rate"], test["accepted_error"])
+            value["trade_off"], (test["deferral_rate"], test["accepted_error"]), title
         ),
         **rates,
     }

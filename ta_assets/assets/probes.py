@@ -10,6 +10,7 @@ from ta_assets.assets.fold_runs import FoldRuns
 from ta_assets.core.values import CellResult, SeedFreeScores
 from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.partitions import Cell, Partitions
+from ta_assets.ledger.progress import also_around
 from ta_assets.ledger.table import made_from
 from ta_assets.ledger.world import WorldResource
 from ta_assets.pages import plots
@@ -23,9 +24,8 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences", "activations"),
         code_version="1",
-        group_name="probes",
     )
-    of_cell = dg.asset(partitions_def=partitions.cell, code_version="2", group_name="probes")
+    of_cell = dg.asset(partitions_def=partitions.cell, code_version="2")
     return [of_setting(seed_free_scores), of_cell(probe_metrics)]
 
 
@@ -45,8 +45,8 @@ def seed_free_scores(
         value = cells.seed_free_scores(probe_data(sentences, activations, split_of(splits), base), options)
     else:
         data = fold_data(sentences, activations, folds, base)
-        value = FoldRuns(data, options, world.store, context.log.info).seed_free()
-    facts = {"rows": len(value.scores), "fits": dg.MetadataValue.json(value.fits)}
+        value = FoldRuns(data, options, world.store, also_around(context.log.info)).seed_free()
+    facts = {"rows": len(value.scores), "dagster/row_count": len(value.scores), "details": {"fits": dict(value.fits)}}
     return output(value, made_from(world, "seed_free_scores", name), facts)
 
 
@@ -73,12 +73,15 @@ def probe_metrics(
         value = evaluate_cell(data, study.probe_options, cell.seed, seed_free_scores)
     else:
         data = fold_data(sentences, activations, folds, store.base)
-        value = FoldRuns(data, study.probe_options, store, context.log.info).cell(cell.seed, seed_free_scores)
+        value = FoldRuns(data, study.probe_options, store, also_around(context.log.info)).cell(
+            cell.seed, seed_free_scores
+        )
     value = replace(value, report=cell_report(value, sentences, f"{cell.setting}, seed {cell.seed}"))
-    return output(value, made_from(world, "probe_metrics", cell.key), _facts(value))
+    title = plots.title_of(f"{cell.setting}, seed {cell.seed}", study.name)
+    return output(value, made_from(world, "probe_metrics", cell.key), _facts(value, title))
 
 
-def _facts(value: CellResult) -> dict[str, Any]:
+def _facts(value: CellResult, title: str) -> dict[str, Any]:
     from ta_assets.core.probes.targets import TARGETS
 
     target = TARGETS[value.metrics["target"]]
@@ -90,16 +93,15 @@ def _facts(value: CellResult) -> dict[str, Any]:
     ]
     test = {f"test_{short}_{row['probe']}": row[target.primary_metric] for row in rows if row["part"] == "test"}
     curve = (
-        {"scores_over_target": plots.scores_over_target(value.predictions, target.column)}
+        {"scores_over_target": plots.scores_over_target(value.predictions, target.column, title)}
         if target.continuous
-        else {"precision_recall": plots.precision_recall(value.predictions)}
+        else {"precision_recall": plots.precision_recall(value.predictions, title)}
     )
     return {
-        "seed": value.metrics["seed"],
-        "rows": dg.MetadataValue.json(value.metrics["rows"]),
         "metrics": dg.MetadataValue.md(plots.markdown_table(pd.DataFrame(rows))),
-        "intervals": dg.MetadataValue.json(value.metrics["confidence_intervals"]),
         **curve,
-        "report": dg.MetadataValue.md(value.report),
         **{name: number for name, number in test.items() if number is not None},
+        **plots.screens("report", value.report),
+        "seed": value.metrics["seed"],
+        "details": {"rows": value.metrics["rows"], "intervals": value.metrics["confidence_intervals"]},
     }

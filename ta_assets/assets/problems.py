@@ -35,13 +35,12 @@ class ProblemIdsConfig(dg.Config):
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The assets ``problem_ids``, ``splits`` and ``sentences``."""
-    of_setting = dg.asset(partitions_def=partitions.setting, code_version="1", group_name="data")
+    of_setting = dg.asset(partitions_def=partitions.setting, code_version="1")
     of_corpus = dg.asset(
         partitions_def=partitions.corpus,
         ins={"problem_ids": dg.AssetIn(partition_mapping=partitions.setting_to_corpus, metadata={"collect": True})},
         dagster_type=SentenceTable,
         code_version="3",
-        group_name="data",
     )
     return [of_setting(problem_ids), of_setting(splits), of_corpus(sentences)]
 
@@ -82,7 +81,11 @@ def sentences(
     study = world.studies.by_corpus[corpus]
     problems = world.rollouts.read_problems(study.source(corpus), union(problem_ids))
     table, skipped = label_usable(problems, study.labels)
-    return output(table, made_from(world, "sentences", corpus), {**_facts(table), **skip_facts(skipped)})
+    return output(
+        table,
+        made_from(world, "sentences", corpus),
+        {**_facts(table, plots.title_of(corpus, study.name)), **skip_facts(skipped)},
+    )
 
 
 def chosen_ids(
@@ -128,14 +131,15 @@ def skip_facts(skipped: Sequence[Skip]) -> dict[str, object]:
     }
 
 
-def _facts(table: pd.DataFrame) -> dict[str, object]:
+def _facts(table: pd.DataFrame, title: str) -> dict[str, object]:
     counts = table.groupby("problem_id").agg(sentences=("anchor", "size"), anchors=("anchor", "sum")).reset_index()
     return {
+        "dagster/row_count": len(table),
         "problems": int(table["problem_id"].nunique()),
         "sentences": len(table),
         "anchors": int(table["anchor"].sum()),
         "prevalence": float(table["anchor"].mean()),
         "zero_importance": float((table["importance_score"] == 0).mean()),
         "per_problem": dg.MetadataValue.md(plots.markdown_table(counts)),
-        "importance_over_position": plots.importance_over_position(table),
+        "importance_over_position": plots.importance_over_position(table, title),
     }

@@ -8,6 +8,7 @@ from ta_assets.assets.expected import told
 from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.partitions import Partitions
 from ta_assets.ledger.world import WorldResource
+from ta_assets.pages import plots
 from ta_assets.pages.block import current_page
 from ta_assets.pages.spans import render, to_json
 from ta_assets.studies.readme_file import (
@@ -28,9 +29,7 @@ SPANS = "spans"
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The asset ``readme_block``."""
-    as_asset = dg.asset(
-        partitions_def=partitions.study, deps=["scaling_summary"], code_version="4", group_name="results"
-    )
+    as_asset = dg.asset(partitions_def=partitions.study, deps=["scaling_summary"], code_version="4")
     return [as_asset(readme_block)]
 
 
@@ -41,9 +40,10 @@ def readme_block(context: dg.AssetExecutionContext, world: WorldResource) -> dg.
     text, path = render(page), readme_path(study, world.store.base)
     write_file(results_path(study, world.store.base), f"{text}\n".encode())
     facts = {
-        "path": dg.MetadataValue.path(path),
         "changed": _write(path, study, block_of(text)),
-        "block": dg.MetadataValue.md(text),
+        "path": dg.MetadataValue.path(path),
+        **plots.screens("headlines", block_of(text)),
+        "everything": dg.MetadataValue.path(results_path(study, world.store.base)),
         SPANS: dg.MetadataValue.json(to_json(page)),
     }
     return output(text, told(text), facts)

@@ -11,6 +11,7 @@ from ta_assets.assets.table_types import ScalingTable
 from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.partitions import Partitions, cells_of
 from ta_assets.ledger.world import WorldResource
+from ta_assets.pages import comparison_plots as inference_plots
 from ta_assets.pages import plots
 from ta_assets.studies.study import Study
 from ta_checks.gate import left_out_cells
@@ -19,9 +20,7 @@ from ta_resources.storage.artifacts import ArtifactStore
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The assets ``aggregate_metrics`` and ``scaling_summary``."""
-    of_setting = dg.asset(
-        partitions_def=partitions.setting, deps=["probe_metrics"], code_version="2", group_name="results"
-    )
+    of_setting = dg.asset(partitions_def=partitions.setting, deps=["probe_metrics"], code_version="2")
     of_study = dg.asset(
         partitions_def=partitions.study,
         ins={
@@ -30,7 +29,6 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         },
         dagster_type=ScalingTable,
         code_version="2",
-        group_name="results",
     )
     return [of_setting(aggregate_metrics), of_study(scaling_summary)]
 
@@ -59,7 +57,11 @@ def aggregate_metrics(context: dg.AssetExecutionContext, world: WorldResource) -
         "left_out": left_out,
         **fold_summary(cells, study),
     }
-    return output(value, without_cells(world, "aggregate_metrics", name, left_out), _facts(value))
+    return output(
+        value,
+        without_cells(world, "aggregate_metrics", name, left_out),
+        _facts(value, plots.title_of(name, study.name)),
+    )
 
 
 def scaling_summary(
@@ -84,13 +86,27 @@ def scaling_summary(
     ]
     table = pd.concat(frames, ignore_index=True)
     missing = [name for name in settings if name not in aggregate_metrics]
+    study = context.partition_key
     facts = {
-        "comparison": dg.MetadataValue.md(comparison_table(compared_rows(settings, probe_comparison), ["setting"])),
         "settings": len(aggregate_metrics),
         "missing_settings": ", ".join(missing) or "none",
-        "table": dg.MetadataValue.md(plots.markdown_table(table)),
+        "dagster/row_count": len(table),
+        "comparison": dg.MetadataValue.md(comparison_table(compared_rows(settings, probe_comparison), ["setting"])),
+        **{
+            f"effects of {name}": inference_plots.effects(probe_comparison[name], plots.title_of(name, study))
+            for name in settings
+            if name in probe_comparison
+        },
+        "table": dg.MetadataValue.md(plots.markdown_table(_model_first(table))),
     }
     return output(table, {}, facts)
+
+
+def _model_first(table: pd.DataFrame) -> pd.DataFrame:
+    """For a page, on which the last columns may lie beyond the edge: names, then what is compared, then the rest."""
+    first = ["model", "setting", "best"]
+    means = [name for name in table.columns if name.endswith("_mean")]
+    return table[[*first, *means, *(name for name in table.columns if name not in {*first, *means})]]
 
 
 def _of_setting(setting: str, value: Mapping[str, Any]) -> pd.DataFrame:
@@ -111,7 +127,7 @@ def _stored_bytes(store: ArtifactStore, corpus: str) -> int:
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 
-def _facts(value: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(value: Mapping[str, Any], title: str) -> dict[str, Any]:
     from ta_assets.core.markdown import results_table
     from ta_assets.core.results.aggregate import interval_table, seed_table, summary_table
 
@@ -125,14 +141,14 @@ def _facts(value: Mapping[str, Any]) -> dict[str, Any]:
     if "residual_by_model" in value:
         tables["beyond_position"] = pd.DataFrame(value["residual_by_model"])
     return {
+        "best_model": value["best_model"],
         "seeds": len(value["seeds"]),
         "left_out": dg.MetadataValue.json(value["left_out"]),
-        "best_model": value["best_model"],
-        "best_seed": dg.MetadataValue.json(value["best_seed"]),
         "table": dg.MetadataValue.md(results_table(value)),
         **{name: dg.MetadataValue.md(plots.markdown_table(table)) for name, table in tables.items()},
-        primary: plots.bars(summary_table(value), "model", f"{primary}_mean", f"{primary}_std"),
+        "plot": plots.bars(summary_table(value), "model", f"{primary}_mean", f"{primary}_std", title),
         **fold_facts(value),
+        "details": {"best_seed": value["best_seed"]},
     }
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from ta_assets.ledger.fingerprint import fingerprint, output
 from ta_assets.ledger.made_from import extraction_options, finished
 from ta_assets.ledger.partitions import COMBINATIONS, Partitions
+from ta_assets.ledger.progress import also_around
 from ta_assets.ledger.table import made_from
 from ta_assets.ledger.world import World, WorldResource
 from ta_assets.pages import plots
@@ -32,8 +33,8 @@ VECTORS = "sweep_vectors"
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The assets ``sweep_metrics`` and ``sweep_leaderboard``."""
-    of_combination = dg.asset(partitions_def=COMBINATIONS, pool=GPU_POOL, code_version="3", group_name="sweeps")
-    of_study = dg.asset(partitions_def=partitions.study, code_version="3", group_name="sweeps")
+    of_combination = dg.asset(partitions_def=COMBINATIONS, pool=GPU_POOL, code_version="3")
+    of_study = dg.asset(partitions_def=partitions.study, code_version="3")
     return [of_combination(sweep_metrics), of_study(sweep_leaderboard)]
 
 
@@ -46,7 +47,7 @@ def sweep_metrics(context: dg.AssetExecutionContext, world: WorldResource) -> dg
     cell = world.combination(context.partition_key)
     study, corpus = cell.study, cell.study.settings[cell.setting].corpus
     ids = world.store.load("problem_ids", cell.setting)
-    activations = SweepVectors(world, context.log.info).of(cell, ids)
+    activations = SweepVectors(world, also_around(context.log.info)).of(cell, ids)
     sentences, _ = label_usable(world.rollouts.read_problems(study.source(corpus), ids), study.labels)
     whole = joined(sentences, activations, ids, world.store.base, study.extraction.pooling)
     scores = cross_validated(whole.under(single_split(ids, study.splits)), study.probe_options, cell.probe)
@@ -72,6 +73,7 @@ def sweep_leaderboard(context: dg.AssetExecutionContext, world: WorldResource) -
     facts = {
         "combinations": len(sweep_cells(study)),
         "finished": len(keys),
+        "dagster/row_count": len(table),
         "table": dg.MetadataValue.md(plots.markdown_table(table)),
     }
     return output(table, record, facts)

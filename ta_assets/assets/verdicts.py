@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import Field
 
 from ta_assets.assets.kept_releases import ABOUT_FILE, about, keep, measured
 from ta_assets.core.errors import InputError
+from ta_assets.core.markdown import escape
 from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.partitions import Partitions
@@ -20,16 +22,19 @@ from ta_assets.ledger.world import World, WorldResource
 from ta_checks.report import formats
 from ta_checks.report.environment import snapshot
 from ta_checks.report.report import CheckRow, ReleaseReport
-from ta_checks.report.rows import ADDED, RELEASE, UNEDITED, collect_rows
+from ta_checks.report.rows import ADDED, MADE, RELEASE, UNEDITED, collect_rows
 from ta_checks.rules.files.verdict_unedited import verdict_unedited
 from ta_checks.table import INVARIANTS
-from ta_checks.verdict import Verdict
+from ta_checks.verdict import MAX_OFFENDERS, Verdict
 from ta_resources.storage.atomic import sha256_of, write_file
 
 FOLDER = "release"
 """Folder of a study's latest verdict; each release keeps its own as well, see ``kept_releases``."""
 (VERDICT_ASSET,) = with_role(Role.VERDICT)
 VERDICT_FILE, TABLE_FILE = "verdict.json", "verdict.txt"
+RED, RED_ROWS = "red", "red_rows"
+"""Metadata of a materialized verdict: what keeps it from being OK, for people and as
+[{check, asset, cell, status, message, advice}]."""
 FILES = "release_files"
 """Metadata of a materialized verdict: name of each file that it leaves behind -> SHA-256 in hex."""
 
@@ -44,15 +49,19 @@ class VerdictConfig(dg.Config):
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The asset ``release_verdict`` with one rolled-up check for every invariant."""
+    pages = {row.name: f"Rolled up over all cells.\n\n{row.page}" for row in reversed([*ADDED, *INVARIANTS])}
+    with warnings.catch_warnings():
+        # partitioned checks are in preview in Dagster 1.13
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        specs = [
+            dg.AssetCheckSpec(name, asset=VERDICT_ASSET, description=pages[name], partitions_def=partitions.study)
+            for name in rolled_up()
+        ]
     as_asset = dg.asset(
         partitions_def=partitions.study,
         deps=["readme_block"],
-        check_specs=[
-            dg.AssetCheckSpec(name, asset=VERDICT_ASSET, description=f"{name}, rolled up over all cells.")
-            for name in rolled_up()
-        ],
+        check_specs=specs,
         code_version="1",
-        group_name="results",
     )
     return [as_asset(release_verdict)]
 
@@ -68,11 +77,13 @@ def release_verdict(context: dg.AssetExecutionContext, config: VerdictConfig, wo
         report = broken_report(context.partition_key, config, error)
     facts = about(report, recorded)
     files = release_files(report, facts)
-    yield output(report.to_json(), {}, _facts(report, files))
+    folder = release_folder(report.study, world.store.base)
+    yield output(report.to_json(), {}, _facts(report, files, folder))
     # recorded by now; the other way round, a release that is killed in between would leave files like edited ones
     keep(world.store.base / report.study, facts, context.run.run_id, files)
     for name, content in files.items():
-        write_file(release_folder(report.study, world.store.base) / name, content)
+        write_file(folder / name, content)
+    _worst_last(context.op_execution_context, world.ledger, report)
     yield from _rolled_up_results(report)
 
 
@@ -142,11 +153,20 @@ def read_release(instance: Ledger, study: str, base: Path) -> tuple[str, str]:
     return json.loads(contents[VERDICT_FILE])["verdict"], contents[TABLE_FILE].decode()
 
 
-def _facts(report: ReleaseReport, files: Mapping[str, bytes]) -> dict[str, Any]:
+def _facts(report: ReleaseReport, files: Mapping[str, bytes], folder: Path) -> dict[str, Any]:
+    """In the order in which people read; no text is longer than a screen, since Dagster opens a long one at its end."""
     return {
-        "verdict": report.verdict,
+        "verdict": report.summary,
+        RED: dg.MetadataValue.md(formats.red_table(report)),
+        "checks": dg.MetadataValue.md(formats.checks_table(report)),
         **Counter(row.verdict.status for row in report.rows),
-        "table": dg.MetadataValue.md(formats.markdown(report)),
+        "everything": dg.MetadataValue.path(folder / "verdict.md"),
+        RED_ROWS: [
+            {"check": row.name, "asset": row.asset, "cell": row.cell, "status": row.status}
+            | {"message": row.verdict.message, "advice": row.description}
+            for row in report.red_first
+            if row.is_red
+        ],
         FILES: {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
 
@@ -169,20 +189,47 @@ def _recorded_and_found(
     return recorded, {name: sha256_of(path) if path.is_file() else None for name, path in paths.items()}
 
 
+def _worst_last(context: dg.OpExecutionContext, ledger: Ledger, report: ReleaseReport) -> None:
+    """Report the worst result of every check of every asset again, so that red looks red where one looks first."""
+    worst: dict[tuple[str, str], str] = {}
+    for row in report.red_first:
+        if row.asset != VERDICT_ASSET and row.name != MADE.name and not row.verdict.passed and row.partition:
+            worst.setdefault((row.asset, row.name), row.partition)
+    for (asset, name), partition in worst.items():
+        ledger.report_again(context, asset, name, partition)
+
+
 def _rolled_up_results(report: ReleaseReport) -> Iterator[dg.AssetCheckResult]:
     by_name: dict[str, list[CheckRow]] = {name: [] for name in rolled_up()}
     for row in report.rows:
         by_name[row.name].append(row)
     for name, rows in by_name.items():
-        red = [row for row in rows if row.verdict.status != "passed"]
-        warn_only = all(row.severity == "WARN" for row in rows)
+        red = [row for row in rows if not row.verdict.passed]
+        assets = dict.fromkeys(row.asset for row in red)
+        known = [row for row in red if row.status != "skipped"]
+        warns = all(row.severity == "WARN" for row in known)  # what was not evaluated is in the rows that keep it so
         yield dg.AssetCheckResult(
             check_name=name,
             passed=bool(rows) and not red,
-            severity=dg.AssetCheckSeverity.WARN if warn_only else dg.AssetCheckSeverity.ERROR,
+            severity=dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR,
+            description=escape(_in_words(rows, known)),
             metadata={
-                "observed": len(rows) - len(red),
-                "threshold": len(rows),
-                "offending_cells": dg.MetadataValue.json([f"{row.asset}[{row.partition}]" for row in red]),
+                "cells_passed": len(rows) - len(red),
+                "cells": [f"{row.cell}: {row.status}: {row.verdict.message or row.verdict.found}" for row in red],
+                **{f"go_to_{asset}": dg.MetadataValue.asset(dg.AssetKey(asset)) for asset in assets},
             },
         )
+
+
+def _in_words(rows: list[CheckRow], known: list[CheckRow]) -> str:
+    """What one check says over all cells; ``known`` are those in which it was evaluated and does not hold."""
+    if not rows:
+        return "not evaluated: the study has it turned off"
+    passed = sum(row.verdict.passed for row in rows)
+    skipped = len(rows) - passed - len(known)
+    parts = [
+        f"{passed} of {len(rows)} cells passed",
+        *([f"{skipped} not evaluated"] if skipped else []),
+        *([f"red: {', '.join(row.cell for row in known[:MAX_OFFENDERS])}"] if known else []),
+    ]
+    return "; ".join(parts)

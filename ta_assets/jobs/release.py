@@ -5,29 +5,38 @@ cells that need it in runs of their own (``stage``), and the last op asks for th
 """
 
 import atexit
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
 from ta_assets.assets.kept_releases import STEP
-from ta_assets.assets.verdicts import VERDICT_ASSET, VerdictConfig, read_release
+from ta_assets.assets.verdicts import RED, RED_ROWS, VERDICT_ASSET, VerdictConfig, read_release
 from ta_assets.jobs import runs
-from ta_assets.jobs.stage import Outcome, Stage, crashed, incidents
+from ta_assets.jobs.stage import Outcome, Stage, cells_of_release, crashed, incidents
 from ta_assets.ledger.table import ASSETS
 from ta_assets.ledger.world import WorldResource
+from ta_assets.studies.loading import STUDY_VARIABLE
 from ta_assets.studies.readme_file import readme_path, results_path
+from ta_assets.studies.study import Study
 from ta_resources.storage.atomic import clear_abandoned
 
+NAME = "release"
+LOGGED = 20
+"""Red rows in the log of a release; the verdict has all of them."""
 IN_MEMORY = "in_memory"
 """Key of the IO manager of what the ops tell each other; Dagster's default one would pickle it."""
 
 
-def build() -> list[Any]:
-    """The jobs that make one asset each, and ``release``."""
+def build(study: Study) -> list[Any]:
+    """The jobs that make one asset each, and ``release`` of a study."""
 
     @dg.job(
-        name="release",
-        description="Bring every cell of the study up to date, evaluate every check, and give the verdict.",
+        name=NAME,
+        description=f"Bring every cell of study **{study.name}** up to date, evaluate every check, and give the "
+        f"verdict. It is the one job to press; it asks for nothing. The study is `{study.path}`, and another one is "
+        f"chosen by `{STUDY_VARIABLE}` when Dagster starts.",
+        tags={runs.STUDY_TAG: study.name},
         executor_def=dg.in_process_executor,
         config={"loggers": {"console": {"config": {"log_level": "INFO"}}}},
     )
@@ -46,6 +55,8 @@ def build() -> list[Any]:
 )
 def start(context: dg.OpExecutionContext, world: WorldResource) -> list[Outcome]:
     """What a release does before its first stage."""
+    study = world.studies.selected
+    context.log.info(f"release of study {study.name}, {len(cells_of_release(study))} cells: {study.path}")
     try:
         runs.begin(context.instance, world.store.base, context.log.info)
         for path in (readme_path, results_path):
@@ -81,7 +92,9 @@ def verdict(context: dg.OpExecutionContext, outcomes: list[Outcome], world: Worl
         cells={o.cell: f"{o.what}: {o.why}" if o.why else o.what for o in outcomes},
         run=context.run_id,
     )
-    result = runs.make(world.ledger.definitions(), context.instance, VERDICT_ASSET, study, config.model_dump())
+    within = runs.Within(context, world, f"{VERDICT_ASSET}[{study}]: computing")
+    definitions = world.ledger.definitions()
+    result = runs.make(definitions, context.instance, VERDICT_ASSET, study, config.model_dump(), within)
     ledger = world.fresh().ledger
     if not runs.made(result, VERDICT_ASSET):
         why = ledger.failure(result.run_id, VERDICT_ASSET)
@@ -89,8 +102,33 @@ def verdict(context: dg.OpExecutionContext, outcomes: list[Outcome], world: Worl
     decision, table = read_release(ledger, study, world.store.base)
     # at the very end: Dagster still has a page of events to print after a failing step
     atexit.register(print, table, flush=True)
-    if decision != "OK":
-        raise dg.Failure(f"the verdict of study {study} is {decision}", allow_retries=False)
+    latest = ledger.materialization(VERDICT_ASSET, study)
+    _say(context, decision, table.rstrip().splitlines()[-1], latest.metadata if latest else {})
+
+
+def _say(context: dg.OpExecutionContext, decision: str, summary: str, recorded: Mapping[str, Any]) -> None:
+    """The verdict on the page of the run: what is red, what to do, where to look.
+
+    Raises:
+        Failure: it is not OK.
+    """
+    if decision == "OK":
+        context.log.info(summary)
+        return
+    rows = recorded[RED_ROWS]
+    for row in rows[:LOGGED]:
+        context.log.error("{check} of {cell} {status}: {message} What it means: {advice}".format(**row))
+    if len(rows) > LOGGED:
+        context.log.error(f"and {len(rows) - LOGGED} more, in the verdict")
+    places = [VERDICT_ASSET, *dict.fromkeys(row["asset"] for row in rows)]
+    raise dg.Failure(
+        summary,
+        metadata={
+            "red": dg.MetadataValue.md(recorded[RED]),
+            **{f"go to {asset}": dg.MetadataValue.asset(dg.AssetKey(asset)) for asset in places},
+        },
+        allow_retries=False,
+    )
 
 
 def _log_summary(context: dg.OpExecutionContext, outcomes: list[Outcome]) -> None:

@@ -5,17 +5,25 @@ A killed process cannot close its run: it stays STARTED and holds its pool slot,
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from filelock import BaseFileLock, FileLock, Timeout
 
-from ta_resources.instance_storage import HOST_TAG, PROCESS_TAG
+from ta_assets.ledger.progress import told_to
+from ta_assets.ledger.world import World
+from ta_resources.instance_storage import HOST_TAG, PARENT_TAG, PROCESS_TAG, ROOT_TAG
+from ta_resources.interrupts import at_checkpoints, noticed
 from ta_resources.processes import is_dead
 from ta_resources.storage.atomic import cannot_write, clear_abandoned
 
+STUDY_TAG = "study"
+"""Tag of the runs of the jobs, and of those inside them."""
 LOCK = ".release.lock"
 _HELD: dict[Path, BaseFileLock] = {}
 """Locks that this process holds, by path: one that is collected as garbage would be given back."""
@@ -27,23 +35,67 @@ UNFINISHED = [
 ]
 
 
+@dataclass(frozen=True)
+class Within:
+    """The run of a job that a run inside belongs to, and what its log says of that one before it begins."""
+
+    context: dg.OpExecutionContext
+    world: World
+    saying: str
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags by which Dagster groups the runs of a job, and by which those of a study are found."""
+        run = self.context.run
+        return {
+            STUDY_TAG: self.world.studies.selected.name,
+            PARENT_TAG: run.run_id,
+            ROOT_TAG: run.tags.get(ROOT_TAG, run.run_id),
+        }
+
+    def announce(self, run_id: str) -> None:
+        """Say what begins, with a link to its run."""
+        message = f"{self.saying}, run {run_id}"
+        self.context.log.info(message)
+        self.world.ledger.report_run(self.context, message, run_id)
+
+
 def make(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
     asset: str,
     partition: str,
     config: Mapping[str, Any] | None = None,
+    within: Within | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """Materialize one partition of an asset, with its checks, in a run of its own; failures are in the result."""
-    return definitions.resolve_job_def(job_of(asset)).execute_in_process(
-        instance=instance,
-        raise_on_error=False,
-        tags={"dagster/partition": partition},
-        run_config={
-            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-            **({"ops": {asset: {"config": dict(config)}}} if config else {}),
-        },
-    )
+    """Materialize one partition of an asset, with its checks, in a run of its own; failures are in the result.
+
+    Raises:
+        DagsterExecutionInterruptedError: the process was asked to stop meanwhile.
+    """
+    run_id = str(uuid.uuid4())
+    with ExitStack() as stack:
+        stopped = stack.enter_context(noticed())
+        stack.enter_context(at_checkpoints())
+        if within is not None:
+            within.announce(run_id)
+            stack.enter_context(told_to(within.context.log.info))
+        result = definitions.resolve_job_def(job_of(asset)).execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            run_id=run_id,
+            tags={"dagster/partition": partition, **(within.tags if within else {})},
+            run_config={
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                **({"ops": {asset: {"config": dict(config)}}} if config else {}),
+            },
+        )
+        if stopped():  # the run inside has taken the interrupt for itself, and may end like one that failed
+            run = instance.get_run_by_id(run_id)
+            if run is not None and run.status not in {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED}:
+                instance.report_run_canceled(run, message="the job around it was asked to stop")
+            raise dg.DagsterExecutionInterruptedError(f"asked to stop while run {run_id} was at work")
+    return result
 
 
 def made(result: dg.ExecuteInProcessResult, asset: str) -> bool:
@@ -61,7 +113,7 @@ def asset_job(asset: str) -> Any:
     return dg.define_asset_job(
         job_of(asset),
         selection=dg.AssetSelection.assets(asset),
-        description=f"One partition of {asset}, with its checks.",
+        description=f"One partition of {asset}, with its checks. The job `release` does this wherever it is needed.",
         executor_def=dg.in_process_executor,
     )
 

@@ -11,11 +11,13 @@ import dagster as dg
 from ta_assets.assets.expected import why_left_out, why_made
 from ta_assets.core.errors import InputError
 from ta_assets.jobs import runs
-from ta_assets.ledger.table import partitions_of
+from ta_assets.ledger.table import ASSETS, partitions_of
 from ta_assets.ledger.world import World
+from ta_assets.studies.study import Study
 from ta_checks.checks import PARAMETERS, evaluate
 from ta_checks.evidence import Evidence
 from ta_checks.table import invariants_of
+from ta_checks.verdict import VERDICT
 from ta_resources.hub_client import HubFailedError
 
 
@@ -32,6 +34,11 @@ class Outcome:
     def is_incident(self) -> bool:
         """Whether it makes the verdict NOT OK by itself; a failed cell has a red row of its own as well."""
         return self.what in {"failed", "crashed"}
+
+
+def cells_of_release(study: Study) -> list[str]:
+    """Every cell that a release of a study looks after, in its order, as ``asset[partition]``."""
+    return [f"{asset}[{partition}]" for asset in ASSETS for partition in partitions_of(asset, study)]
 
 
 def incidents(outcomes: Sequence[Outcome]) -> list[str]:
@@ -63,12 +70,12 @@ class Stage:
 
     def run(self) -> list[Outcome]:
         """Handle every cell; a cell that fails is an outcome, not the end."""
-        outcomes = []
+        outcomes, cells = [], cells_of_release(self.world.studies.selected)
         for partition in partitions_of(self.asset, self.world.studies.selected):
             cell = f"{self.asset}[{partition}]"
             started = time.monotonic()
             try:
-                outcome = self._make(cell, partition)
+                outcome = self._make(cell, partition, f"cell {cells.index(cell) + 1} of {len(cells)}")
                 self._evaluate(partition, always=outcome.what != "computed")
             except (InputError, HubFailedError) as error:  # it says all there is to say, of many cells maybe
                 outcome = crashed(cell, error)
@@ -81,14 +88,16 @@ class Stage:
             outcomes.append(outcome)
         return outcomes
 
-    def _make(self, cell: str, partition: str) -> Outcome:
+    def _make(self, cell: str, partition: str, place: str) -> Outcome:
         shut = why_left_out(self.world, self.asset, partition)
         if shut:
             return Outcome(cell, "left out", shut)
         reason = why_made(self.world, self.asset, partition)
         if reason is None:
             return Outcome(cell, "fresh", "")
-        result = runs.make(self.world.ledger.definitions(), self.context.instance, self.asset, partition)
+        within = runs.Within(self.context, self.world, f"{cell}: computing, {place}, because: {reason}")
+        definitions = self.world.ledger.definitions()
+        result = runs.make(definitions, self.context.instance, self.asset, partition, within=within)
         self.world = self.world.fresh()
         if runs.made(result, self.asset):
             return Outcome(cell, "computed", reason)
@@ -102,7 +111,7 @@ class Stage:
             return
         for invariant in invariants_of(self.asset, world.studies.selected):
             state = world.ledger.check(self.asset, invariant.name, partition)
-            if state is not None and state.finished and state.is_current:
+            if state is not None and state.finished and state.is_current and VERDICT in state.metadata:
                 owed = invariant.every_release or state.metadata.get("status") == "errored"
                 same = state.metadata.get(PARAMETERS) == invariant.parameters(world.studies.selected)
                 if same and not (always and owed):

@@ -14,15 +14,20 @@ from ta_assets.ledger.partitions import COMBINATIONS
 from ta_assets.ledger.table import Role, made_from, with_role
 from ta_assets.ledger.world import World, WorldResource
 from ta_assets.pages import plots
+from ta_assets.studies.study import Study
 from ta_assets.studies.sweep import SweepCell, sweep_cells
 
 
-def build() -> list[Any]:
-    """The jobs that make one asset each, and ``sweep``."""
+def build(study: Study) -> list[Any]:
+    """The jobs that make one asset each, and ``sweep`` of a study."""
+    number = len(sweep_cells(study))
+    asked = f"{number} of them in all" if number else "but it has no such section, so this job fails at once"
 
     @dg.job(
         name="sweep",
-        description="Score every combination of the study's section sweep, each once, and rank them.",
+        description=f"Score every combination of the section `sweep` of study **{study.name}**, each once, and rank "
+        f"them: {asked}. The study is `{study.path}`.",
+        tags={runs.STUDY_TAG: study.name},
         executor_def=dg.in_process_executor,
         config={"loggers": {"console": {"config": {"log_level": "INFO"}}}},
     )
@@ -39,13 +44,16 @@ def sweep_combinations(context: dg.OpExecutionContext, world: WorldResource) -> 
     cells = sweep_cells(study)
     if not cells:
         raise dg.Failure(f"study {study.name} has no section sweep: {study.path}", allow_retries=False)
+    context.log.info(f"sweep of study {study.name}, {len(cells)} combinations: {study.path}")
     runs.begin(context.instance, world.store.base, context.log.info)
     context.instance.add_dynamic_partitions(str(COMBINATIONS.name), [cell.key for cell in cells])
     for setting in study.settings:
         if world.ledger.work("problem_ids", setting, made_from(world, "problem_ids", setting)):
-            runs.make(definitions, context.instance, "problem_ids", setting)
+            within = runs.Within(context, world, f"problem_ids[{setting}]: computing")
+            runs.make(definitions, context.instance, "problem_ids", setting, within=within)
     failed = _scored(context, world.fresh(), cells)
-    result = runs.make(definitions, context.instance, "sweep_leaderboard", study.name)
+    within = runs.Within(context, world, f"sweep_leaderboard[{study.name}]: computing")
+    result = runs.make(definitions, context.instance, "sweep_leaderboard", study.name, within=within)
     if not runs.made(result, "sweep_leaderboard"):
         raise dg.Failure(f"the leaderboard failed in run {result.run_id}", allow_retries=False)
     table = world.store.load("sweep_leaderboard", study.name)
@@ -61,7 +69,8 @@ def _scored(context: dg.OpExecutionContext, world: World, cells: list[SweepCell]
         reason = _owed(world, cell)
         if reason is None:
             continue
-        result = runs.make(world.ledger.definitions(), context.instance, "sweep_metrics", cell.key)
+        within = runs.Within(context, world, f"{number} of {len(cells)}: {cell.key}: computing, because: {reason}")
+        result = runs.make(world.ledger.definitions(), context.instance, "sweep_metrics", cell.key, within=within)
         what = "finished" if runs.made(result, "sweep_metrics") else "failed"
         failed += [cell.key] if what == "failed" else []
         context.log.info(f"{number} of {len(cells)}: {cell.key} {what} ({reason})")

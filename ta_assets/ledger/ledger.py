@@ -14,7 +14,7 @@ import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
@@ -177,6 +177,15 @@ class Ledger:
             run_id=record.run_id,
         )
 
+    def report_run(self, context: dg.OpExecutionContext, message: str, run_id: str) -> None:
+        """Note in the log of ``context`` that another run begins, with a link to it."""
+        self.dagster.report_engine_event(
+            message,
+            context.run,
+            EngineEventData(metadata={"its own log": dg.MetadataValue.dagster_run(run_id)}),
+            step_key=context.op.name,
+        )
+
     def report_check(self, context: dg.OpExecutionContext, partition: str, result: dg.AssetCheckResult) -> None:
         """Record an evaluation made outside a check's own step as part of the run of ``context``.
 
@@ -198,8 +207,29 @@ class Ledger:
             metadata=result.metadata,
             target_materialization_data=target,
             severity=result.severity,
+            description=result.description,
             partition=partition,
         )
+        self._report_evaluation(context, evaluation)
+
+    def report_again(self, context: dg.OpExecutionContext, asset: str, name: str, partition: str) -> None:
+        """Make a partition's evaluation the latest of its check, as a part of the run of ``context``.
+
+        By the latest alone Dagster colours the asset in its graph and catalog, whichever partition it is of. Nothing
+        happens where it is the latest already, or where that run has evaluated the partition itself.
+        """
+        key = dg.AssetCheckKey(dg.AssetKey(asset), name)
+        history = self.dagster.event_log_storage.get_asset_check_execution_history
+        latest = history(key, limit=1)
+        own = history(key, limit=1, partition_filter=PartitionKeyFilter(key=partition))
+        if not own or own[0].id == latest[0].id or own[0].run_id == context.run_id or own[0].event is None:
+            return
+        event = own[0].event.dagster_event
+        evaluation = event.event_specific_data if event else None
+        if isinstance(evaluation, dg.AssetCheckEvaluation):
+            self._report_evaluation(context, evaluation)
+
+    def _report_evaluation(self, context: dg.OpExecutionContext, evaluation: dg.AssetCheckEvaluation) -> None:
         event = DagsterEvent(
             DagsterEventType.ASSET_CHECK_EVALUATION.value,
             job_name=context.job_name,
@@ -207,6 +237,23 @@ class Ledger:
             event_specific_data=evaluation,
         )
         self.dagster.report_dagster_event(event, run_id=context.run_id)
+
+
+class OfNoCell(dg.AssetCheckResult):
+    """The result of a partitioned check in a run without a partition, of which Dagster itself makes an error."""
+
+    def to_asset_check_evaluation(self, step_context: Any) -> dg.AssetCheckEvaluation:
+        """As Dagster stores it."""
+        if self.asset_key is None or self.check_name is None:
+            raise ValueError("the result names no check")
+        return dg.AssetCheckEvaluation(
+            asset_key=self.asset_key,
+            check_name=self.check_name,
+            passed=self.passed,
+            metadata=self.metadata,
+            severity=self.severity,
+            description=self.description,
+        )
 
 
 def _root_cause(error: Any) -> str:

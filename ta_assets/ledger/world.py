@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,6 +12,7 @@ from ta_assets.core.errors import InputError
 from ta_assets.ledger.ledger import Ledger
 from ta_assets.studies.loading import Studies
 from ta_assets.studies.sweep import SweepCell, sweep_cells
+from ta_resources.interrupts import noticed
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactStore
@@ -53,17 +54,26 @@ WorldResource = dg.ResourceParam[World]
 def world_resource(studies: Studies, definitions: Callable[[], dg.Definitions]) -> dg.ResourceDefinition:
     """The resource ``world``, made of a run's other resources when the run begins.
 
+    When the run ends after a request to stop, it is marked as being canceled: Dagster does that for its button only,
+    and would call a Ctrl-C a failure.
+
     Args:
         studies: all that the instance holds.
         definitions: the whole graph; a call, since assets and checks exist before the definitions do.
     """
 
     @dg.resource(required_resource_keys={"store", "rollouts", "language_model"})
-    def world(context: dg.InitResourceContext) -> World:
+    def world(context: dg.InitResourceContext) -> Iterator[World]:
         if context.instance is None:
             raise ValueError("a world needs an instance: its ledger reads what runs recorded")
         resources = context.resources
         ledger = Ledger(context.instance, definitions)
-        return World(studies, resources.store, resources.rollouts, resources.language_model, ledger)
+        with noticed() as stopped:
+            try:
+                yield World(studies, resources.store, resources.rollouts, resources.language_model, ledger)
+            finally:
+                run = context.instance.get_run_by_id(context.run.run_id) if context.run and stopped() else None
+                if run is not None and not run.is_finished and run.status is not dg.DagsterRunStatus.CANCELING:
+                    context.instance.report_run_canceling(run)
 
     return world

@@ -8,59 +8,64 @@ import dagster as dg
 import numpy as np
 
 from ta_assets.core.values import CrossFitted
-from ta_assets.pages.plots import figure
+from ta_assets.pages.plots import figure, in_words
 
 ON_ACTIVATIONS = ("increment", "probe")
 """Kinds of rows whose scores read activations."""
+COLORS = {True: "tab:blue", False: "0.6"}
+"""Whether a row's scores read activations -> its colour."""
 POWER_PROBLEMS = (5, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320)
 
 
-def figures(value: dict[str, Any], scores: CrossFitted) -> dict[str, dg.MarkdownMetadataValue]:
+def figures(value: dict[str, Any], scores: CrossFitted, title: str) -> dict[str, dg.MarkdownMetadataValue]:
     """Effects, permutations, ceiling, power, and where several blocks were read the curve over them."""
-    made = {"effects": effects(value), "ceiling": ceiling(value), "power": power_curve(value)}
+    made = {"effects": effects(value, title), "ceiling": ceiling(value, title), "power": power_curve(value, title)}
     if len(scores.nulls.columns):
-        made["permutations"] = permutations(scores)
+        made["permutations"] = permutations(scores, title)
     if len(scores.record["blocks"]) > 1:
-        made["blocks"] = blocks(scores)
+        made["blocks"] = blocks(scores, title)
     return made
 
 
-def effects(value: dict[str, Any]) -> dg.MarkdownMetadataValue:
+def effects(value: dict[str, Any], title: str) -> dg.MarkdownMetadataValue:
     """Lead of every score over its hardest rival, with its interval over problems."""
 
     def draw(axes: Any) -> None:
         rows = value["rows"][::-1]
         for place, row in enumerate(rows):
-            color = "tab:blue" if row["kind"] in ON_ACTIVATIONS else "0.6"
+            color = COLORS[row["kind"] in ON_ACTIVATIONS]
             axes.plot(row["difference"], place, "o", color=color)
             if row["low"] is not None:
                 axes.plot([row["low"], row["high"]], [place, place], color=color)
         axes.axvline(0, color="0.6", linestyle="--")
-        axes.set_yticks(range(len(rows)), [f"{row['name']} - {row['against']}" for row in rows], fontsize="x-small")
-        axes.set_xlabel("difference in average precision (95 % interval)")
+        names = [f"{in_words(row['name'])} minus {in_words(row['against'])}" for row in rows]
+        axes.set_yticks(range(len(rows)), names, fontsize="small")
+        axes.set_xlabel("difference in average precision, mean over problems (line: 95 % interval)")
+        _explain_colors(axes)
 
-    return figure(draw)
+    return figure(draw, f"{title}: lead over the hardest rival", _height(value))
 
 
-def ceiling(value: dict[str, Any]) -> dg.MarkdownMetadataValue:
+def ceiling(value: dict[str, Any], title: str) -> dg.MarkdownMetadataValue:
     """Average precision of every score between chance and what label noise leaves attainable."""
 
     def draw(axes: Any) -> None:
         rows = value["rows"][::-1]
-        colors = ["tab:blue" if row["kind"] in ON_ACTIVATIONS else "0.6" for row in rows]
-        axes.barh([row["name"] for row in rows], [row["average_precision"] for row in rows], color=colors)
+        colors = [COLORS[row["kind"] in ON_ACTIVATIONS] for row in rows]
+        names = [in_words(row["name"]) for row in rows]
+        axes.barh(names, [row["average_precision"] for row in rows], color=colors)
         axes.axvline(value["chance"], color="0.3", linestyle=":", label="chance")
         if value["ceiling"]:
             axes.axvline(value["ceiling"]["oracle"], color="tab:red", label="true importances")
             axes.axvline(value["ceiling"]["repeat"], color="tab:orange", linestyle="--", label="second campaign")
-        axes.tick_params(axis="y", labelsize="x-small")
+        axes.tick_params(axis="y", labelsize="small")
         axes.set_xlabel("average precision, mean over problems")
-        axes.legend(fontsize="small")
+        _explain_colors(axes)
 
-    return figure(draw)
+    return figure(draw, f"{title}: between chance and what label noise leaves", _height(value))
 
 
-def power_curve(value: dict[str, Any]) -> dg.MarkdownMetadataValue:
+def power_curve(value: dict[str, Any], title: str) -> dg.MarkdownMetadataValue:
     """Chance to find the observed lead of each probe, against the number of problems."""
 
     def draw(axes: Any) -> None:
@@ -69,36 +74,44 @@ def power_curve(value: dict[str, Any]) -> dg.MarkdownMetadataValue:
         for row in [row for row in value["rows"] if row["kind"] in ON_ACTIVATIONS and row["deviation"] > 0]:
             lead = max(abs(row["difference"]), 1e-6)
             chances = [power(lead, row["deviation"], n, alpha=row["level"]) for n in POWER_PROBLEMS]
-            axes.plot(POWER_PROBLEMS, chances, label=f"{row['name']} ({row['difference']:+.3f})")
-        axes.axhline(TARGET, color="0.6", linestyle="--")
-        axes.axvline(value["n_problems"], color="0.6", linestyle=":")
+            axes.plot(POWER_PROBLEMS, chances, label=f"{in_words(row['name'])} ({row['difference']:+.3f})")
+        axes.axhline(TARGET, color="0.6", linestyle="--", label=f"wanted: {TARGET:g}")
+        axes.axvline(value["n_problems"], color="0.6", linestyle=":", label=f"now: {value['n_problems']} problems")
         axes.set_xscale("log")
-        axes.set_xlabel("problems")
-        axes.set_ylabel("power")
-        axes.legend(fontsize="x-small")
+        axes.set_xticks(POWER_PROBLEMS[::2], [str(n) for n in POWER_PROBLEMS[::2]])
+        axes.minorticks_off()
+        axes.set_xlabel("number of problems")
+        axes.set_ylabel("power (chance to find the observed lead)")
+        axes.legend(fontsize="small")
 
-    return figure(draw)
+    return figure(draw, f"{title}: how many problems would decide")
 
 
-def permutations(scores: CrossFitted) -> dg.MarkdownMetadataValue:
+def permutations(scores: CrossFitted, title: str) -> dg.MarkdownMetadataValue:
     """Macro average precision of the best linear probe on permuted labels, and on the labels as they are."""
 
     def draw(axes: Any) -> None:
-        for scheme, color in (("shifted", "0.6"), ("stratified", "tab:orange"), ("supported", "tab:green")):
+        for scheme, color, style in (
+            ("shifted", "0.4", "-"),
+            ("stratified", "tab:orange", "--"),
+            ("supported", "tab:green", ":"),
+        ):
             columns = [name for name in scores.nulls.columns if name.startswith(f"{scheme}/")]
             if not columns:
                 continue
             best = max(columns, key=lambda name: scores.nulls[name].iloc[0])
             null = scores.nulls[best].to_numpy()
-            axes.hist(null[1:], bins=40, color=color, alpha=0.6, label=f"{scheme}: {best.partition('/')[2]}")
-            axes.axvline(null[0], color=color)
-        axes.set_xlabel("macro average precision, refitted to permuted labels; line: labels as they are")
+            model = best.partition("/")[2].replace("|", ", penalty ")
+            axes.hist(null[1:], bins=40, color=color, alpha=0.6, label=f"{model}, labels {scheme}")
+            axes.axvline(null[0], color=color, linestyle=style, label=f"{model}, labels as they are")
+        axes.set_xlabel("average precision, mean over problems, refitted to permuted labels")
+        axes.set_ylabel("number of permutations")
         axes.legend(fontsize="small")
 
-    return figure(draw)
+    return figure(draw, f"{title}: could it be chance?")
 
 
-def blocks(scores: CrossFitted) -> dg.MarkdownMetadataValue:
+def blocks(scores: CrossFitted, title: str) -> dg.MarkdownMetadataValue:
     """Best ridge of every block, and the band that the best of all penalties and blocks stays in by chance."""
 
     def draw(axes: Any) -> None:
@@ -118,8 +131,22 @@ def blocks(scores: CrossFitted) -> dg.MarkdownMetadataValue:
         axes.plot(places, observed, "o-", label="ridge at its best penalty")
         upper = np.add(center, width)
         axes.fill_between(places, center, upper, color="0.8", label="max-T band of shifted labels (95 %)")
-        axes.set_xlabel("block")
-        axes.set_ylabel("macro average precision")
+        axes.set_xlabel("block of the language model, counted from 0")
+        axes.set_ylabel("average precision, mean over problems")
         axes.legend(fontsize="small")
 
-    return figure(draw)
+    return figure(draw, f"{title}: over the blocks")
+
+
+def _explain_colors(axes: Any) -> None:
+    """A legend of the two colours, beside what has a label already."""
+    from matplotlib.patches import Patch
+
+    lines, _ = axes.get_legend_handles_labels()
+    kinds = [Patch(color=COLORS[True], label="probe of activations"), Patch(color=COLORS[False], label="baseline")]
+    axes.legend(handles=[*kinds, *lines], fontsize="small")
+
+
+def _height(value: dict[str, Any]) -> float:
+    """Inches that leave room for a line of text a row."""
+    return max(4.0, 1.5 + 0.22 * len(value["rows"]))

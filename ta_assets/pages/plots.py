@@ -12,8 +12,14 @@ import pandas as pd
 
 from ta_assets.core.score_columns import SCORE_PREFIX, scored_models
 
-MAX_ROWS = 40
-"""A table in the metadata is for a person; the artifact holds the rest."""
+MAX_ROWS = 25
+"""A table in the metadata is for a person and no longer than a screen; the artifact holds the rest."""
+MAX_LINES = 30
+"""Lines of Markdown that fit on a screen; Dagster opens what is longer at its end."""
+MAX_LABELS = 25
+"""Names along an axis that can be read."""
+DPI = 180
+"""Twice what a screen shows, so that a plot stays sharp where it is enlarged."""
 
 
 def markdown_table(frame: pd.DataFrame) -> str:
@@ -24,21 +30,34 @@ def markdown_table(frame: pd.DataFrame) -> str:
     return shown if len(frame) <= MAX_ROWS else f"{shown}\n\n{len(frame) - MAX_ROWS} more rows in the artifact."
 
 
-def importance_over_position(table: pd.DataFrame) -> dg.MarkdownMetadataValue:
+def screens(name: str, text: str) -> dict[str, dg.MarkdownMetadataValue]:
+    """A long text as metadata, a screen each: ``name``, or ``name 1 of 3`` and so on, cut between its blocks."""
+    pieces: list[list[str]] = [[]]
+    for block in text.split("\n\n"):
+        lines = len(block.splitlines()) + 1
+        if pieces[-1] and sum(len(one.splitlines()) + 1 for one in pieces[-1]) + lines > MAX_LINES:
+            pieces.append([])
+        pieces[-1].append(block)
+    shown = ["\n\n".join(blocks) for blocks in pieces]
+    names = [name] if len(shown) == 1 else [f"{name} {number} of {len(shown)}" for number in range(1, len(shown) + 1)]
+    return {one: dg.MetadataValue.md(piece) for one, piece in zip(names, shown, strict=True)}
+
+
+def importance_over_position(table: pd.DataFrame, title: str) -> dg.MarkdownMetadataValue:
     """Importance of every sentence against its relative position, anchors marked."""
 
     def draw(axes: Any) -> None:
         for anchor, color, label in ((0, "0.6", "other sentence"), (1, "tab:red", "anchor")):
             rows = table[table["anchor"] == anchor]
             axes.scatter(rows["relative_position"], rows["importance_signed"], s=8, c=color, label=label)
-        axes.set_xlabel("relative position in the trace")
-        axes.set_ylabel("importance (positive: the sentence lowers accuracy)")
+        axes.set_xlabel("relative position in the trace (0: first sentence, 1: last)")
+        axes.set_ylabel("importance\n(change of accuracy; positive: lowers it)")
         axes.legend()
 
-    return figure(draw)
+    return figure(draw, f"{title}: importance of sentences")
 
 
-def precision_recall(predictions: pd.DataFrame) -> dg.MarkdownMetadataValue:
+def precision_recall(predictions: pd.DataFrame, title: str) -> dg.MarkdownMetadataValue:
     """Precision-recall curves of every probe on the test rows, pooled over problems."""
 
     def draw(axes: Any) -> None:
@@ -47,43 +66,47 @@ def precision_recall(predictions: pd.DataFrame) -> dg.MarkdownMetadataValue:
         test = predictions[predictions["split"] == "test"]
         for model in scored_models(test):
             precision, recall, _ = precision_recall_curve(test["anchor"], test[f"{SCORE_PREFIX}{model}"])
-            axes.step(recall, precision, where="post", label=model)
-        axes.axhline(test["anchor"].mean(), color="0.6", linestyle="--", label="prevalence")
-        axes.set_xlabel("recall")
-        axes.set_ylabel("precision")
+            found = recall > 0  # where nothing is found, a precision is a matter of taste
+            axes.plot(recall[found], precision[found], marker=".", markersize=3, label=in_words(model))
+        axes.axhline(test["anchor"].mean(), color="0.6", linestyle="--", label="share of anchors (chance)")
+        axes.set_xlim(0, 1.02)
+        axes.set_ylim(0, 1.02)
+        axes.set_xlabel("recall (share of anchors that are found)")
+        axes.set_ylabel("precision (share of anchors among the found)")
         axes.legend(fontsize="small")
 
-    return figure(draw)
+    return figure(draw, f"{title}: test sentences of all problems")
 
 
-def scores_over_target(predictions: pd.DataFrame, target: str) -> dg.MarkdownMetadataValue:
+def scores_over_target(predictions: pd.DataFrame, target: str, title: str) -> dg.MarkdownMetadataValue:
     """Score of every probe against a continuous target, on the test rows."""
 
     def draw(axes: Any) -> None:
         test = predictions[predictions["split"] == "test"]
         for model in scored_models(test):
-            axes.scatter(test[target], test[f"{SCORE_PREFIX}{model}"], s=8, label=model)
-        axes.set_xlabel(target.replace("_", " "))
-        axes.set_ylabel("score")
+            axes.scatter(test[target], test[f"{SCORE_PREFIX}{model}"], s=8, label=in_words(model))
+        axes.set_xlabel(f"{in_words(target)} (change of accuracy)")
+        axes.set_ylabel("score of the probe")
         axes.legend(fontsize="small")
 
-    return figure(draw)
+    return figure(draw, f"{title}: test sentences of all problems")
 
 
-def tokens(counts: Mapping[str, int]) -> dg.MarkdownMetadataValue:
+def tokens(counts: Mapping[str, int], title: str) -> dg.MarkdownMetadataValue:
     """Length of every trace, which bounds context and memory."""
 
     def draw(axes: Any) -> None:
-        axes.bar(list(counts), list(counts.values()), color="tab:blue")
-        axes.tick_params(axis="x", rotation=90, labelsize="small")
-        axes.set_xlabel("problem")
-        axes.set_ylabel("tokens")
+        places, every = range(len(counts)), -(-len(counts) // MAX_LABELS)
+        axes.bar(places, list(counts.values()), color="tab:blue")
+        axes.set_xticks(places[::every], list(counts)[::every], rotation=90, fontsize="small")
+        axes.set_xlabel("problem" if every == 1 else f"problem (every {every}th is named)")
+        axes.set_ylabel("tokens of question and trace")
 
-    return figure(draw)
+    return figure(draw, f"{title}: length of traces")
 
 
 def errors_over_deferral(
-    rows: list[dict[str, Any]], chosen: tuple[float | None, float | None]
+    rows: list[dict[str, Any]], chosen: tuple[float | None, float | None], title: str
 ) -> dg.MarkdownMetadataValue:
     """Share of wrong decisions against the share of deferred sentences, on val and test; the chosen plan marked."""
 
@@ -91,7 +114,11 @@ def errors_over_deferral(
         frame = pd.DataFrame(rows).sort_values("budget")
         for part, color in (("val", "0.6"), ("test", "tab:blue")):
             axes.plot(
-                frame[f"{part}_deferral_rate"], frame[f"{part}_accepted_error"], marker="o", color=color, label=part
+                frame[f"{part}_deferral_rate"],
+                frame[f"{part}_accepted_error"],
+                marker="o",
+                color=color,
+                label=f"{part} sentences",
             )
         if None not in chosen:
             axes.plot(*chosen, marker="*", markersize=14, color="tab:red", linestyle="none", label="this plan, test")
@@ -99,26 +126,44 @@ def errors_over_deferral(
         axes.set_ylabel("share of errors among the decided")
         axes.legend(fontsize="small")
 
-    return figure(draw)
+    return figure(draw, f"{title}: what deferring buys")
 
 
-def bars(frame: pd.DataFrame, label: str, mean: str, std: str) -> dg.MarkdownMetadataValue:
+def bars(frame: pd.DataFrame, label: str, mean: str, std: str, title: str) -> dg.MarkdownMetadataValue:
     """Mean with standard deviation, one bar a row."""
 
     def draw(axes: Any) -> None:
-        axes.barh(frame[label], frame[mean], xerr=frame[std], color="tab:blue")
+        axes.barh([in_words(name) for name in frame[label]], frame[mean], xerr=frame[std], color="tab:blue")
         axes.invert_yaxis()
-        axes.set_xlabel(mean.replace("_", " "))
+        axes.set_xlabel(f"{in_words(mean)} over seeds, on test sentences (line: one standard deviation)")
 
-    return figure(draw)
+    return figure(draw, title)
 
 
-def figure(draw: Callable[[Any], None]) -> dg.MarkdownMetadataValue:
-    """A drawing as a PNG inside Markdown, which is what Dagster's pages can show."""
+def title_of(partition: str, study: str) -> str:
+    """Beginning of a plot's title: which part of which study it is of."""
+    return f"{partition} (study {study})"
+
+
+def in_words(name: str) -> str:
+    """A name of the code as people read it."""
+    return name.replace("_", " ")
+
+
+def figure(draw: Callable[[Any], None], title: str, height: float = 4.0) -> dg.MarkdownMetadataValue:
+    """A drawing as a PNG inside Markdown, which is what Dagster's pages can show.
+
+    Args:
+        draw: draws into axes.
+        title: says what of which setting it is, for whoever sees a copy of it alone.
+        height: in inches; the width is 6.4, and an inch has 180 pixels.
+    """
     from matplotlib.figure import Figure
 
-    canvas = Figure(figsize=(6.4, 4.0), dpi=90, layout="constrained")
-    draw(canvas.add_subplot())
+    canvas = Figure(figsize=(6.4, height), dpi=DPI, layout="constrained")
+    axes = canvas.add_subplot()
+    draw(axes)
+    axes.set_title(title, fontsize="medium", wrap=True)
     buffer = io.BytesIO()
     canvas.savefig(buffer, format="png")
     return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")

@@ -6,8 +6,8 @@ Stays out: the shape of a study (``study.py``), YAML (``yaml_text.py``), partiti
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ class Studies:
     studies: tuple[Study, ...]
     current: str
     """Name of the study that ``release`` is about."""
+    asked_for: tuple[str, ...] = ()
+    """Names of further studies that somebody asked for; their partitions are offered beside those of ``current``."""
 
     def __post_init__(self) -> None:
         for kind, names in (
@@ -61,6 +63,14 @@ class Studies:
         """Setting name -> its study."""
         return {setting: study for study in self.studies for setting in study.settings}
 
+    def offered(self, was_made: Callable[[Study], bool]) -> Studies:
+        """Those whose partitions people may choose: asked for, or made here before.
+
+        Dagster's dialogs offer to make everything that is missing, which must not be a study that nobody wants.
+        """
+        wanted = {self.current, *self.asked_for}
+        return replace(self, studies=tuple(one for one in self.studies if one.name in wanted or was_made(one)))
+
     @property
     def selected(self) -> Study:
         """The study that ``release`` is about."""
@@ -71,21 +81,33 @@ def load_studies(chosen: str | None = None) -> Studies:
     """Read the shipped studies and the chosen one.
 
     Args:
-        chosen: name of a shipped study or path of a study file; by default what ``TA_STUDY`` says, else ``embedded``.
+        chosen: name of a shipped study or path of a study file, or several of them as in ``PATH``, of which the first
+            is released; by default what ``TA_STUDY`` says, else ``embedded``.
 
     Raises:
         InputError: a file is missing or not a valid study (every fault of it is listed), or two studies share a name.
     """
     chosen = chosen or os.environ.get(STUDY_VARIABLE) or DEFAULT_STUDY
     shipped = {path.stem: read_study(path) for path in sorted(SHIPPED.glob("*.yaml"))}
+    several = [chosen] if _file(chosen) else [one for one in chosen.split(os.pathsep) if one]
+    first, *others = [_named_study(one, shipped) for one in dict.fromkeys(several or [chosen])]
+    own = [study for study in (first, *others) if study.name not in shipped or shipped[study.name] is not study]
+    return Studies((*shipped.values(), *own), current=first.name, asked_for=tuple(study.name for study in others))
+
+
+def _named_study(chosen: str, shipped: Mapping[str, Study]) -> Study:
+    """The study that somebody means by a name or a path.
+
+    Raises:
+        InputError: there is no such study, or its file is not valid.
+    """
     if chosen in shipped:
-        return Studies(tuple(shipped.values()), current=chosen)
+        return shipped[chosen]
     path = _file(chosen)
     if path is None:
         names = ", ".join(sorted(shipped))
         raise InputError(f"environment variable {STUDY_VARIABLE}", "value", chosen, f"one of {names}, or a study file")
-    study = read_study(path)
-    return Studies((*shipped.values(), study), current=study.name)
+    return read_study(path)
 
 
 def _file(chosen: str) -> Path | None:

@@ -13,8 +13,11 @@ from typing import Any
 
 from ta_assets.core.markdown import escape, table
 from ta_checks.report.report import CheckRow, ReleaseReport
+from ta_checks.verdict import figure
 
 MAX_TERMINAL_MESSAGE = 100
+MAX_SHOWN = 25
+"""Red rows on a page of Dagster's, which opens at its end when it is longer than the screen."""
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold even as a reference (section 2.2)."""
 
@@ -41,6 +44,30 @@ def markdown(report: ReleaseReport) -> str:
     if report.environment:
         parts += ["## Environment\n", table(("what", "value"), list(_flat(report.environment)))]
     return "\n".join(parts)
+
+
+def red_table(report: ReleaseReport) -> str:
+    """What keeps a release from being OK and what to do about it, as Markdown: one line a check, "none" if none."""
+    rows = [(row, meaning) for row, meaning in _explained(report) if row.is_red][:MAX_SHOWN]
+    if not rows:
+        return "none"
+    lines = [
+        (row.name, row.cell, row.status, row.verdict.message or row.verdict.found, meaning or "as above")
+        for row, meaning in rows
+    ]
+    more = sum(row.is_red for row in report.rows) - len(rows)
+    shown = table(("check", "cell", "status", "message", "what it means, and what to do"), lines)
+    return f"{shown}\nand {more} more in verdict.md" if more else shown
+
+
+def checks_table(report: ReleaseReport) -> str:
+    """One line for each check, as Markdown: in how many cells it holds."""
+    counts: dict[str, list[int]] = {}
+    for row in report.red_first:
+        count = counts.setdefault(row.name, [0, 0])
+        count[0] += row.verdict.passed
+        count[1] += 1
+    return table(("check", "passed", "of cells"), [(name, *count) for name, count in counts.items()])
 
 
 def junit_xml(report: ReleaseReport) -> str:
@@ -116,17 +143,13 @@ def _bound(row: CheckRow) -> tuple[str, str]:
     verdict = row.verdict
     if not verdict.comparison:
         return "", ""
-    return _figure(verdict.observed), f"{verdict.comparison} {_figure(verdict.threshold)} {verdict.unit}".rstrip()
+    return figure(verdict.observed), f"{verdict.comparison} {figure(verdict.threshold)} {verdict.unit}".rstrip()
 
 
 def _offenders(row: CheckRow) -> list[str]:
     kept = list(row.verdict.offenders)
     more = (row.verdict.n_offenders or 0) - len(kept)
     return [*kept, f"and {more} more"] if more else kept
-
-
-def _figure(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 
 from ta_assets.ledger.ledger import CheckState, Ledger
@@ -14,9 +13,8 @@ from ta_checks.invariant import AddedRow, Invariant
 from ta_checks.report.report import CheckRow
 from ta_checks.rules.files import verdict_unedited
 from ta_checks.table import invariants_of
-from ta_checks.verdict import Verdict
+from ta_checks.verdict import VERDICT, Verdict
 
-FIELDS = tuple(field.name for field in dataclasses.fields(Verdict))
 MADE = AddedRow(
     "made",
     "Whether the latest run that was to make the cell has made it.",
@@ -84,8 +82,8 @@ def _row(invariant: Invariant, partition: str, ledger: Ledger) -> CheckRow:
 def _verdict(state: CheckState | None) -> Verdict:
     if state is None:
         return Verdict.skipped("not evaluated: its cell was not made")
-    if not state.finished or "status" not in state.metadata:
+    if not state.finished or VERDICT not in state.metadata:
         return Verdict.skipped(f"not evaluated: run {state.run_id} ended before it reported")
     if not state.is_current:
         return Verdict.skipped("not evaluated: its cell was made again since")
-    return Verdict.from_json({name: state.metadata[name] for name in FIELDS if name in state.metadata})
+    return Verdict.from_json(state.metadata[VERDICT])

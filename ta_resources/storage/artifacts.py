@@ -98,6 +98,10 @@ class ArtifactStore(dg.ConfigurableResource):
         """Whether the artifact is there."""
         return (self._settled(asset, partition) / MANIFEST).is_file()
 
+    def was_made(self, asset: str, partition: str) -> bool:
+        """Whether the artifact, or a part of it, is there; reads nothing and puts nothing back."""
+        return self.folder(asset, partition).is_dir()
+
     def load(self, asset: str, partition: str) -> Any:
         """Read a value back.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from ta_assets.core.options import ExtractionSpec
@@ -29,6 +31,8 @@ class BrokenRollouts(RolloutsResource):
     ) -> Iterator[tuple[int, Problem | UnusableProblem]]:
         if "asset" in FAULTS and source.prefix.endswith("/incorrect_base_solution"):
             raise ConnectionError("planted: the incorrect corpus cannot be read")
+        while "slow" in FAULTS and Path("slow").exists():
+            time.sleep(0.1)
         yield from super().read_problems(source, problem_ids)
 
 

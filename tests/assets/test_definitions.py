@@ -12,10 +12,13 @@ import pytest
 
 from ta_assets import definitions as loaded
 from ta_assets.core.errors import InputError
+from ta_assets.core.traces.labels import COLUMNS
 from ta_assets.definitions import build_definitions
+from ta_assets.ledger.catalog import ENTRIES
 from ta_assets.ledger.table import ASSETS, partitions_of
 from ta_assets.studies.loading import load_studies
 from ta_checks.table import INVARIANTS
+from ta_resources.storage.artifacts import ArtifactStore
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "transformers", "huggingface_hub", "sklearn", "scipy", "matplotlib")
@@ -48,14 +51,61 @@ def test_assets_are_listed_in_the_order_in_which_they_depend(definitions: dg.Def
             assert ASSETS.index(parent.to_user_string()) < ASSETS.index(asset)
 
 
-def test_every_cell_of_every_study_is_a_partition(definitions: dg.Definitions) -> None:
+def partition_keys(definitions: dg.Definitions, asset: str) -> list[str]:
+    definition = definitions.resolve_asset_graph().get(dg.AssetKey(asset)).partitions_def
+    assert definition is not None
+    return sorted(definition.get_partition_keys())
+
+
+def cells(asset: str, *names: str) -> list[str]:
+    by_name = load_studies("embedded").by_name
+    return sorted(key for name in names for key in partitions_of(asset, by_name[name]))
+
+
+@pytest.mark.parametrize("asset", ASSETS)
+def test_every_cell_of_the_selected_study_is_a_partition_and_no_other(definitions: dg.Definitions, asset: str) -> None:
+    assert partition_keys(definitions, asset) == cells(asset, "embedded")
+
+
+def test_a_study_that_was_made_here_or_is_asked_for_has_its_partitions_too(tmp_path: Path) -> None:
+    store = ArtifactStore(base_dir=str(tmp_path))
+    made = {"store": store}
+    before = build_definitions(load_studies("embedded"), resources=made)
+    assert partition_keys(before, "activations") == cells("activations", "embedded")
+    store.save("problem_ids", "pilot", [1, 2, 3])
+    after = build_definitions(load_studies("embedded"), resources=made)
+    assert partition_keys(after, "activations") == cells("activations", "embedded", "paper")
+    asked = build_definitions(load_studies(f"embedded{os.pathsep}paper"))
+    assert partition_keys(asked, "activations") == cells("activations", "embedded", "paper")
+
+
+def test_every_asset_is_described_for_the_catalog(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    studies = load_studies("embedded")
-    for asset in ASSETS:
-        keys = [key for study in studies.studies for key in partitions_of(asset, study)]
-        definition = graph.get(dg.AssetKey(asset)).partitions_def
-        assert definition is not None
-        assert sorted(keys) == sorted(definition.get_partition_keys())
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {*ENTRIES}
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert 1 <= len(node.kinds) <= 3
+        assert node.owners
+    groups = [graph.get(dg.AssetKey(asset)).group_name for asset in ASSETS]
+    assert groups.index("1_data") < groups.index("2_activations") < groups.index("3_probes")
+    schema = graph.get(dg.AssetKey("sentences")).metadata["dagster/column_schema"]
+    assert [(column.name, column.description) for column in schema.columns] == [
+        (name, column.meaning) for name, column in COLUMNS.items()
+    ]
+
+
+def test_what_starts_a_release_by_itself_is_off(definitions: dg.Definitions) -> None:
+    assert [one.name for one in definitions.schedules or ()] == ["nightly_release"]
+    assert [one.name for one in definitions.sensors or ()] == ["release_on_new_data", "report_failed_release"]
+    for one in (*(definitions.schedules or ()), *(definitions.sensors or ())):
+        assert one.default_status.value == "STOPPED"
+
+
+def test_the_jobs_name_their_study(definitions: dg.Definitions) -> None:
+    for name in ("release", "sweep"):
+        job = definitions.resolve_job_def(name)
+        assert job.tags["study"] == "embedded"
+        assert "**embedded**" in (job.description or "")
 
 
 def test_no_output_can_reach_dagsters_pickling_io_manager(definitions: dg.Definitions) -> None:

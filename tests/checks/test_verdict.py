@@ -95,7 +95,7 @@ def test_ten_offenders_are_kept_and_all_are_counted() -> None:
 
 def test_numpy_becomes_python_and_numbers_stay_numbers() -> None:
     made = Verdict.judge(np.float64(0.25), "<=", np.int64(1), n=np.int64(3), details={"x": np.arange(2)})  # type: ignore[arg-type]
-    kinds = {name: type(value) for name, value in made.to_metadata().items()}
+    kinds = {name: type(value) for name, value in made.to_json().items()}
     assert (kinds["observed"], kinds["threshold"], kinds["n"], kinds["details"]) == (float, int, int, dict)
     assert made.details == {"x": [0, 1]}
 
@@ -106,7 +106,15 @@ def test_any_verdict_is_strict_json_and_comes_back(observed: Any, offenders: lis
     made = strict(verdict.to_json())
     assert made == verdict.to_json()
     assert Verdict.from_json(made) == verdict
-    assert strict(verdict.to_metadata())["n_offenders"] == len(offenders)
+    assert strict(verdict.to_metadata())["verdict"] == made
+    assert made["n_offenders"] == len(offenders)
+
+
+def test_of_a_verdict_one_number_is_plotted_and_one_line_says_what_was_compared() -> None:
+    shown = Verdict.judge(0, "<=", 0, unit="files", n=12, message="12 looked at").to_metadata()
+    assert shown["found"] == "observed 0 <= 0 files, of 12 looked at"
+    assert [name for name, value in shown.items() if isinstance(value, (int, float))] == ["observed"]
+    assert "found" not in Verdict.skipped("nothing to judge").to_metadata()
 
 
 @given(values)

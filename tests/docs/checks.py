@@ -6,7 +6,6 @@ what a red one means, which its description says.
 
 from __future__ import annotations
 
-import inspect
 import textwrap
 from collections.abc import Iterable
 
@@ -54,16 +53,11 @@ def render() -> str:
     ]
     long = [
         *((row.name, _place(row), row.looks_at, row.description) for row in ADDED),
-        *((one.name, asset, looks_at(one), one.description) for one, asset in merged),
+        *((one.name, asset, one.looks_at, one.description) for one, asset in merged),
     ]
     return "\n".join(
         [TITLE, table(["check", "asset", "severity", "how"], short), *(_section(*row) for row in long), CANNOT_SEE]
     )
-
-
-def looks_at(invariant: Invariant) -> str:
-    """What a check looks at: the first paragraph of the docstring of its ``read``."""
-    return " ".join((inspect.getdoc(invariant.read) or "").split("\n\n")[0].split()).replace("``", "`")
 
 
 def _place(row: AddedRow) -> str:

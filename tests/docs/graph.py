@@ -5,13 +5,15 @@ Belongs here: the picture as Mermaid text, which GitHub draws. Stays out: what t
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
 
-from ta_assets.definitions import build_definitions
+from ta_assets.definitions import build_definitions, was_made
 from ta_assets.ledger.partitions import Partitions
 from ta_assets.studies.loading import load_studies
+from ta_resources.storage.artifacts import ArtifactStore
 
 DOCUMENT = Path(__file__).parents[2] / "docs/architecture.md"
 START, END = "<!-- GRAPH_START -->", "<!-- GRAPH_END -->"
@@ -26,7 +28,8 @@ def render() -> str:
 def picture() -> str:
     """Every asset with what one partition of it is, by group, and an arrow from each of its parents."""
     studies = load_studies("embedded")
-    definitions, partitions = build_definitions(studies), Partitions(studies)
+    definitions = build_definitions(studies)
+    partitions = Partitions(studies.offered(partial(was_made, ArtifactStore())))
     scopes: list[tuple[str, dg.PartitionsDefinition]] = [
         ("corpus", partitions.corpus),
         ("setting", partitions.setting),

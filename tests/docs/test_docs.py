@@ -26,7 +26,7 @@ def test_a_document_is_what_the_code_makes_now(path: Path, render: Callable[[], 
 def test_every_check_of_a_verdict_is_explained() -> None:
     rows = [line for line in checks.render().splitlines() if line.startswith("## ")]
     assert {row.split()[1] for row in rows} == set(rolled_up())
-    assert all(checks.looks_at(invariant) for invariant in checks.INVARIANTS)
+    assert all(invariant.looks_at for invariant in checks.INVARIANTS)
 
 
 def test_every_key_of_a_study_is_explained() -> None:
