@@ -47,9 +47,10 @@ class Invariant:
 
 @dataclass(frozen=True)
 class AddedRow:
-    """A row of every verdict that the release itself judges, beside the table; always an ERROR."""
+    """A row of every verdict that the release itself judges, beside the table."""
 
     name: str
     looks_at: str
     description: str
     """What a red one means and what to do."""
+    severity: Severity = "ERROR"
