@@ -42,6 +42,7 @@ from ta_checks.rules.data import (
     traces_are_whole,
 )
 from ta_checks.rules.files import artifacts_intact, page_tells_artifacts, readme_is_current
+from ta_checks.rules.refits import fits_refit
 from ta_checks.rules.shuffles import beats_shuffled_labels, overfit_memorization, random_label
 from ta_checks.rules.vectors import (
     activations_match_text,
@@ -72,6 +73,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     model_reads_traces.ROW,
     scores_out_of_fold.ROW,
     fits_at_optimum.ROW,
+    fits_refit.ROW,
     comparison_recomputes.ROW,
     enough_problems.ROW,
     interval_not_degenerate.ROW,
