@@ -29,6 +29,7 @@ from ta_checks.rules.claims import (
     enough_problems,
     fits_at_optimum,
     interval_not_degenerate,
+    looks_counted,
     scores_out_of_fold,
 )
 from ta_checks.rules.data import (
@@ -37,7 +38,9 @@ from ta_checks.rules.data import (
     labels_follow_fractions,
     labels_follow_rule,
     labels_recomputable,
+    problems_are_distinct,
     problems_as_asked,
+    rollouts_counted,
     split_is_disjoint,
     traces_are_whole,
 )
@@ -64,6 +67,8 @@ INVARIANTS: tuple[Invariant, ...] = (
     labels_follow_fractions.ROW,
     labels_recomputable.ROW,
     traces_are_whole.ROW,
+    rollouts_counted.ROW,
+    problems_are_distinct.ROW,
     zero_skipped_problems.ROW_OF_VECTORS,
     vectors_are_sound.ROW,
     activations_match_text.ROW,
@@ -76,6 +81,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     fits_refit.ROW,
     comparison_recomputes.ROW,
     enough_problems.ROW,
+    looks_counted.ROW,
     interval_not_degenerate.ROW,
     label_support.ROW,
     beats_order_baseline.ROW,

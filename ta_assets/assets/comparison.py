@@ -8,6 +8,7 @@ import pandas as pd
 from ta_assets.core.score_columns import KEYS
 from ta_assets.core.values import CrossFitted
 from ta_assets.ledger.fingerprint import output
+from ta_assets.ledger.looks import LOOKED_AT, earlier_looks
 from ta_assets.ledger.partitions import Partitions
 from ta_assets.ledger.table import made_from
 from ta_assets.ledger.world import WorldResource
@@ -22,13 +23,13 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     scores = dg.asset(
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences", "activations"),
-        code_version="3",
+        code_version="5",
         group_name="probes",
     )
     comparison = dg.asset(
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences"),
-        code_version="3",
+        code_version="6",
         group_name="results",
     )
     return [scores(cv_scores), comparison(probe_comparison)]
@@ -56,13 +57,21 @@ def cv_scores(
 def probe_comparison(
     context: dg.AssetExecutionContext, world: WorldResource, sentences: pd.DataFrame, cv_scores: CrossFitted
 ) -> dg.Output[dict[str, Any]]:
-    """Better, worse, no difference or inconclusive: every probe against every baseline, over problems."""
-    from ta_assets.core.results.compare import compare
+    """Better, worse, no difference or inconclusive: every probe against every baseline, over problems.
 
-    name = context.partition_key
-    options = world.studies.by_setting[name].inference
-    value = compare(scored_rows(sentences, cv_scores), cv_scores, options)
-    return output(value, made_from(world, "probe_comparison", name), _facts(value, cv_scores))
+    The event log tells at which other sets of problems was looked before.
+    """
+    from ta_assets.core.results.compare import compare
+    from ta_assets.core.results.precision_table import graded_problems
+    from ta_assets.core.statistics.looks import Looked
+
+    name, problems = context.partition_key, graded_problems(cv_scores)
+    study = world.studies.by_setting[name]
+    earlier = earlier_looks(world.ledger.history("probe_comparison", name), problems)
+    looked = Looked(len(study.settings), earlier, study.inference.first_look)
+    value = compare(scored_rows(sentences, cv_scores), cv_scores, study.inference, looked)
+    facts = {**_facts(value, cv_scores), LOOKED_AT: dg.MetadataValue.json(list(problems))}
+    return output(value, made_from(world, "probe_comparison", name), facts)
 
 
 def scored_rows(sentences: pd.DataFrame, scores: CrossFitted) -> pd.DataFrame:
@@ -92,6 +101,8 @@ def _facts(value: dict[str, Any], scores: CrossFitted) -> dict[str, Any]:
     best = value["rows"][0]
     return {
         "problems": value["n_problems"],
+        "looks": len(value["looks"]),
+        "level": value["level"],
         "verdicts": dg.MetadataValue.json({row["name"]: row["verdict"] for row in value["rows"]}),
         "best": f"{best['name']}: {best['verdict']}",
         "best_average_precision": best["average_precision"],

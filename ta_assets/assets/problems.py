@@ -40,7 +40,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
         partitions_def=partitions.corpus,
         ins={"problem_ids": dg.AssetIn(partition_mapping=partitions.setting_to_corpus, metadata={"collect": True})},
         dagster_type=SentenceTable,
-        code_version="2",
+        code_version="3",
         group_name="data",
     )
     return [of_setting(problem_ids), of_setting(splits), of_corpus(sentences)]

@@ -32,8 +32,8 @@ VECTORS = "sweep_vectors"
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The assets ``sweep_metrics`` and ``sweep_leaderboard``."""
-    of_combination = dg.asset(partitions_def=COMBINATIONS, pool=GPU_POOL, code_version="1", group_name="sweeps")
-    of_study = dg.asset(partitions_def=partitions.study, code_version="2", group_name="sweeps")
+    of_combination = dg.asset(partitions_def=COMBINATIONS, pool=GPU_POOL, code_version="3", group_name="sweeps")
+    of_study = dg.asset(partitions_def=partitions.study, code_version="3", group_name="sweeps")
     return [of_combination(sweep_metrics), of_study(sweep_leaderboard)]
 
 

@@ -79,13 +79,21 @@ def comparison_columns(
             row["average_precision"],
             row["against"],
             _with_interval(row),
-            row["p"],
+            _p_value(row["p"]),
             _share(row),
             row["verdict"],
         ]
         for row in rows
     ]
     return [*leading, *columns], lines
+
+
+FLOOR = 1.05e-4
+"""P-values up to this are the least that ten thousand random flips can give: a bound, not a value."""
+
+
+def _p_value(value: float) -> float | str:
+    return "≤ 0.0001" if value <= FLOOR else value
 
 
 def _share(row: Mapping[str, Any]) -> str:

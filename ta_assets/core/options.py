@@ -50,8 +50,9 @@ class LabelRule(Options):
     """Without the last sentence, whose importance is zero by construction."""
     missing: Literal["error", "zero"] = "error"
     """What an absent importance means: ``error``, or ``zero`` as in the predecessor."""
-    rollouts: Integer = Field(default=100, ge=1, le=100_000)
-    """Largest number of rollouts sampled per sentence: the stored fractions are fractions of at most so many."""
+    rollouts: Integer | None = Field(default=None, ge=1, le=100_000)
+    """Rollouts sampled per sentence, which the stored fractions are fractions of at most; by default the least number
+    that accounts for nearly every fraction of the corpus."""
     target: TargetName = "anchor_binary"
     """What probes predict: anchors, the absolute importance, or the signed one."""
 
@@ -196,8 +197,12 @@ class InferenceOptions(Options):
 
     permutations: Integer = Field(default=1000, ge=200, le=MAX_DRAWS)
     """Label permutations, each refitted at every penalty; also the least number of sign flips."""
-    margin: Fraction = 0.02
+    margin: Fraction = 0.05
     """Smallest difference in average precision of interest: smaller ones are no difference."""
+    smallest_lead: Fraction = 0.05
+    """Smallest lead in average precision worth finding: the needed number of problems is that for it."""
+    first_look: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.8
+    """Share of the 5 % error that the first look at a study spends; the rest is kept for looks at more problems."""
     deltas: tuple[Fraction, ...] = Field(default=(0.02, 0.05, 0.1), min_length=1)
     """Differences whose needed number of problems is reported."""
     ceiling_draws: Integer = Field(default=200, ge=20, le=MAX_DRAWS)

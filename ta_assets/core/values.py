@@ -192,6 +192,9 @@ class CrossFitted:
     nulls: pd.DataFrame
     """Macro average precision, one column per ``scheme/hypothesis`` (``nulls.RefitNull``); float64. Row 0: true
     labels; rows 1..n: refitted to permuted labels."""
+    without: pd.DataFrame
+    """One row per grading (``every``, ``supported``) and pair of problems with both classes: grading, problem_id,
+    absent, and per trained score (float64) the average precision of the problem by the fit without the absent one."""
     record: dict[str, Any]
     """``scheme``, ``repeats`` (held-out ids of each fold), ``fewest_train``, ``blocks``, ``choices`` by name and
     fold."""

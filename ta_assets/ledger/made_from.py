@@ -32,7 +32,7 @@ def score_options(study: Study) -> dict[str, Any]:
 
 def comparison_options(study: Study) -> dict[str, Any]:
     """The options that decide ``probe_comparison``."""
-    return {"inference": study.inference.model_dump(mode="json")}
+    return {"inference": study.inference.model_dump(mode="json"), "settings": len(study.settings)}
 
 
 def probe_options(study: Study) -> dict[str, Any]:

@@ -36,7 +36,7 @@ CEILINGS = (
     "rollouts gets a large estimate by chance in both campaigns, and so repeats its label without being important."
 )
 EMPTY: Line = ()
-HEADLINES = {"probe": 2, "baseline": 1}
+HEADLINES = {"increment": 1, "probe": 2, "baseline": 1, "diagnosis": 1}
 """Rows of a setting that a README shows: the best of each kind."""
 
 
@@ -58,8 +58,12 @@ def current_page(world: World, name: str) -> list[Line]:
     return [
         _said(
             own,
-            f"Is a probe of study `{name}` better than the obvious baseline? Out of fold, over problems, corrected for "
-            "all scores that were looked at:",
+            f"What do activations of study `{name}` add to all that is known without them (`known_and_activations` "
+            "against `all_known`), and is a probe alone better than every baseline? Out of fold, over problems. p is "
+            "corrected for all scores on activations of a setting; what it must reach, for the settings of the study "
+            "and for every look at other problems, is said below. Better also holds among sentences that could be "
+            "anchors (at least 4 dissimilar rollouts). It is said of problems of this source, as this model solves "
+            "them:",
         ),
         EMPTY,
         *_comparison(own, study, comparisons, headlines_only=True),
@@ -148,13 +152,14 @@ def _comparison(
 
 
 def _headlines(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The best scores of each kind and setting; rows are sorted already, probes first."""
+    """The best findings of each kind and setting; rows are sorted already, what activations add first."""
     seen: Counter[tuple[str, str]] = Counter()
     chosen = []
     for one in rows:
-        kind = "probe" if one["kind"] == "probe" else "baseline"
-        seen[one["setting"], kind] += 1
-        if seen[one["setting"], kind] <= HEADLINES[kind]:
+        if one["twin_of"] is not None:
+            continue
+        seen[one["setting"], one["kind"]] += 1
+        if seen[one["setting"], one["kind"]] <= HEADLINES[one["kind"]]:
             chosen.append(one)
     return chosen
 
@@ -192,7 +197,7 @@ def _in_short(study: Study, counted: Sequence[Sequence[Any]]) -> str:
 def _label_noise(setting: str, value: Mapping[str, Any]) -> str:
     """What the labels of a setting allow."""
     support, ceiling = value["support"], value["ceiling"]
-    start = f"- {setting}: {value['n_problems']} problems, chance {value['chance']:.3f}"
+    start = f"- {setting}: {value['n_problems']} problems, {_spent(value)}; chance {value['chance']:.3f}"
     if support is None or ceiling is None:
         return f"{start}; the data does not tell the rollouts behind its labels"
     drawn = f"{ceiling['problems']} problems"
@@ -203,6 +208,14 @@ def _label_noise(setting: str, value: Mapping[str, Any]) -> str:
         f"{support['surviving_anchors']:.0%} survive a false discovery rate of 10 %; noise ceiling "
         f"{ceiling['oracle']:.3f} (true importances), {ceiling['repeat']:.3f} (a second campaign), of {drawn}"
     )
+
+
+def _spent(value: Mapping[str, Any]) -> str:
+    """What p-values must reach, and why."""
+    looks = [str(look["problems"]) for look in value["looks"]]
+    earlier = f" after looks at {', '.join(looks[:-1])} problems" if len(looks) > 1 else ""
+    settings = f" in {value['settings']} settings" if value["settings"] > 1 else ""
+    return f"claims at p ≤ {value['level']:.2g} (look {len(looks)}{earlier}{settings})"
 
 
 def _origins(own: Node, world: World, study: Study) -> list[Line]:

@@ -10,6 +10,8 @@ import numpy as np
 from ta_assets.core.values import CrossFitted
 from ta_assets.pages.plots import figure
 
+ON_ACTIVATIONS = ("increment", "probe")
+"""Kinds of rows whose scores read activations."""
 POWER_PROBLEMS = (5, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320)
 
 
@@ -29,7 +31,7 @@ def effects(value: dict[str, Any]) -> dg.MarkdownMetadataValue:
     def draw(axes: Any) -> None:
         rows = value["rows"][::-1]
         for place, row in enumerate(rows):
-            color = "tab:blue" if row["kind"] == "probe" else "0.6"
+            color = "tab:blue" if row["kind"] in ON_ACTIVATIONS else "0.6"
             axes.plot(row["difference"], place, "o", color=color)
             if row["low"] is not None:
                 axes.plot([row["low"], row["high"]], [place, place], color=color)
@@ -45,7 +47,7 @@ def ceiling(value: dict[str, Any]) -> dg.MarkdownMetadataValue:
 
     def draw(axes: Any) -> None:
         rows = value["rows"][::-1]
-        colors = ["tab:blue" if row["kind"] == "probe" else "0.6" for row in rows]
+        colors = ["tab:blue" if row["kind"] in ON_ACTIVATIONS else "0.6" for row in rows]
         axes.barh([row["name"] for row in rows], [row["average_precision"] for row in rows], color=colors)
         axes.axvline(value["chance"], color="0.3", linestyle=":", label="chance")
         if value["ceiling"]:
@@ -64,7 +66,7 @@ def power_curve(value: dict[str, Any]) -> dg.MarkdownMetadataValue:
     def draw(axes: Any) -> None:
         from ta_assets.core.statistics.power import TARGET, power
 
-        for row in [row for row in value["rows"] if row["kind"] == "probe" and row["deviation"] > 0]:
+        for row in [row for row in value["rows"] if row["kind"] in ON_ACTIVATIONS and row["deviation"] > 0]:
             lead = max(abs(row["difference"]), 1e-6)
             chances = [power(lead, row["deviation"], n, alpha=row["level"]) for n in POWER_PROBLEMS]
             axes.plot(POWER_PROBLEMS, chances, label=f"{row['name']} ({row['difference']:+.3f})")
@@ -82,7 +84,7 @@ def permutations(scores: CrossFitted) -> dg.MarkdownMetadataValue:
     """Macro average precision of the best linear probe on permuted labels, and on the labels as they are."""
 
     def draw(axes: Any) -> None:
-        for scheme, color in (("shuffled", "0.6"), ("stratified", "tab:orange")):
+        for scheme, color in (("shifted", "0.6"), ("stratified", "tab:orange"), ("supported", "tab:green")):
             columns = [name for name in scores.nulls.columns if name.startswith(f"{scheme}/")]
             if not columns:
                 continue
@@ -102,12 +104,12 @@ def blocks(scores: CrossFitted) -> dg.MarkdownMetadataValue:
     def draw(axes: Any) -> None:
         places = scores.record["blocks"]
         observed, center, width = [], [], []
-        columns = [name for name in scores.nulls.columns if name.startswith("shuffled/ridge@")]
+        columns = [name for name in scores.nulls.columns if name.startswith("shifted/ridge@")]
         null = scores.nulls[columns].to_numpy()
         standard = (null - null.mean(axis=0)) / np.maximum(null.std(axis=0), 1e-12)
         critical = float(np.quantile(standard[1:].max(axis=1), 0.95))
         for block in places:
-            own = [name for name in columns if name.startswith(f"shuffled/ridge@{block}|")]
+            own = [name for name in columns if name.startswith(f"shifted/ridge@{block}|")]
             best = max(own, key=lambda name: scores.nulls[name].iloc[0])
             values = scores.nulls[best].to_numpy()
             observed.append(values[0])
@@ -115,7 +117,7 @@ def blocks(scores: CrossFitted) -> dg.MarkdownMetadataValue:
             width.append(critical * values.std())
         axes.plot(places, observed, "o-", label="ridge at its best penalty")
         upper = np.add(center, width)
-        axes.fill_between(places, center, upper, color="0.8", label="max-T band of shuffled labels (95 %)")
+        axes.fill_between(places, center, upper, color="0.8", label="max-T band of shifted labels (95 %)")
         axes.set_xlabel("block")
         axes.set_ylabel("macro average precision")
         axes.legend(fontsize="small")

@@ -18,6 +18,33 @@ NO_LEAD = 1e-12
 """Largest mean of values that are zero but for rounding."""
 
 
+MARGIN, PRIOR, MOST = 1.1, 6, 1.25
+"""Of the factor of shared fits: margin on the jackknife's, problems that the expected factor counts as, and most of it
+that is believed."""
+
+
+def shared_fits_factor(lead: np.ndarray, changed: np.ndarray, expected: float) -> float:
+    """Factor on the standard error of a cross-validated lead, as its problems are scored by fits that they share.
+
+    Args:
+        lead: [n_problems] float.
+        changed: [n_problems, n_problems] how much of the lead in row i is owed to training on problem j; 0 if i is j.
+        expected: the factor of scores that learned noise.
+    """
+    n = len(lead)
+    naive = float(np.var(lead, ddof=1)) / n if n > 3 else 0.0
+    if naive <= NO_SPREAD**2:
+        return expected
+    pseudo = lead + changed.sum(axis=0)
+    both = changed + changed.T
+    grand = both.sum() / (n * (n - 1))
+    effect = (both.sum(axis=1) / (n - 1) - grand) * (n - 1) / (n - 2)
+    pairs = sum((both[i, j] - grand - effect[i] - effect[j]) ** 2 for i in range(n) for j in range(i)) / n**2
+    whole = max(naive, float(np.var(pseudo, ddof=1)) / n - pairs)
+    share = min(1.0, PRIOR / n)
+    return min(MOST * expected, (MARGIN * math.sqrt(whole / naive)) ** (1 - share) * expected**share)
+
+
 def one_sided_p(values: np.ndarray, inflation: float) -> float:
     """Student's p-value of a mean above zero; of equal values that of the sign test, below ``MIN_PROBLEMS`` 1.
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ta_assets.core.statistics import jackknife
 from ta_assets.core.statistics.ranking import average_precision_by_problem, mixed_problems, random_average_precision
 from ta_checks.rules.claims.beats_order_baseline import beats_order_baseline
 from ta_checks.rules.claims.claims_survive_correction import claims_survive_correction
@@ -17,6 +18,7 @@ from ta_checks.rules.claims.enough_problems import enough_problems
 from ta_checks.rules.claims.interval_not_degenerate import interval_not_degenerate
 from ta_checks.rules.claims.precisions import precision_of
 from ta_checks.rules.data.label_support import label_support
+from ta_checks.rules.inference import shared_fits_factor
 
 
 def row(**fields: Any) -> dict[str, Any]:
@@ -35,6 +37,8 @@ def row(**fields: Any) -> dict[str, Any]:
         "chance_p": 0.001,
         "increment_p": 0.001,
         "stratified_p": None,
+        "strata_p": None,
+        "supported_p": None,
     }
     return {**healthy, **fields}
 
@@ -43,16 +47,22 @@ def leads(mean: float, n: int = 20) -> np.ndarray:
     return np.random.default_rng(0).normal(0, 0.1, n) + mean
 
 
+def factors(factor: float) -> dict[str, float]:
+    return dict.fromkeys(("ridge", "lda"), factor)
+
+
 @pytest.mark.parametrize("claim", ["better", "worse"])
-def test_a_claim_on_four_problems_is_refused(claim: str) -> None:
-    verdict = enough_problems([row(verdict=claim), row(verdict="no difference")], 4)
+def test_a_claim_on_five_problems_is_refused(claim: str) -> None:
+    verdict = enough_problems([row(verdict=claim), row(verdict="no difference")], 5, 0.04)
     assert verdict.status == "failed"
     assert verdict.offenders == (f"ridge: {claim}",)
 
 
-def test_claims_on_five_problems_and_silence_on_fewer_are_fine() -> None:
-    assert enough_problems([row()], 5).passed
-    assert enough_problems([row(verdict="inconclusive, needs at least 5 problems")], 3).passed
+def test_claims_on_six_problems_and_silence_on_fewer_are_fine() -> None:
+    assert enough_problems([row()], 6, 0.04).passed
+    assert enough_problems([row()], 6, 0.02).status == "failed"
+    assert enough_problems([row(verdict="inconclusive, needs at least 6 problems")], 3, 0.04).passed
+    assert enough_problems([row()], 50, 0.0).status == "failed"
 
 
 @pytest.mark.parametrize(
@@ -97,39 +107,39 @@ def test_well_supported_anchors_are_fine_and_silent_data_is_skipped() -> None:
 
 
 def test_probes_no_better_than_the_order_are_found() -> None:
-    verdict = beats_order_baseline({"ridge": leads(0.0), "lda": leads(-0.2)}, 1.0)
+    verdict = beats_order_baseline({"ridge": leads(0.0), "lda": leads(-0.2)}, factors(1.0))
     assert verdict.status == "failed"
     assert len(verdict.offenders) == 2
 
 
 def test_one_probe_better_than_the_order_is_enough_and_few_problems_are_skipped() -> None:
-    assert beats_order_baseline({"ridge": leads(0.2), "lda": leads(-0.2)}, 1.0).passed
-    assert beats_order_baseline({"ridge": leads(0.2, 4)}, 1.0).status == "skipped"
-    assert beats_order_baseline({}, 1.0).status == "skipped"
-    assert beats_order_baseline({"ridge": leads(0.07)}, 1.0).passed
-    assert beats_order_baseline({"ridge": leads(0.07)}, 3.0).status == "failed"
+    assert beats_order_baseline({"ridge": leads(0.2), "lda": leads(-0.2)}, factors(1.0)).passed
+    assert beats_order_baseline({"ridge": leads(0.2, 4)}, factors(1.0)).status == "skipped"
+    assert beats_order_baseline({}, factors(1.0)).status == "skipped"
+    assert beats_order_baseline({"ridge": leads(0.07)}, factors(1.0)).passed
+    assert beats_order_baseline({"ridge": leads(0.07)}, factors(3.0)).status == "failed"
 
 
 def test_a_lead_that_only_a_single_test_finds_is_found() -> None:
-    verdict = claims_survive_correction([row(verdict="inconclusive", p=0.2)], {"ridge": leads(0.07)}, 1.0)
+    verdict = claims_survive_correction([row(verdict="inconclusive", p=0.2)], {"ridge": leads(0.07)}, factors(1.0))
     assert verdict.status == "failed"
     assert "corrected" in verdict.offenders[0]
 
 
 def test_a_single_test_of_drawn_folds_carries_their_factor() -> None:
     undecided = [row(verdict="inconclusive", p=0.2)]
-    assert claims_survive_correction(undecided, {"ridge": leads(0.07)}, 3.0).passed
+    assert claims_survive_correction(undecided, {"ridge": leads(0.07)}, factors(3.0)).passed
 
 
 @pytest.mark.parametrize("test", ["p", "chance_p", "increment_p", "stratified_p"])
 def test_better_with_a_corrected_p_above_the_level_is_found(test: str) -> None:
-    assert claims_survive_correction([row(**{test: 0.4})], {"ridge": leads(0.0)}, 1.0).status == "failed"
+    assert claims_survive_correction([row(**{test: 0.4})], {"ridge": leads(0.0)}, factors(1.0)).status == "failed"
 
 
 def test_surviving_claims_and_no_claims_are_fine() -> None:
     baseline = row(name="order", kind="baseline", p=0.9)
-    assert claims_survive_correction([row(), baseline], {"ridge": leads(0.2)}, 1.0).passed
-    assert claims_survive_correction([row(verdict="inconclusive", p=0.9)], {"ridge": leads(0.0)}, 1.0).passed
+    assert claims_survive_correction([row(), baseline], {"ridge": leads(0.2)}, factors(1.0)).passed
+    assert claims_survive_correction([row(verdict="inconclusive", p=0.9)], {"ridge": leads(0.0)}, factors(1.0)).passed
 
 
 @given(st.integers(0, 10_000), st.booleans())
@@ -144,3 +154,13 @@ def test_precisions_by_plain_code_are_those_of_the_comparison(seed: int, tied: b
     np.testing.assert_allclose(precision_of(scores, "ridge"), expected, atol=1e-12)
     chance = [random_average_precision(labels[rows]) for rows in mixed_problems(labels, problems).values()]
     np.testing.assert_allclose(precision_of(scores, "chance"), chance, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [3, 6, 20, 60])
+def test_the_checks_have_the_factor_of_shared_fits_by_code_of_their_own(n: int) -> None:
+    rng = np.random.default_rng(n)
+    lead, changed = rng.normal(size=n), 0.2 * rng.normal(size=(n, n))
+    np.fill_diagonal(changed, 0.0)
+    expected = jackknife.factor(lead, lead[:, None] - changed, 1.4)
+    assert shared_fits_factor(lead, changed, 1.4) == pytest.approx(expected)
+    assert shared_fits_factor(np.ones(n), changed, 1.4) == 1.4

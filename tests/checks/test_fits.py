@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ta_assets.core.crossfit.fit import UNTRAINED, Sentences, cross_fit, logistic
+from ta_assets.core.crossfit import logistic
+from ta_assets.core.crossfit.fit import UNTRAINED, cross_fit
 from ta_assets.core.crossfit.folds import evaluation_folds
+from ta_assets.core.crossfit.out_of_fold import Sentences
 from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes.models import ProbeData, fit_scores
 from ta_checks.rules.cells.fits_converged import fits_converged

@@ -12,9 +12,10 @@ import pytest
 
 from ta_assets.core.crossfit import fit as crossfit
 from ta_assets.core.crossfit import nulls
-from ta_assets.core.crossfit.fit import Sentences, cross_fit
+from ta_assets.core.crossfit.fit import cross_fit
 from ta_assets.core.crossfit.folds import evaluation_folds
 from ta_assets.core.crossfit.nulls import permuted_labels, refit_null
+from ta_assets.core.crossfit.out_of_fold import Sentences
 from ta_assets.core.crossfit.spectrum import prepare
 from ta_assets.core.options import LabelRule, ProbeOptions
 from ta_assets.core.probes.models import ProbeData, fit_scores
@@ -292,6 +293,8 @@ def compared(**fields: Any) -> list[dict[str, Any]]:
         "name": "ridge", "against": "order", "average_precision": 0.6, "difference": 0.3, "share_of_ceiling": 0.6,
         "low": 0.1, "high": 0.5, "verdict": "better", "p": 0.01, "chance_p": 0.01, "increment_p": 0.01,
         "stratified_p": None,
+        "strata_p": None,
+        "supported_p": None,
     }  # fmt: skip
     other = {
         "name": "order", "against": "chance", "average_precision": 0.3, "difference": 0.15, "share_of_ceiling": 0.2,

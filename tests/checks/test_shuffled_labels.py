@@ -12,7 +12,13 @@ from sklearn.preprocessing import StandardScaler
 
 from ta_checks.rules.shuffles.beats_shuffled_labels import ScoredVectors, beats_shuffled_labels
 from ta_checks.rules.shuffles.labelled_vectors import LabelledVectors
-from ta_checks.rules.shuffles.shuffled_labels import PENALTY, agreement_z, permute_within_problems, ridge_fit_and_score
+from ta_checks.rules.shuffles.shuffled_labels import (
+    PENALTY,
+    agreement_z,
+    permute_within_problems,
+    ridge_fit_and_score,
+    shift_within_problems,
+)
 
 Draw = Callable[..., LabelledVectors]
 
@@ -64,6 +70,27 @@ def test_a_probe_that_knows_beats_shuffled_labels(labelled: Draw) -> None:
     )
     assert (verdict.status, verdict.observed) == ("passed", pytest.approx(2 / 201))
     assert [one.split(":")[0] for one in verdict.offenders] == ["mlp_probe"]
+
+
+def test_activations_beside_the_position_cannot_pass_for_activations(labelled: Draw) -> None:
+    data = labelled(0, sentences=40)
+    knowing = data.anchors + np.random.default_rng(0).normal(0, 0.3, len(data.anchors))
+    names = ("activations_plus_position", "position_baseline")
+    verdict = beats_shuffled_labels([ScoredVectors(data, dict.fromkeys(names, knowing))], seed=0)
+    assert verdict.status == "skipped"
+    noise = np.random.default_rng(1).normal(size=len(data.anchors))
+    beside = {"linear_probe": noise, "activations_plus_position": knowing}
+    assert beats_shuffled_labels([ScoredVectors(data, beside)], seed=0).status == "failed"
+
+
+def test_shifted_labels_keep_their_runs_and_leave_the_test_alone(labelled: Draw) -> None:
+    data = labelled(0, sentences=12)
+    found = shift_within_problems(data, np.random.default_rng(0), 30)
+    assert np.array_equal(found[data.test], np.repeat(data.target[data.test, None], 30, axis=1))
+    one = data.train & (data.problems == data.problems[data.train][0])
+    turns = {tuple(np.roll(data.target[one], step)) for step in range(12)}
+    assert {tuple(column) for column in found[one].T} <= turns
+    assert len({tuple(column) for column in found[one].T}) > 1
 
 
 def test_noise_beats_shuffled_labels_as_often_as_the_level_says(labelled: Draw) -> None:

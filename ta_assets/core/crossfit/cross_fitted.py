@@ -11,9 +11,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ta_assets.core.crossfit.fit import Sentences, cross_fit
+from ta_assets.core.crossfit.fit import cross_fit
 from ta_assets.core.crossfit.folds import evaluation_folds
-from ta_assets.core.crossfit.nulls import SCHEMES, permuted_labels, refit_null
+from ta_assets.core.crossfit.nulls import permuted_labels, refit_null, schemes_for
+from ta_assets.core.crossfit.out_of_fold import Sentences
 from ta_assets.core.options import InferenceOptions
 from ta_assets.core.score_columns import ScoreTable
 from ta_assets.core.values import CrossFitted, jsonable
@@ -34,7 +35,8 @@ def cross_fitted(rows: pd.DataFrame, blocks: Mapping[int, np.ndarray], options: 
     folds = evaluation_folds(sentences.problems.tolist(), options.seed)
     found = cross_fit(sentences, folds)
     scores = ScoreTable.of_scores(sentences.rows, found.scores)
-    labels = [permuted_labels(sentences, options.permutations, scheme=scheme, seed=options.seed) for scheme in SCHEMES]
+    schemes = schemes_for(sentences)
+    labels = [permuted_labels(sentences, options.permutations, scheme=scheme, seed=options.seed) for scheme in schemes]
     # one refit for both: what costs most is to decompose each fold
     null = refit_null(sentences, folds, np.hstack(labels))
     record = {
@@ -43,4 +45,4 @@ def cross_fitted(rows: pd.DataFrame, blocks: Mapping[int, np.ndarray], options: 
         "blocks": list(sentences.blocks),
         "choices": found.choices,
     }
-    return CrossFitted(scores.frame, null.stored(), jsonable(record))
+    return CrossFitted(scores.frame, null.stored(schemes), found.influence_table(), jsonable(record))

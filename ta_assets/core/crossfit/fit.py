@@ -1,104 +1,45 @@
 """Out-of-fold scores of every baseline and probe: whatever is tuned is tuned inside the training folds, by problem.
 
-Belongs here: what is fitted in a fold, and on what. Stays out: the algebra (``ridge``, ``logistic``), permuted labels
-(``nulls``), intervals and verdicts (``compare``).
+Belongs here: what is fitted in a fold, and on what. Stays out: single fits (``one_fit``), permuted labels (``nulls``),
+intervals and verdicts (``compare``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from ta_assets.core.crossfit import logistic, ridge
 from ta_assets.core.crossfit.folds import Folds
-from ta_assets.core.crossfit.spectrum import Spectrum, prepare, within_problems
+from ta_assets.core.crossfit.one_fit import BANDS, Fit, Known, put_banded
+from ta_assets.core.crossfit.out_of_fold import OutOfFold, Sentences, block_of, folds_of, probe_name
+from ta_assets.core.crossfit.spectrum import prepare, within_problems
 from ta_assets.core.probes.feature_sets import UNSCALED, baseline_features, position_splines
+from ta_assets.core.probes.known import UNSCALED_BLOCKS, known_blocks, support_transforms
 
 UNTRAINED = ("order", "label_support")
 """``order``: earlier is more important. ``label_support``: fewer dissimilar rollouts, which is how noisy the label is;
 only where the data carries rollout counts."""
-TRAINED_BASELINES = ("sentence_length", "position_linear", "position_spline", "function_tags", "text_tfidf")
+ALL_KNOWN = "all_known"
+"""Everything that is known of a sentence without the language model, one penalty a block (``probes.known``)."""
+TRAINED_BASELINES = (
+    "sentence_length",
+    "position_linear",
+    "position_spline",
+    "function_tags",
+    "text_tfidf",
+    "text_normalised",
+    "text_context",
+    ALL_KNOWN,
+)
+TRAINED_SUPPORT = "support_trained"
+"""Ridge on functions of the number of dissimilar rollouts: what a lead may owe to knowing which sentences cannot be
+anchors. A diagnosis and no rival: the number comes from the campaign that made the labels."""
+WITH_ACTIVATIONS = "known_and_activations"
+"""``ALL_KNOWN`` with activations beside it: its lead is what activations add."""
 FAMILIES = ("ridge", "logistic", "difference_of_means", "lda", "banded_ridge")
-BANDS = (0.1, 1.0)
-"""Squared scale of the position splines beside activations: how much cheaper their coefficients are, inverted."""
-INNER_FOLDS = 5
-LOGISTIC_GRID = tuple(float(value) for value in np.logspace(-2, 2, 5))
-"""Penalties of the logistic probe in units of the mean squared row length."""
-
-
-@dataclass(frozen=True)
-class Sentences:
-    """The sentences of a setting, sorted by problem and index, with everything a baseline or probe may see."""
-
-    rows: pd.DataFrame
-    """Label columns and token_count."""
-    blocks: Mapping[int, np.ndarray]
-    """Block -> [n, d_model] float; may be empty."""
-
-    def __post_init__(self) -> None:
-        order = np.lexsort((self.rows["chunk_idx"], self.rows["problem_id"]))
-        if not np.array_equal(order, np.arange(len(order))):
-            object.__setattr__(self, "rows", self.rows.take(order).reset_index(drop=True))
-            object.__setattr__(self, "blocks", {block: vectors[order] for block, vectors in self.blocks.items()})
-
-    @property
-    def anchors(self) -> np.ndarray:
-        """[n] int64."""
-        return self.rows["anchor"].to_numpy(np.int64)
-
-    @property
-    def problems(self) -> np.ndarray:
-        """[n] int64."""
-        return self.rows["problem_id"].to_numpy(np.int64)
-
-
-@dataclass
-class OutOfFold:
-    """Scores that no fit has seen the labels of."""
-
-    scores: dict[str, np.ndarray] = field(default_factory=dict)
-    """Name -> [n_repeats, n] float64."""
-    choices: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """Name -> for each fold, what was chosen inside it and the certificate of the fit."""
-
-    def put(self, name: str, repeat: int, rows: np.ndarray, values: np.ndarray, facts: Mapping[str, Any]) -> None:
-        """Record one fit."""
-        self.scores[name][repeat, rows] = values
-        self.choices.setdefault(name, []).append(dict(facts))
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One fold of one repeat: which rows are trained on and which are scored."""
-
-    repeat: int
-    held_out: tuple[int, ...]
-    train: np.ndarray
-    """Row positions."""
-    test: np.ndarray
-
-
-def folds_of(folds: Folds, problems: np.ndarray) -> Iterator[Fold]:
-    """Every fold as row positions."""
-    for repeat, parts in enumerate(folds.repeats):
-        for held_out in parts:
-            test = np.isin(problems, held_out)
-            yield Fold(repeat, held_out, np.flatnonzero(~test), np.flatnonzero(test))
-
-
-def probe_name(family: str, block: int, blocks: Mapping[int, Any]) -> str:
-    """``ridge``, or ``ridge@12`` where several blocks were extracted."""
-    return family if len(blocks) == 1 else f"{family}@{block}"
-
-
-def block_of(name: str) -> int:
-    """Block of a probe whose name has one; see ``probe_name``."""
-    return int(name.rpartition("@")[2])
 
 
 def cross_fit(sentences: Sentences, folds: Folds) -> OutOfFold:
@@ -110,33 +51,29 @@ def cross_fit(sentences: Sentences, folds: Folds) -> OutOfFold:
     Raises:
         ValueError: a feature is not finite.
     """
-    shape = len(folds.repeats), len(sentences.rows)
-    found = OutOfFold()
+    found = OutOfFold(sentences, len(folds.repeats))
     target = within_problems(sentences.anchors, sentences.problems)
     with threadpool_limits(1):
         for name, scores in untrained_scores(sentences.rows).items():
-            found.scores[name] = np.tile(scores, (shape[0], 1))
-        for name, features in baseline_features(sentences.rows).items():
-            found.scores[name] = np.full(shape, np.nan)
-            ready = prepare(features, sentences.problems, scaled=name not in UNSCALED)
+            found.scores[name] = np.tile(scores, (len(folds.repeats), 1))
+        blocks = known_blocks(sentences.rows)
+        known = {
+            name: prepare(block, sentences.problems, scaled=name not in UNSCALED_BLOCKS)
+            for name, block in blocks.items()
+        }
+        for name, ready in _single_features(sentences, known).items():
+            found.expect(name)
             for fold in folds_of(folds, sentences.problems):
-                _ridge(found, name, _Fit.of(ready, fold, target, sentences))
-        splines = prepare(position_splines(sentences.rows), sentences.problems)
-        blocks = sentences.blocks
-        for block, vectors in blocks.items():
-            names = {family: probe_name(family, block, blocks) for family in FAMILIES}
-            found.scores.update({name: np.full(shape, np.nan) for name in names.values()})
-            ready = prepare(vectors, sentences.problems)
-            beside = splines * _same_length(ready, splines)
-            bands = [np.hstack([ready, np.sqrt(band) * beside]) for band in BANDS]
-            for fold in folds_of(folds, sentences.problems):
-                fit = _Fit.of(ready, fold, target, sentences)
-                _ridge(found, names["ridge"], fit)
-                _directions(found, names, fit)
-                _logistic(found, names["logistic"], fit)
-                _banded(found, names["banded_ridge"], [_Fit.of(band, fold, target, sentences) for band in bands])
-        if len(blocks) > 1:
-            _best_block(found, [probe_name("ridge", block, blocks) for block in blocks], folds, sentences)
+                Fit.of(ready, fold, target, sentences).put_tuned_ridge(found, name)
+        vectors = {block: prepare(one, sentences.problems) for block, one in sentences.blocks.items()}
+        for block, ready in vectors.items():
+            _probes(found, ready, {family: probe_name(family, block, vectors) for family in FAMILIES}, folds, sentences)
+        beside = {probe_name(WITH_ACTIVATIONS, block, vectors): ready for block, ready in vectors.items()}
+        found.expect(ALL_KNOWN, *beside)
+        for fold in folds_of(folds, sentences.problems):
+            Known(ALL_KNOWN, known).put(found, beside, fold, target, sentences)
+        if len(vectors) > 1:
+            _best_block(found, [probe_name("ridge", block, vectors) for block in vectors], folds, sentences)
     return found
 
 
@@ -148,88 +85,40 @@ def untrained_scores(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     return scores
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """Everything that fits of one feature matrix in one fold share."""
-
-    fold: Fold
-    spectrum: Spectrum
-    new: np.ndarray
-    """[n_test, r] held-out rows in the spectrum's basis."""
-    target: np.ndarray
-    labels: np.ndarray
-    groups: np.ndarray
-
-    @classmethod
-    def of(cls, features: np.ndarray, fold: Fold, target: np.ndarray, sentences: Sentences) -> _Fit:
-        spectrum = Spectrum.of(features[fold.train])
-        return cls(
-            fold,
-            spectrum,
-            spectrum.project(features[fold.test]),
-            target[fold.train],
-            sentences.anchors[fold.train],
-            sentences.problems[fold.train],
-        )
-
-    def best_penalty(self) -> tuple[float, float]:
-        """The penalty with the least error of leaving out training problems, and that error."""
-        return ridge.best_penalty(self.spectrum, self.target, self.groups)
-
-    def ridge_scores(self, penalty: float) -> np.ndarray:
-        """[n_test]."""
-        return ridge.scores(self.spectrum, self.new, self.target[:, None], np.array([penalty]))[0, :, 0]
+def _single_features(sentences: Sentences, known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Name of a baseline on one set of features -> [n, d] prepared."""
+    problems = sentences.problems
+    found = {
+        name: prepare(features, problems, scaled=name not in UNSCALED)
+        for name, features in baseline_features(sentences.rows).items()
+    }
+    found |= {name: known[name] for name in TRAINED_BASELINES if name in known}
+    support = support_transforms(sentences.rows)
+    return found if support is None else found | {TRAINED_SUPPORT: prepare(support, problems)}
 
 
-def _ridge(found: OutOfFold, name: str, fit: _Fit, **facts: Any) -> None:
-    penalty, error = fit.best_penalty()
-    certificate = ridge.relative_gradient(fit.spectrum, fit.target, penalty)
-    facts |= {"penalty": penalty, "left_out_error": error, "relative_gradient": certificate}
-    found.put(name, fit.fold.repeat, fit.fold.test, fit.ridge_scores(penalty), facts)
-
-
-def _directions(found: OutOfFold, names: Mapping[str, str], fit: _Fit) -> None:
-    shrunk = ridge.ledoit_wolf(fit.spectrum)
-    place = fit.fold.repeat, fit.fold.test
-    found.put(names["difference_of_means"], *place, fit.ridge_scores(np.inf), {"relative_gradient": 0.0})
-    certificate = ridge.relative_gradient(fit.spectrum, fit.target, shrunk.penalty)
-    facts = {"penalty": shrunk.penalty, "shrinkage": shrunk.share, "relative_gradient": certificate}
-    found.put(names["lda"], *place, fit.ridge_scores(shrunk.penalty), facts)
-
-
-def _banded(found: OutOfFold, name: str, fits: list[_Fit]) -> None:
-    errors = [fit.best_penalty()[1] for fit in fits]
-    best = int(np.argmin(errors))
-    _ridge(found, name, fits[best], band=BANDS[best])
-
-
-def _logistic(found: OutOfFold, name: str, fit: _Fit) -> None:
-    """Inner folds and penalties are columns of one solve; left-out rows weigh nothing."""
-    rows, grid = fit.spectrum.coordinates, fit.spectrum.size * np.array(LOGISTIC_GRID)
-    ids = np.unique(fit.groups)
-    inner = np.searchsorted(ids, fit.groups) % min(INNER_FOLDS, len(ids))
-    n_inner = int(inner.max()) + 1
-    column = np.arange(n_inner * len(grid))
-    used = inner[:, None] != column // len(grid)
-    labels = np.repeat(fit.labels[:, None], len(column), axis=1)
-    trained = logistic.fit(rows, labels, logistic.balanced_weights(labels, used), grid[column % len(grid)])
-    losses = logistic.log_loss(trained.scores(rows), labels, logistic.balanced_weights(labels, ~used))
-    by_penalty = losses.reshape(n_inner, len(grid)).sum(axis=0)
-    best = len(grid) - 1 - int(np.argmin(by_penalty[::-1]))
-    one = fit.labels[:, None]
-    final = logistic.fit(rows, one, logistic.balanced_weights(one, one >= 0), grid[best : best + 1])
-    facts = {"penalty": float(grid[best]), "relative_gradient": float(final.gradient[0])}
-    found.put(name, fit.fold.repeat, fit.fold.test, final.scores(fit.new)[:, 0], facts)
+def _probes(found: OutOfFold, ready: np.ndarray, names: Mapping[str, str], folds: Folds, sentences: Sentences) -> None:
+    """Every family of probes on one block of activations."""
+    found.expect(*names.values())
+    target = within_problems(sentences.anchors, sentences.problems)
+    splines = prepare(position_splines(sentences.rows), sentences.problems)
+    beside = splines * _same_length(ready, splines)
+    bands = [np.hstack([ready, np.sqrt(band) * beside]) for band in BANDS]
+    for fold in folds_of(folds, sentences.problems):
+        fit = Fit.of(ready, fold, target, sentences)
+        fit.put_tuned_ridge(found, names["ridge"])
+        fit.put_directions(found, names)
+        fit.put_logistic(found, names["logistic"])
+        put_banded(found, names["banded_ridge"], [Fit.of(band, fold, target, sentences) for band in bands])
 
 
 def _best_block(found: OutOfFold, names: list[str], folds: Folds, sentences: Sentences) -> None:
     """In each fold the block whose ridge has the least error left out within the fold."""
     best_name = "ridge@best"
-    found.scores[best_name] = np.full_like(found.scores[names[0]], np.nan)
+    found.expect(best_name)
     for index, fold in enumerate(folds_of(folds, sentences.problems)):
         chosen = min(names, key=lambda name: found.choices[name][index]["left_out_error"])
-        values = found.scores[chosen][fold.repeat, fold.test]
-        found.put(best_name, fold.repeat, fold.test, values, {"block": block_of(chosen)})
+        found.copy_fold(best_name, chosen, fold, {"block": block_of(chosen)})
 
 
 def _same_length(activations: np.ndarray, splines: np.ndarray) -> float:

@@ -10,21 +10,25 @@ the p-value (1 + b) / (1 + m)).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from ta_assets.core.crossfit.fit import Sentences, folds_of, probe_name, ridge
+from ta_assets.core.crossfit import ridge
 from ta_assets.core.crossfit.folds import Folds
+from ta_assets.core.crossfit.out_of_fold import Sentences, folds_of, probe_name
 from ta_assets.core.crossfit.spectrum import Spectrum, prepare, within_problems
 from ta_assets.core.statistics.ranking import mixed_problems, problem_average_precision
+from ta_assets.core.statistics.supported import permuted_in_strata, shifted, support_strata
 
 MIN_WINDOW, WINDOWS = 3, 20
 """A stratum is at least so many neighbouring sentences, or a twentieth of the trace."""
-SCHEMES = ("shuffled", "stratified")
+LEAST_STRATIFIED = MIN_WINDOW * WINDOWS
+"""Sentences of the median trace below which windows are so wide that position tells much within them."""
+SCHEMES = ("shifted", "stratified", "supported", "shuffled")
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,11 @@ class RefitNull:
     scores: np.ndarray
     """[1 + n_permutations, n_hypotheses] float64; several schemes are one below the other."""
 
-    def stored(self) -> pd.DataFrame:
-        """One column per ``scheme/hypothesis``, of refits to the labels of all ``SCHEMES`` in turn."""
-        schemes = zip(SCHEMES, np.split(self.scores, len(SCHEMES)), strict=True)
+    def stored(self, schemes: Sequence[str]) -> pd.DataFrame:
+        """One column per ``scheme/hypothesis``, of refits to the labels of all ``schemes`` in turn."""
+        parts = zip(schemes, np.split(self.scores, len(schemes)), strict=True)
         return pd.DataFrame(
-            {f"{scheme}/{name}": one[:, at] for scheme, one in schemes for at, name in enumerate(self.hypotheses)}
+            {f"{scheme}/{name}": one[:, at] for scheme, one in parts for at, name in enumerate(self.hypotheses)}
         )
 
     @classmethod
@@ -60,24 +64,47 @@ def permuted_labels(sentences: Sentences, permutations: int, *, scheme: str, see
     Args:
         sentences: whose labels.
         permutations: how many.
-        scheme: ``shuffled`` permutes within problems; ``stratified`` within windows of neighbouring sentences of a
-            problem, so what position alone tells stays true to the window's width.
+        scheme: ``shifted`` moves the labels of a problem around its trace, which keeps what neighbours share;
+            ``stratified`` permutes within windows of neighbouring sentences of a problem, so what position alone tells
+            stays true to the window's width; ``supported`` within a problem's sentences with about as many dissimilar
+            rollouts, so what the campaign alone tells stays true; ``shuffled`` within a problem, where what a held-out
+            problem scores is exactly that of a random order unless a fit has seen it.
         seed: of the permutations.
 
     Returns:
         [n, 1 + permutations] int8; column 0 as it is.
+
+    Raises:
+        ValueError: ``supported`` without rollout counts.
     """
     rng = np.random.default_rng([seed, SCHEMES.index(scheme)])
+    if scheme == "supported":
+        strata = support_strata(sentences.rows)
+        if strata is None:
+            raise ValueError("strata of support need the rollout counts of every sentence")
+        return permuted_in_strata(sentences.anchors, sentences.problems, strata, permutations, rng)
+    if scheme == "shifted":
+        return shifted(sentences.anchors, sentences.problems, permutations, rng)
+    if scheme == "shuffled":
+        whole = np.zeros(len(sentences.rows), dtype=np.int64)
+        return permuted_in_strata(sentences.anchors, sentences.problems, whole, permutations, rng)
     labels = np.empty((len(sentences.rows), 1 + permutations), dtype=np.int8)
     labels[:, 0] = sentences.anchors
     for problem in np.unique(sentences.problems):
         rows = np.flatnonzero(sentences.problems == problem)
-        width = len(rows) if scheme == "shuffled" else max(MIN_WINDOW, round(len(rows) / WINDOWS))
+        width = max(MIN_WINDOW, round(len(rows) / WINDOWS))
         for start in range(0, len(rows), width):
             window = rows[start : start + width]
             order = rng.random((permutations, len(window))).argsort(axis=1)
             labels[window, 1:] = sentences.anchors[window][order].T
     return labels
+
+
+def schemes_for(sentences: Sentences) -> tuple[str, ...]:
+    """Schemes that mean something: windows need long traces, strata of support rollout counts."""
+    long = np.median(np.unique(sentences.problems, return_counts=True)[1]) >= LEAST_STRATIFIED
+    counted = support_strata(sentences.rows) is not None
+    return ("shifted", *(["stratified"] if long else []), *(["supported"] if counted else []), "shuffled")
 
 
 def refit_null(sentences: Sentences, folds: Folds, labels: np.ndarray) -> RefitNull:

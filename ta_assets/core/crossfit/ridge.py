@@ -73,7 +73,15 @@ def left_out_residuals(spectrum: Spectrum, targets: np.ndarray, groups: np.ndarr
 
 def left_out_errors(spectrum: Spectrum, target: np.ndarray, groups: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Sum of squares of ``left_out_residuals`` of one target [n] at each penalty: [n_penalties] float64."""
-    return np.array([np.square(left_out_residuals(spectrum, target[:, None], groups, penalty)).sum() for penalty in at])
+    shrink = spectrum.squared / (spectrum.squared + np.asarray(at, dtype=np.float64)[:, None])
+    residual = target - (shrink * (spectrum.left.T @ target)) @ spectrum.left.T
+    total = np.zeros(len(shrink))
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
+        own = spectrum.left[rows]
+        kept = np.eye(len(rows)) - (own * shrink[:, None]) @ own.T
+        total += np.square(np.linalg.solve(kept, residual[:, rows, None])).sum(axis=(1, 2))
+    return total
 
 
 def best_penalty(spectrum: Spectrum, target: np.ndarray, groups: np.ndarray) -> tuple[float, float]:

@@ -37,7 +37,7 @@ def prepare(features: np.ndarray, problems: np.ndarray, *, scaled: bool = True) 
     Args:
         features: [n, d] of any number type.
         problems: [n] problem ids.
-        scaled: False leaves the columns' lengths as they are, where they mean something.
+        scaled: False leaves the lengths of columns that are not constant as they are, where they mean something.
 
     Returns:
         [n, d] float64.
@@ -49,11 +49,10 @@ def prepare(features: np.ndarray, problems: np.ndarray, *, scaled: bool = True) 
     if bad:
         raise ValueError(f"{bad} of {len(features)} rows of features hold NaN or infinity")
     centred = within_problems(features, problems)
-    if not scaled:
-        return centred
     deviation = np.sqrt(np.mean(np.square(centred), axis=0))
     constant = deviation <= np.finfo(np.float32).eps * np.abs(np.asarray(features, dtype=np.float64)).max(axis=0)
-    return np.divide(centred, deviation, out=np.zeros_like(centred), where=~constant & (deviation > 0))
+    length = deviation if scaled else np.ones_like(deviation)
+    return np.divide(centred, length, out=np.zeros_like(centred), where=~constant & (deviation > 0))
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,23 @@ Belongs here: this rule. Stays out: every number that it looks at (``compare``).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ta_assets.core.results.comparison_row import ComparisonRow
-from ta_assets.core.statistics.intervals import ALPHA, MIN_PROBLEMS_FOR_INTERVAL, Interval
-from ta_assets.core.statistics.power import MAX_PROBLEMS
+from ta_assets.core.statistics.intervals import ALPHA, Interval
+from ta_assets.core.statistics.power import MAX_PROBLEMS, least_problems
 
-BEYOND = {"chance_p": "chance", "increment_p": "position", "stratified_p": "position"}
+BEYOND = {
+    "chance_p": "chance",
+    "increment_p": "all that is known",
+    "stratified_p": "position",
+    "strata_p": "the number of dissimilar rollouts",
+    "supported_p": "which sentences cannot be anchors",
+}
 """Further tests that a lead must pass, and what each holds it against."""
+LEAST_LEVEL = 1e-9
+"""Below this a look has nothing to spend."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +34,12 @@ class Tested:
     interval: Interval | None
     """95 % interval of the difference."""
     narrow: Interval | None
-    """90 % interval of the difference: within the margin, it is two one-sided tests at 5 % (Schuirmann 1987)."""
+    """Interval of the difference at 1 - 2 ``level``: within the margin, it is two one-sided tests at the level
+    (Schuirmann 1987)."""
     margin: float
     """Smallest difference of interest."""
+    level: float
+    """What p-values must reach, after what settings and looks take."""
 
 
 @dataclass(frozen=True)
@@ -41,25 +53,50 @@ class Claim:
 
 def verdict_of(tested: Tested) -> Claim:
     """Judge one row."""
-    row, interval, narrow = tested.row, tested.interval, tested.narrow
-    if tested.n_problems < MIN_PROBLEMS_FOR_INTERVAL:
-        least = f"inconclusive, needs at least {MIN_PROBLEMS_FOR_INTERVAL} problems"
-        return Claim(least, f"{tested.n_problems} problems hold anchors")
+    row, interval, narrow, level = tested.row, tested.interval, tested.narrow, tested.level
+    if level < LEAST_LEVEL:
+        return Claim("inconclusive, needs other problems", "earlier looks have spent the error")
+    if tested.n_problems < (least := least_problems(level)):
+        reason = f"{tested.n_problems} problems hold anchors, with which no scores whatever reach p {level:.2g}"
+        return Claim(f"inconclusive, needs at least {least} problems", reason)
     if row.deviation <= 1e-12 and abs(row.difference) <= 1e-12:
-        return Claim("no difference", f"the same as {row.against} on every problem")
-    if interval and interval.high < 0 and row.p <= ALPHA:
+        return _the_same(tested)
+    if interval and interval.high < 0 and row.p <= level:
         return Claim("worse", f"than {row.against}")
-    if interval and interval.low > 0 and row.p <= ALPHA:
+    if interval and interval.low > 0 and row.p <= level:
         further = {test: p_value for test in BEYOND if (p_value := getattr(row, test)) is not None}
-        blocked = [test for test, p_value in further.items() if p_value > ALPHA]
+        blocked = [test for test, p_value in further.items() if p_value > level]
         if not blocked:
-            return Claim("better", f"than {row.against} and every other rival")
+            others = "" if row.kind == "increment" else " and every other rival"
+            return Claim("better", f"than {row.against}{others}")
         reason = f"leads, but not beyond {BEYOND[blocked[0]]}: {blocked[0]} {further[blocked[0]]:.3f}"
-        return Claim(_inconclusive(row.needed), reason)
+        return Claim(_inconclusive(row), reason)
     if narrow and -tested.margin < narrow.low and narrow.high < tested.margin:
-        return Claim("no difference", f"the 90 % interval lies within {tested.margin:g} of {row.against}")
-    return Claim(_inconclusive(row.needed), f"cannot be told from {row.against}")
+        share = f"{1 - 2 * level:.3g}".removeprefix("0")
+        return Claim("no difference", f"the {share} interval lies within {tested.margin:g} of {row.against}")
+    if interval and level < row.p <= ALPHA:
+        reason = f"p {row.p:.3f} does not reach {level:.2g}, what settings and looks leave of {ALPHA:g}"
+        return Claim(_inconclusive(row), reason)
+    return Claim(_inconclusive(row), f"cannot be told from {row.against}")
 
 
-def _inconclusive(needed: int | None) -> str:
-    return f"inconclusive, needs {f'about {needed}' if needed else f'over {MAX_PROBLEMS}'} problems"
+def _the_same(tested: Tested) -> Claim:
+    """The verdict on scores that are the same on every problem: they differ on few others, but on how many?
+
+    Were a share of all problems other, none of n would show it with chance (1 - share)^n; on such a problem average
+    precisions differ by 1 at most.
+    """
+    row, n = tested.row, tested.n_problems
+    most = 1 - tested.level ** (1 / n)
+    if most < tested.margin:
+        return Claim("no difference", f"the same as {row.against} on every problem")
+    needed = math.ceil(math.log(tested.level) / math.log(1 - tested.margin))
+    reason = f"the same as {row.against} on all {n} problems, but {most:.0%} of others may differ"
+    return Claim(f"inconclusive, needs about {needed} problems", reason)
+
+
+def _inconclusive(row: ComparisonRow) -> str:
+    if not row.needed:
+        return f"inconclusive, needs over {MAX_PROBLEMS} problems"
+    low, high = row.needed_low or row.needed, row.needed_high or f"over {MAX_PROBLEMS}"
+    return f"inconclusive, needs about {row.needed} problems ({low} to {high})"

@@ -15,7 +15,7 @@ class ComparisonRow:
 
     name: str
     kind: str
-    """probe, or baseline."""
+    """increment (activations beside all that is known), probe (activations alone), baseline, or diagnosis."""
     average_precision: float
     """Mean over problems of the average precision within a problem."""
     ap_low: float | None
@@ -30,16 +30,37 @@ class ComparisonRow:
     """Lower end of the 95 % interval of ``difference``."""
     high: float | None
     """Upper end of it."""
+    joint_low: float | None
+    """Lower end of the interval of ``difference`` that holds with those of all rows of its family over the same rival:
+    by the largest of their statistics in 95 % of the flips."""
+    joint_high: float | None
+    """Upper end of it."""
     deviation: float
     """Standard deviation (ddof 1) of the lead over problems."""
     p: float
     """Adjusted p-value: of a lead the largest over all rivals, of being behind that against ``against``."""
     increment_p: float | None
-    """Adjusted p-value of what the score tells beyond position, by partialling-out; None for baselines."""
+    """Adjusted p-value of what the score tells beyond all that is known, by partialling-out; None for baselines."""
     stratified_p: float | None
-    """The same by refits to labels permuted among neighbours; None where the probe is not linear."""
+    """That beyond position, by refits to labels permuted among neighbours; None where the probe is not linear or traces
+    are short."""
+    strata_p: float | None
+    """That beyond the number of dissimilar rollouts, by refits to labels permuted within its strata; None where the
+    probe is not linear or rollouts are not known."""
+    supported_p: float | None = None
+    """``p`` of the lead among sentences that could be anchors; None for baselines and where rollouts are not known."""
+    supported_against: str | None = None
+    """The rival with the least lead there."""
+    supported_difference: float | None = None
+    """Lead over it there."""
+    supported_low: float | None = None
+    """Lower end of its 95 % interval."""
+    supported_high: float | None = None
+    """Upper end of it."""
+    support_share: float | None = None
+    """What the number of dissimilar rollouts alone scores above chance, as a share of what this score does."""
     chance_p: float
-    """Adjusted p-value against shuffled labels."""
+    """Adjusted p-value against labels shifted around their traces."""
     share_of_ceiling: float | None
     """(average precision - chance) / (ceiling - chance); None without rollout counts."""
     share_low: float | None
@@ -47,15 +68,22 @@ class ComparisonRow:
     share_high: float | None
     """Upper end of it."""
     level: float
-    """Level of one test in the family of this row."""
+    """Level of one test in the family of this row, at this look."""
     needed: int | None
-    """Problems for 80 % power at the observed difference, or at the margin if that is larger; None: too many."""
+    """Problems for 80 % power at the smallest lead of interest (``power.needed_for_lead``), at the level that a next
+    look at so many has; None: too many."""
+    needed_low: int | None
+    """The same by the lower end of the 95 % interval of the deviation."""
+    needed_high: int | None
+    """By its upper end."""
     needed_for: Mapping[str, int | None]
-    """Difference -> problems for 80 % power."""
+    """Lead -> problems for 80 % power."""
     verdict: str = ""
     """better, worse, no difference, or inconclusive with what it would take; empty until it is judged."""
     reason: str = ""
     """The reason of the verdict, in words."""
+    twin_of: str | None = None
+    """A better score on activations that this one repeats: both are one finding (``twins``)."""
     spearman: float
     """Mean over problems and repeats of the rank correlation of score and importance."""
     top_5_recall: float

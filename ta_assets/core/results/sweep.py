@@ -13,30 +13,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ta_assets.core.crossfit.known_alone import KnownAlone
 from ta_assets.core.option_values import TOKEN_PROBES
 from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes.models import ProbeData
 from ta_assets.core.probes.residuals import residual_data
 from ta_assets.core.probes.targets import TARGETS
 from ta_assets.core.results.cells import fit_model
-from ta_assets.core.statistics.intervals import sign_flip_max_t
-from ta_assets.core.statistics.metrics import average_precision, spearman_by_problem
+from ta_assets.core.statistics.intervals import nadeau_bengio, sign_flip_max_t
+from ta_assets.core.statistics.metrics import spearman_by_problem
+from ta_assets.core.statistics.ranking import problem_average_precision
 from ta_assets.core.values import jsonable
 
-BASELINE = "position_baseline"
 PERMUTATIONS = 10_000
 
 
 def cross_validated(data: ProbeData, options: ProbeOptions, probe: str) -> dict[str, Any]:
-    """Leave-one-problem-out scores of a probe and of the position baseline, on the train and val problems.
+    """Leave-one-problem-out scores of a probe and of all that is known without it, on the train and val problems.
 
     The test problems of the split are neither fitted on nor scored: whatever is chosen by these numbers is not chosen
     by the test. Residuals, where asked for, are taken anew in each fold from its train rows. A token probe chooses its
     epoch on the val problems of the split but the held-out one; every other probe is fitted on them, too.
 
     Returns:
-        JSON-able: metric (average_precision, or spearman for a continuous target), problems (ids, sorted), probe and
-        baseline (the metric within each problem when it is held out; None where it is undefined).
+        JSON-able: metric (average_precision with ties broken at random, as in the comparison, or spearman for a
+        continuous target), problems (ids, sorted), probe and
+        baseline (``all_known``): the metric within each problem when it is held out; None where it is undefined.
 
     Raises:
         ValueError: as ``cells.fit_model``; fewer than two problems outside the test, or none to choose an epoch on.
@@ -47,30 +49,37 @@ def cross_validated(data: ProbeData, options: ProbeOptions, probe: str) -> dict[
     if len(problems) < 2:
         raise ValueError(f"leaving one problem out needs two problems outside the test, found {len(problems)}")
     continuous = TARGETS[options.target].continuous
-    found: dict[str, list[float]] = {probe: [], BASELINE: []}
+    known = KnownAlone.of(data.rows.take(np.flatnonzero(outside)))
+    found: dict[str, list[float]] = {"probe": [], "baseline": []}
     for problem in problems:
         held_out = groups == problem
         train = outside & ~held_out
         fold = replace(data, train=train)
         if options.residualize_against != "none":
             fold = residual_data(fold, options)
-        truth = TARGETS[options.target].values(fold.rows)[held_out]
-        for model in dict.fromkeys((probe, BASELINE)):
-            one = _with_val(fold, held_out) if model in TOKEN_PROBES else fold
-            scores = fit_model(model, replace(one, by_block={}), options).scores[held_out]
-            if continuous:
-                value = float(spearman_by_problem(truth, scores, groups[held_out])[0])
-            else:
-                value = average_precision(truth, scores)
-            found[model].append(value)
+        target = TARGETS[options.target].values(fold.rows)
+        one = _with_val(fold, held_out) if probe in TOKEN_PROBES else fold
+        both = {
+            "probe": fit_model(probe, replace(one, by_block={}), options).scores[held_out],
+            "baseline": known.scores(target[outside].astype(np.float64), held_out[outside]),
+        }
+        for name, own in both.items():
+            found[name].append(_graded(target[held_out], own, continuous=continuous))
     return jsonable(
         {
             "metric": "spearman" if continuous else "average_precision",
             "problems": problems.tolist(),
-            "probe": found[probe],
-            "baseline": found[BASELINE],
+            **found,
         }
     )
+
+
+def _graded(truth: np.ndarray, scores: np.ndarray, *, continuous: bool) -> float:
+    """Rank correlation, or average precision, within one problem; NaN where it is undefined."""
+    if continuous:
+        return float(spearman_by_problem(truth, scores, np.zeros(len(truth)))[0])
+    mixed = 0 < truth.sum() < len(truth)
+    return float(problem_average_precision(truth, scores[None])[0]) if mixed else float("nan")
 
 
 def _with_val(fold: ProbeData, held_out: np.ndarray) -> ProbeData:
@@ -94,10 +103,11 @@ def leaderboard(cells: Sequence[Mapping[str, Any]], *, permutations: int = PERMU
         seed: of the sign flips.
 
     Returns:
-        One row a configuration: target, rank (within the target: average precision and rank correlation are not
-        comparable), setting, one column a factor, metric, n_problems, score and baseline (means over problems),
-        difference, t, one-sided p (its own) and adjusted_p (of the largest t over all configurations), key. One sign is
-        drawn a problem and applied to every configuration, so that their dependence stays as it is.
+        One row a configuration: target, rank by difference (within the target: average precision and rank correlation
+        are not comparable, nor are scores of labels of other prevalence), setting, one column a factor, metric,
+        n_problems, score and baseline (means over problems), difference, t (by the standard error with the factor of
+        shared training problems), one-sided p (its own) and adjusted_p (of the largest t over all configurations),
+        key. One sign is drawn a problem and applied to every configuration, so that their dependence stays as it is.
 
     Raises:
         ValueError: no cells.
@@ -105,7 +115,10 @@ def leaderboard(cells: Sequence[Mapping[str, Any]], *, permutations: int = PERMU
     if not cells:
         raise ValueError("no configuration was finished")
     differences = _differences(cells)
-    tested = sign_flip_max_t(differences.T, flips=permutations, seed=seed, two_sided=False)
+    # fits share their training problems: noise that was learned must not look like an effect
+    n_problems = (~np.isnan(differences)).sum(axis=1)
+    shared = np.array([nadeau_bengio(max(n, 2), max(n - 1, 1)) for n in n_problems.tolist()])
+    tested = sign_flip_max_t(differences.T, flips=permutations, seed=seed, two_sided=False, inflation=shared)
     names = sorted({name for cell in cells for name in cell["factors"]})
     rows = [
         {
@@ -113,11 +126,11 @@ def leaderboard(cells: Sequence[Mapping[str, Any]], *, permutations: int = PERMU
             "setting": cell["setting"],
             **{name: str(cell["factors"].get(name, "")) for name in names},
             "metric": cell["metric"],
-            "n_problems": int((~np.isnan(differences[index])).sum()),
+            "n_problems": int(n_problems[index]),
             "score": _mean(cell["probe"]),
             "baseline": _mean(cell["baseline"]),
             "difference": _mean(differences[index].tolist()),
-            "t": float(tested.statistics[index]),
+            "t": float(tested.statistics[index] / shared[index]),
             "p": float(tested.alone[index]),
             "adjusted_p": float(tested.adjusted[index]),
             "key": cell["key"],
@@ -125,7 +138,7 @@ def leaderboard(cells: Sequence[Mapping[str, Any]], *, permutations: int = PERMU
         for index, cell in enumerate(cells)
     ]
     table = pd.DataFrame(rows).sort_values(
-        ["target", "score", "key"], ascending=[True, False, True], na_position="last", ignore_index=True
+        ["target", "difference", "key"], ascending=[True, False, True], na_position="last", ignore_index=True
     )
     table.insert(1, "rank", table.groupby("target").cumcount() + 1)
     return table

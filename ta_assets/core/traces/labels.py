@@ -15,6 +15,7 @@ import pandas as pd
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import DEFAULT_LABEL_FIELD, LabelRule
+from ta_assets.core.traces.campaign import campaign
 from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS, rollout_counts
 from ta_assets.core.values import Problem, Skip
 
@@ -134,6 +135,8 @@ def label_problems(problems: Iterable[Problem], rule: LabelRule) -> pd.DataFrame
         ValueError: an id occurs twice.
     """
     frames: dict[int, pd.DataFrame] = {}
+    problems = list(problems)
+    rule = _counted(problems, rule)
     for problem in problems:
         if problem.problem_id in frames:
             raise ValueError(f"problem {problem.problem_id} occurs twice")
@@ -172,6 +175,8 @@ def label_usable(
     frames: dict[int, pd.DataFrame] = {}
     skipped: list[Skip] = []
     first: Problem | InputError | None = None
+    problems = list(problems)
+    rule = _counted((problem for _, problem in problems if isinstance(problem, Problem)), rule)
     for problem_id, problem in problems:
         found = label_or_skip(problem_id, problem, rule)
         if isinstance(found, Skip):
@@ -184,6 +189,14 @@ def label_usable(
             raise first
         label_problem(first, rule)  # raises what its skip says
     return _sorted(frames), skipped
+
+
+def _counted(problems: Iterable[Problem], rule: LabelRule) -> LabelRule:
+    """The rule with the number of rollouts that the fractions of these problems are of, where it states none."""
+    if rule.rollouts is not None:
+        return rule
+    # where too few fractions tell, counts stay unknown: 0 rollouts account for none
+    return rule.model_copy(update={"rollouts": campaign(problem.chunks for problem in problems).size or 0})
 
 
 def _sorted(frames: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
@@ -227,7 +240,7 @@ def _counts(problem: Problem, rule: LabelRule, positions: Sequence[int]) -> dict
     if rule.field != DEFAULT_LABEL_FIELD:
         return {name: np.full(len(positions), np.nan) for name in COUNT_COLUMNS}
     # of all entries: the next group of rollouts is that of the next entry, also where that one is blank
-    counts = rollout_counts(problem.chunks, rule.rollouts)
+    counts = rollout_counts(problem.chunks, rule.rollouts or 0)
     return {name: values[list(positions)] for name, values in counts.items()}
 
 

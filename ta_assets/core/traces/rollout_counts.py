@@ -34,40 +34,55 @@ def rollout_counts(chunks: Sequence[Mapping[str, Any]], rollouts: int) -> dict[s
     """
     n_chunks = len(chunks)
     counts = {name: np.full(n_chunks, np.nan) for name in COUNT_COLUMNS}
-    fractions = np.array([[_number(chunk.get(key)) for key in (ACCURACY, SHARE, IMPORTANCE)] for chunk in chunks])
-    answered = [_answered(fractions, index, rollouts) for index in range(n_chunks)]
+    fractions = fractions_of(chunks)
+    answered = [_answered(own, rollouts) for own in fractions]
     for index in range(n_chunks - 1):
         here, following = answered[index], answered[index + 1]
-        _, share, importance = fractions[index]
+        share, importance, following_accuracy = fractions[index, 1:]
         # without an importance there is nothing that the right answers of the dissimilar group could be told from
         if here is None or following is None or np.isnan(importance):
             continue
-        n_different, following_accuracy = round(share * here), fractions[index + 1][0]
+        n_different = round(share * here)
         counts["n_different"][index], counts["n_next"][index] = n_different, following
         counts["k_next"][index] = round(following_accuracy * following)
         counts["k_different"][index] = round((importance + following_accuracy) * n_different)
     return counts
 
 
-def _answered(fractions: np.ndarray, index: int, rollouts: int) -> int | None:
-    """Answered rollouts of a sentence: the largest number that makes every count whole."""
-    accuracy, share, importance = fractions[index]
-    following = fractions[index + 1][0] if index + 1 < len(fractions) else np.nan
+def fractions_of(chunks: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """[n_chunks, 4] float64: accuracy, share of dissimilar rollouts, importance, the next sentence's accuracy."""
+    own = np.array([[_number(chunk.get(key)) for key in (ACCURACY, SHARE, IMPORTANCE)] for chunk in chunks])
+    own = own.reshape(-1, 3)
+    return np.column_stack([own, np.append(own[1:, 0], np.nan)[: len(own)]])
+
+
+def whole_numbers(own: np.ndarray, most: int) -> np.ndarray:
+    """Numbers of answered rollouts up to ``most`` that make every count of a sentence whole, ascending.
+
+    Args:
+        own: [4], a row of ``fractions_of``; where importance or next accuracy are NaN they decide nothing.
+        most: the largest number.
+    """
+    accuracy, share, importance, following = own
     if np.isnan(accuracy) or np.isnan(share):
-        return None
-    for n in range(rollouts, 0, -1):
-        if not (_whole(accuracy * n) and _whole(share * n)):
-            continue
-        n_different = round(share * n)
-        right = (importance + following) * n_different
-        known = n_different > 0 and not np.isnan(right)
-        if not known or (_whole(right) and -0.5 < right < n_different + 0.5):
-            return n
-    return None
+        return np.zeros(0, dtype=np.int64)
+    n = np.arange(1, most + 1)
+    fits = _whole(accuracy * n) & _whole(share * n)
+    n_different = np.round(share * n)
+    right = (importance + following) * n_different
+    if not np.isnan(importance + following):
+        fits &= (n_different == 0) | (_whole(right) & (right > -0.5) & (right < n_different + 0.5))
+    return n[fits]
 
 
-def _whole(value: float) -> bool:
-    return abs(value - round(value)) <= TOLERANCE * max(1.0, abs(value))
+def _answered(own: np.ndarray, rollouts: int) -> int | None:
+    """Answered rollouts of a sentence: the largest number that makes every count whole."""
+    fits = whole_numbers(own, rollouts)
+    return int(fits[-1]) if len(fits) else None
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    return np.abs(values - np.round(values)) <= TOLERANCE * np.maximum(1.0, np.abs(values))
 
 
 def _number(value: object) -> float:

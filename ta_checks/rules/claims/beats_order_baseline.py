@@ -18,15 +18,15 @@ from ta_checks.verdict import Verdict
 def read(evidence: Evidence) -> dict[str, Any]:
     """Every probe's lead over the untrained order, from the out-of-fold scores."""
     rivals = dict.fromkeys(precisions.probes(evidence), "order")
-    return {"leads": precisions.leads(evidence, rivals), "inflation": precisions.inflation(evidence)}
+    return {"leads": precisions.leads(evidence, rivals), "factors": precisions.factors(evidence, rivals)}
 
 
-def beats_order_baseline(leads: Mapping[str, np.ndarray], inflation: float) -> Verdict:
+def beats_order_baseline(leads: Mapping[str, np.ndarray], factors: Mapping[str, float]) -> Verdict:
     """Fail when no probe's lead over the order stands out over problems (Student's test, Holm over the probes).
 
     Args:
         leads: probe -> [n_problems] its average precision less that of the order, problem by problem.
-        inflation: factor on the leads' standard errors (``precisions.inflation``).
+        factors: probe -> factor on the standard error of its lead (``precisions.factors``).
 
     Returns:
         observed is the least adjusted p-value; offenders are the probes above the level.
@@ -34,7 +34,7 @@ def beats_order_baseline(leads: Mapping[str, np.ndarray], inflation: float) -> V
     n = min((len(values) for values in leads.values()), default=0)
     if n < MIN_PROBLEMS:
         return Verdict.skipped(f"{n} problems hold anchors, at least {MIN_PROBLEMS} are needed")
-    adjusted = holm({name: one_sided_p(values, inflation) for name, values in leads.items()})
+    adjusted = holm({name: one_sided_p(values, factors[name]) for name, values in leads.items()})
     offenders = [f"{name}: lead {leads[name].mean():+.3f}, p {p:.3g}" for name, p in adjusted.items() if p > ALPHA]
     return Verdict.judge(
         min(adjusted.values()),

@@ -11,23 +11,23 @@ from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.rules.claims import precisions
 from ta_checks.rules.inference import one_sided_p
-from ta_checks.rules.levels import ALPHA, FURTHER_TESTS
+from ta_checks.rules.levels import ALPHA, FURTHER_TESTS, ON_ACTIVATIONS
 from ta_checks.verdict import Verdict
 
 
 def read(evidence: Evidence) -> dict[str, Any]:
     """Every probe's lead over its hardest rival, from the out-of-fold scores, and what the comparison says."""
     rows = evidence.value["rows"]
-    rivals = {row["name"]: row["against"] for row in rows if row["kind"] == "probe"}
+    rivals = {row["name"]: row["against"] for row in rows if row["kind"] in ON_ACTIVATIONS}
     return {
         "rows": rows,
         "leads": precisions.leads(evidence, rivals),
-        "inflation": precisions.inflation(evidence),
+        "factors": precisions.factors(evidence, rivals),
     }
 
 
 def claims_survive_correction(
-    rows: Iterable[Mapping[str, Any]], leads: Mapping[str, np.ndarray], inflation: float
+    rows: Iterable[Mapping[str, Any]], leads: Mapping[str, np.ndarray], factors: Mapping[str, float]
 ) -> Verdict:
     """Fail when a probe's lead over its hardest rival is significant alone but not among all that were looked at.
 
@@ -36,12 +36,12 @@ def claims_survive_correction(
     Args:
         rows: of a comparison; ``name``, ``kind``, ``p``, those of ``FURTHER_TESTS`` and ``verdict`` are read.
         leads: probe -> [n_problems] its lead over its hardest rival, recomputed from the scores.
-        inflation: factor on the leads' standard errors (``precisions.inflation``).
+        factors: probe -> factor on the standard error of its lead (``precisions.factors``).
     """
-    probes = [row for row in rows if row["kind"] == "probe"]
+    probes = [row for row in rows if row["kind"] in ON_ACTIVATIONS]
     offenders, single = [], 0
     for row in probes:
-        alone = 2 * min(one_sided_p(leads[row["name"]], inflation), 0.5)
+        alone = 2 * min(one_sided_p(leads[row["name"]], factors[row["name"]]), 0.5)
         single += alone <= ALPHA
         corrected = max([row[key] for key in ("p", *FURTHER_TESTS) if row[key] is not None], default=1.0)
         if row["verdict"] == "better" and corrected > ALPHA:

@@ -23,11 +23,12 @@ def read(evidence: Evidence) -> dict[str, Any]:
         "rows": evidence.value["rows"],
         "precision": {name: precision_of(scores, name) for name in (*score_names(scores), CHANCE)},
         "ceiling": ceiling and ceiling["oracle"],
+        "level": evidence.value["level"],
     }
 
 
 def comparison_recomputes(
-    rows: Iterable[Mapping[str, Any]], precision: Mapping[str, np.ndarray], ceiling: float | None
+    rows: Iterable[Mapping[str, Any]], precision: Mapping[str, np.ndarray], ceiling: float | None, level: float = ALPHA
 ) -> Verdict:
     """Fail on a number that the scores do not give, and on words that their interval or p-values do not allow.
 
@@ -35,6 +36,7 @@ def comparison_recomputes(
         rows: of a comparison.
         precision: score, and ``chance`` -> [n_problems] average precision within each problem with both classes.
         ceiling: average precision of the true importances, where the comparison knows it.
+        level: what p-values must reach.
     """
     rows = list(rows)
     scored = set(precision) - {CHANCE}
@@ -42,7 +44,7 @@ def comparison_recomputes(
     faults = [f"{name} is scored but not compared" for name in sorted(scored - names)]
     faults += [f"{name} is compared but not scored" for name in sorted(names - scored)]
     for row in (row for row in rows if row["name"] in scored):
-        faults += [f"{row['name']}: {fault}" for fault in _faults(row, precision, ceiling)]
+        faults += [f"{row['name']}: {fault}" for fault in _faults(row, precision, ceiling, level)]
     return Verdict.no_faults(faults, n=len(rows), message=f"{len(rows)} rows recomputed, {len(faults)} faults")
 
 
@@ -56,7 +58,9 @@ ROW = Invariant(
 )
 
 
-def _faults(row: Mapping[str, Any], precision: Mapping[str, np.ndarray], ceiling: float | None) -> list[str]:
+def _faults(
+    row: Mapping[str, Any], precision: Mapping[str, np.ndarray], ceiling: float | None, level: float
+) -> list[str]:
     own, rival, chance = precision[row["name"]], precision.get(row["against"]), precision[CHANCE].mean()
     if rival is None:
         return [f"is held against {row['against']}, which is not scored"]
@@ -75,7 +79,7 @@ def _faults(row: Mapping[str, Any], precision: Mapping[str, np.ndarray], ceiling
         faults += [
             f"is called {row['verdict']}, but {test} is {row[test]:.3g}"
             for test in tests
-            if row[test] is not None and row[test] > ALPHA
+            if row[test] is not None and row[test] > level
         ]
     if row["verdict"] == "worse" and (high is None or high >= 0):
         faults.append(f"is called worse, but its interval ends at {high}")

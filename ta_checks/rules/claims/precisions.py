@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ta_checks.evidence import KEYS, Evidence
+from ta_checks.rules.inference import shared_fits_factor
+from ta_checks.rules.levels import ON_ACTIVATIONS
 
 CHANCE = "chance"
 """Name of a random order in place of a score."""
@@ -24,8 +26,8 @@ def score_names(scores: pd.DataFrame) -> list[str]:
 
 
 def probes(evidence: Evidence) -> list[str]:
-    """Names of the probes of a comparison."""
-    return [row["name"] for row in evidence.value["rows"] if row["kind"] == "probe"]
+    """Names of the scores of a comparison that read activations."""
+    return [row["name"] for row in evidence.value["rows"] if row["kind"] in ON_ACTIVATIONS]
 
 
 def mixed_problems(evidence: Evidence) -> int:
@@ -34,16 +36,29 @@ def mixed_problems(evidence: Evidence) -> int:
     return int((rows.groupby("problem_id")["anchor"].nunique() > 1).sum())
 
 
-def inflation(evidence: Evidence) -> float:
-    """Factor on the standard errors of leads, as repeated folds share their training problems.
+def factors(evidence: Evidence, rivals: Mapping[str, str]) -> dict[str, float]:
+    """Name -> factor on the standard error of its lead over its rival, for the fits that problems share.
 
-    The factor of Nadeau and Bengio (2003, section 4) for test sets of one problem: sqrt(1 + n_problems / n_train). 1
-    where folds are drawn once.
+    The expected factor is that of Nadeau and Bengio (2003, section 4) for test sets of one problem.
+
+    Args:
+        evidence: of a comparison.
+        rivals: score -> the score that it is held against.
     """
-    record = evidence.cross_fitted.record
-    if len(record["repeats"]) <= 1:
-        return 1.0
-    return math.sqrt(1 + mixed_problems(evidence) / record["fewest_train"])
+    fitted, n = evidence.cross_fitted, mixed_problems(evidence)
+    expected = math.sqrt(1 + n / fitted.record["fewest_train"])
+    stored = fitted.without[fitted.without["grading"] == "every"]
+    found = {}
+    for name, rival in rivals.items():
+        trained = [one for one in (name, rival) if one in stored]
+        lead = precision_of(fitted.scores, name) - precision_of(fitted.scores, rival)
+        changed = np.zeros((n, n))
+        for one in trained:
+            own = stored[one].to_numpy(np.float64).reshape(n, n)
+            changed += (1 if one == name else -1) * (precision_of(fitted.scores, one)[:, None] - own)
+        np.fill_diagonal(changed, 0.0)
+        found[name] = shared_fits_factor(lead, changed, expected) if trained else 1.0
+    return found
 
 
 def leads(evidence: Evidence, rivals: Mapping[str, str]) -> dict[str, np.ndarray]:

@@ -10,13 +10,14 @@ themselves (``labels_recomputable``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
+from ta_checks.rules.data.rollouts_counted import MOST, rollouts_shown
 from ta_checks.verdict import Verdict
 
 ACCURACY, DIFFERENT = "accuracy", "different_trajectories_fraction"
@@ -32,12 +33,10 @@ thirds of the sentences."""
 def read(evidence: Evidence) -> dict[str, Any]:
     """Labels and fractions of every sentence of every problem of the corpus, as the dataset holds them."""
     study, wanted = evidence.study, evidence.problems_of_corpus()
-
-    def problems() -> Iterator[tuple[int, Sequence[Mapping[str, Any]]]]:
-        for problem in evidence.world.rollouts.load_problems(study.source(evidence.partition), wanted):
-            yield problem.problem_id, problem.chunks
-
-    return {"problems": problems(), "most_rollouts": study.labels.rollouts}
+    loaded = evidence.world.rollouts.load_problems(study.source(evidence.partition), wanted)
+    problems = [(problem.problem_id, problem.chunks) for problem in loaded]
+    most = study.labels.rollouts or rollouts_shown(chunks for _, chunks in problems)[0] or MOST
+    return {"problems": problems, "most_rollouts": most}
 
 
 def labels_follow_fractions(problems: Iterable[tuple[int, Sequence[Mapping[str, Any]]]], most_rollouts: int) -> Verdict:

@@ -16,8 +16,10 @@ from ta_checks.rules.files.page_tables import Table, agrees, numbers, tables_of
 from ta_checks.verdict import Verdict
 from ta_checks.written_twice import SEEDED
 
-HEADLINES = {"probe": 2, "baseline": 1}
-"""Best rows of a setting that stand in a README."""
+HEADLINES = {"increment": 1, "probe": 2, "baseline": 1, "diagnosis": 1}
+"""Best rows of a setting that stand in a README, by kind; kinds in the order in which a table has them."""
+LEAST_P = 1.05e-4
+"""P-values up to this are the least of ten thousand flips, printed as a bound."""
 ROUNDED = {"ap": 4, "lead": 3, "p": 4, "percent": 0, "mean": 4}
 """Decimals of what is printed."""
 
@@ -89,13 +91,13 @@ def _of_comparisons(table: Table, comparisons: Mapping[str, Mapping[str, Any]], 
     wanted: list[tuple[str, str]] = []
     known = {}
     for setting, value in comparisons.items():
-        ranked = sorted(value["rows"], key=lambda row: (row["kind"] != "probe", -row["average_precision"], row["name"]))
+        places = {kind: place for place, kind in enumerate(HEADLINES)}
+        ranked = sorted(value["rows"], key=lambda row: (places[row["kind"]], -row["average_precision"], row["name"]))
         seen: Counter[str] = Counter()
         for row in ranked:
-            kind = "probe" if row["kind"] == "probe" else "baseline"
-            seen[kind] += 1
             known[setting, row["name"]] = row
-            if not short or seen[kind] <= HEADLINES[kind]:
+            seen[row["kind"]] += row["twin_of"] is None
+            if not short or (row["twin_of"] is None and seen[row["kind"]] <= HEADLINES[row["kind"]]):
                 wanted.append((setting, row["name"]))
     found = [(row[0], row[1]) for row in table.rows]
     if found != wanted:
@@ -117,6 +119,8 @@ def _of_row(cells: Mapping[str, str], row: Mapping[str, Any]) -> Iterator[str]:
         told = [value for value in values if value is not None]
         if not agrees(numbers(cells[column]), told, decimals):
             yield f"{column} is printed as {cells[column]}, the artifact holds {values}"
+    if row["p"] <= LEAST_P and not cells["p"].startswith("≤"):
+        yield f"p is printed as {cells['p']}, which is the least that flips of signs can give and no value"
     for column, name in (("against", "against"), ("verdict", "verdict")):
         if cells[column] != str(row[name]):
             yield f"{column} is printed as {cells[column]!r}, the artifact holds {row[name]!r}"

@@ -20,13 +20,15 @@ from ta_checks.rules.shuffles.shuffled_labels import (
     agreement_by_problem,
     measure_of,
     obstacle,
-    permute_within_problems,
+    shift_within_problems,
     shuffled_probes,
 )
 from ta_checks.verdict import Verdict
 
 BASELINE_SUFFIX = "_baseline"
 """A baseline sees no activations; that it beats shuffled probes says nothing about them, so it cannot pass the rule."""
+WITH_POSITION = "activations_plus_position"
+"""Nor can this one, which position alone may carry over the bar."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,16 @@ def beats_shuffled_labels(folds: Sequence[ScoredVectors], *, seed: int, permutat
     The p-value of a probe is (1 + number of shuffled probes at least as good) / (1 + permutations) (Phipson and Smyth
     2010), adjusted over the probes by Holm's method. All probes meet the same shuffled ridge probes on the activation
     vectors, whatever their own form: refitting an MLP 200 times would cost hours, and what is asked is whether labels
-    matter, not which probe is better. Baselines are reported in the details only.
+    matter, not which probe is better. Baselines, and activations beside the position, are reported in the details only.
+    Labels are shifted around their traces and not shuffled: where labels come in runs, and vectors of neighbours are
+    alike, probes of shuffled labels differ less than chance does.
 
     Args:
         folds: the cell's split, or all its folds: the mean is over the test problems of all of them, for the real and
             for the shuffled probes alike. Folds hold the same sentences; those in which nothing can be ranked are left
             out.
-        seed: seed of the shuffles.
-        permutations: number of shuffles; the smallest p-value is 1 / (1 + permutations).
+        seed: seed of the shifts.
+        permutations: number of shifts; the smallest p-value is 1 / (1 + permutations).
 
     Returns:
         observed is the smallest adjusted p-value; offenders are the probes above the level.
@@ -88,7 +92,7 @@ def beats_shuffled_labels(folds: Sequence[ScoredVectors], *, seed: int, permutat
         ValueError: the folds have other sentences, or a vector is not finite.
     """
     names = list(dict.fromkeys(name for fold in folds for name in fold.scores))
-    probes = [name for name in names if not name.endswith(BASELINE_SUFFIX)]
+    probes = [name for name in names if not name.endswith(BASELINE_SUFFIX) and name != WITH_POSITION]
     if any(not np.array_equal(fold.data.problems, folds[0].data.problems) for fold in folds):
         raise ValueError("the folds do not have the same sentences")
     usable = [fold for fold in folds if obstacle(fold.data) is None]
@@ -142,13 +146,13 @@ ROW = Invariant(
 def _null(folds: Sequence[ScoredVectors], rng: np.random.Generator, permutations: int) -> np.ndarray:
     """[permutations] float64: mean agreement over the test problems of all folds.
 
-    Folds share their problems, so each shuffle is one of the whole setting, with which all folds are fitted and graded:
-    shuffled fold by fold, the mean would vary less than that of real probes does.
+    Folds share their problems, so each shift is one of the whole setting, with which all folds are fitted and graded:
+    shifted fold by fold, the mean would vary less than that of real probes does.
     """
     if len(folds) == 1:
-        return shuffled_probes(folds[0].data, rng, permutations).aurocs
+        return shuffled_probes(folds[0].data, rng, permutations, permute=shift_within_problems).aurocs
     whole = replace(folds[0].data, train=np.ones(len(folds[0].data.train), dtype=bool))
-    labels = permute_within_problems(whole, rng, permutations)
+    labels = shift_within_problems(whole, rng, permutations)
     probes = [shuffled_probes(fold.data, rng, permutations, permute=lambda *_: labels) for fold in folds]
     return np.average([one.aurocs for one in probes], axis=0, weights=[one.n_test_problems for one in probes])
 

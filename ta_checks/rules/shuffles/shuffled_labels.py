@@ -4,8 +4,8 @@ Labels are what the setting's probes predict: anchors, or a continuous importanc
 the AUROC within a problem, with an importance half of one plus the rank correlation: both are 1/2 by chance and 1 for
 a perfect order.
 
-Belongs here: shuffling within problems, how well it was shuffled, ridge probes for all shuffles at once. Stays out:
-judging (``random_label``, ``beats_shuffled_labels``), the real probes.
+Belongs here: shuffling and shifting within problems, how well it was shuffled, ridge probes for all of it at once.
+Stays out: judging (``random_label``, ``beats_shuffled_labels``), the real probes.
 """
 
 from __future__ import annotations
@@ -86,6 +86,22 @@ def permute_within_problems(data: LabelledVectors, rng: np.random.Generator, per
         rows = np.flatnonzero(data.train & (data.problems == problem))
         order = rng.random((len(rows), permutations)).argsort(axis=0)
         labels[rows] = data.target[rows][order]
+    return labels
+
+
+def shift_within_problems(data: LabelledVectors, rng: np.random.Generator, permutations: int) -> np.ndarray:
+    """Shift the labels of every training problem around its trace, by a step of its own in each column.
+
+    What neighbours share is kept (Chung and Fraser 1958, Randomization tests for a multivariate two-sample problem).
+
+    Returns:
+        As ``permute_within_problems``; sentences are taken in their order.
+    """
+    labels = np.repeat(data.target[:, None], permutations, axis=1)
+    for problem in np.unique(data.problems[data.train]):
+        rows = np.flatnonzero(data.train & (data.problems == problem))
+        place = (np.arange(len(rows))[:, None] + rng.integers(0, len(rows), permutations)) % len(rows)
+        labels[rows] = data.target[rows][place]
     return labels
 
 

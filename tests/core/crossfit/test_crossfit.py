@@ -8,9 +8,10 @@ from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_limits
 
 from ta_assets.core.crossfit.cross_fitted import cross_fitted
-from ta_assets.core.crossfit.fit import FAMILIES, TRAINED_BASELINES, Sentences, cross_fit, folds_of
+from ta_assets.core.crossfit.fit import FAMILIES, TRAINED_BASELINES, TRAINED_SUPPORT, WITH_ACTIVATIONS, cross_fit
 from ta_assets.core.crossfit.folds import evaluation_folds
 from ta_assets.core.crossfit.nulls import permutation_max_t, permuted_labels, refit_null
+from ta_assets.core.crossfit.out_of_fold import Sentences, folds_of
 from ta_assets.core.crossfit.spectrum import prepare, within_problems
 from ta_assets.core.options import InferenceOptions
 from ta_assets.core.statistics.ranking import average_precision_by_problem
@@ -52,7 +53,14 @@ def test_a_held_out_problems_labels_change_none_of_its_scores() -> None:
 def test_every_score_is_made_and_carries_what_was_chosen_in_its_fold() -> None:
     one = sentences()
     found = cross_fit(one, evaluation_folds(one.problems.tolist()))
-    assert set(found.scores) == {"order", "label_support", *TRAINED_BASELINES, *FAMILIES}
+    assert set(found.scores) == {
+        "order",
+        "label_support",
+        TRAINED_SUPPORT,
+        WITH_ACTIVATIONS,
+        *TRAINED_BASELINES,
+        *FAMILIES,
+    }
     assert all(np.isfinite(scores).all() for scores in found.scores.values())
     for name in (*TRAINED_BASELINES, *FAMILIES):
         assert len(found.choices[name]) == 6
@@ -82,13 +90,13 @@ def test_probes_find_a_planted_direction_and_the_best_block_is_chosen_in_the_fol
     assert {fold["block"] for fold in found.choices["ridge@best"]} == {4}
 
 
-@pytest.mark.parametrize("scheme", ["shuffled", "stratified"])
+@pytest.mark.parametrize("scheme", ["shifted", "stratified"])
 def test_permutations_keep_every_problems_count_and_strata_their_windows(scheme: str) -> None:
     one = sentences()
     labels = permuted_labels(one, 30, scheme=scheme, seed=0)
     assert np.array_equal(labels[:, 0], one.anchors)
     assert not (labels[:, 1:] == labels[:, :1]).all()
-    width = 20 if scheme == "shuffled" else 3
+    width = 20 if scheme == "shifted" else 3
     for problem in range(1, 7):
         inside = labels[one.problems == problem]
         for start in range(0, 20, width):
@@ -98,7 +106,7 @@ def test_permutations_keep_every_problems_count_and_strata_their_windows(scheme:
 def test_the_first_row_of_a_null_is_what_refitting_to_the_true_labels_scores() -> None:
     one = sentences()
     folds = evaluation_folds(one.problems.tolist())
-    null = refit_null(one, folds, permuted_labels(one, 5, scheme="shuffled", seed=0))
+    null = refit_null(one, folds, permuted_labels(one, 5, scheme="shifted", seed=0))
     found = cross_fit(one, folds)
     scores = np.stack([found.scores[name][0] for name in ("difference_of_means", "lda")], axis=1)
     plain = average_precision_by_problem(one.anchors, scores, one.problems).mean(axis=0)
@@ -122,7 +130,7 @@ def test_noise_is_rarely_called_significant_by_refitting() -> None:
     for seed in range(40):
         one = sentences(signal=0.0, seed=seed)
         blind = Sentences(one.rows, {0: np.random.default_rng(seed).normal(size=(len(one.rows), 10))})
-        labels = permuted_labels(blind, 60, scheme="shuffled", seed=seed)
+        labels = permuted_labels(blind, 60, scheme="shifted", seed=seed)
         null = refit_null(blind, evaluation_folds(one.problems.tolist()), labels)
         found.append(permutation_max_t(null.scores).min() <= 0.05)
     assert sum(found) <= 6  # P(more | 5 %) < 1 %

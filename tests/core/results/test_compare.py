@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,24 +20,33 @@ from ta_assets.core.probes.feature_sets import position_splines
 from ta_assets.core.results import claims
 from ta_assets.core.results.compare import compare
 from ta_assets.core.results.comparison_row import ComparisonRow
-from ta_assets.core.results.precision_table import HURDLES, Family, PrecisionTable, is_probe
+from ta_assets.core.results.precision_table import HURDLES, Family, PrecisionTable, kind_of, reads_activations
+from ta_assets.core.results.twins import twins
 from ta_assets.core.statistics.intervals import Interval, nadeau_bengio, one_sided_p, t_interval
+from ta_assets.core.statistics.looks import Looked
 from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS
 from tests.core.made_traces import campaign, made_rows, made_vectors
 
 OPTIONS = InferenceOptions(permutations=200, ceiling_draws=20)
 
 
-def compared(signal: float, n_problems: int = 14, seed: int = 0) -> dict[str, Any]:
-    rows = made_rows(n_problems, seed=seed)
-    return compare(rows, cross_fitted(rows, {2: made_vectors(rows, signal, seed=seed)}, OPTIONS), OPTIONS)
+@cache
+def fitted_to(signal: float, n_problems: int = 14) -> CrossFitted:
+    """Scores of ``made_rows(n_problems)`` and activations that know the anchors as ``signal`` says."""
+    rows = made_rows(n_problems)
+    return cross_fitted(rows, {2: made_vectors(rows, signal)}, OPTIONS)
+
+
+@cache
+def compared(signal: float, n_problems: int = 14) -> dict[str, Any]:
+    return compare(made_rows(n_problems), fitted_to(signal, n_problems), OPTIONS)
 
 
 @pytest.fixture(scope="module")
 def many() -> tuple[pd.DataFrame, CrossFitted, InferenceOptions, dict[str, Any]]:
     """42 problems, so that folds are repeated: sentences, scores, options and their comparison."""
     rows = made_rows(42, n_sentences=12)
-    options = InferenceOptions.model_construct(permutations=20, ceiling_draws=20)
+    options = InferenceOptions.model_construct(permutations=30, ceiling_draws=20)
     fitted = cross_fitted(rows, {2: made_vectors(rows, 2.0, d=6)}, options)
     return rows, fitted, options, compare(rows, fitted, options)
 
@@ -55,7 +65,9 @@ def test_a_planted_direction_is_better_than_every_baseline() -> None:
         assert max(row["p"], row["increment_p"], row["chance_p"]) <= 0.05
     assert rows["sentence_length"]["verdict"] != "better"
     assert rows["function_tags"]["verdict"] != "better"
-    assert value["rows"][0]["kind"] == "probe"
+    assert value["rows"][0]["name"] == "known_and_activations"
+    assert rows["known_and_activations"]["verdict"] == "better", rows["known_and_activations"]
+    assert rows["known_and_activations"]["against"] == "all_known"
 
 
 def test_noise_is_never_better_and_says_how_many_problems_would_tell() -> None:
@@ -63,14 +75,17 @@ def test_noise_is_never_better_and_says_how_many_problems_would_tell() -> None:
     probes = [row for row in value["rows"] if row["kind"] == "probe"]
     assert {row["verdict"].split(",")[0] for row in probes} <= {"inconclusive", "worse", "no difference"}
     undecided = [row for row in probes if row["verdict"].startswith("inconclusive")]
-    assert all("needs about" in row["verdict"] and row["needed"] > 14 for row in undecided)
+    assert all(f"needs about {row['needed']} problems" in row["verdict"] for row in undecided)
+    assert all(row["needed_low"] < row["needed"] < row["needed_high"] for row in undecided)
     assert set(probes[0]["needed_for"]) == {"0.02", "0.05", "0.1"}
 
 
-def test_below_five_problems_nothing_is_claimed_and_no_interval_given() -> None:
-    value = compared(signal=3.0, n_problems=4)
-    assert {row["verdict"] for row in value["rows"]} == {"inconclusive, needs at least 5 problems"}
-    assert {row["low"] for row in value["rows"]} == {None}
+@pytest.mark.parametrize("n_problems", [4, 5])
+def test_below_six_problems_nothing_is_claimed_whatever_the_scores(n_problems: int) -> None:
+    value = compared(signal=3.0, n_problems=n_problems)
+    assert {row["verdict"] for row in value["rows"]} == {"inconclusive, needs at least 6 problems"}
+    assert all("no scores whatever" in row["reason"] for row in value["rows"])
+    assert n_problems == 5 or {row["low"] for row in value["rows"]} == {None}
 
 
 def test_a_probe_is_held_against_every_baseline_and_its_hardest_rival_is_shown() -> None:
@@ -78,33 +93,113 @@ def test_a_probe_is_held_against_every_baseline_and_its_hardest_rival_is_shown()
     rows = by_name(value)
     best = max(rows[name]["average_precision"] for name in HURDLES)
     for row in value["rows"]:
-        if is_probe(row["name"]):
+        if row["kind"] == "probe":
             assert row["difference"] == pytest.approx(row["average_precision"] - max(best, value["chance"]))
     assert rows["order"]["against"] == "chance"
 
 
-def test_a_score_that_says_nothing_is_no_different_from_chance_and_spoils_no_other_test() -> None:
+def test_a_score_that_says_nothing_scores_as_chance_does_and_spoils_no_other_test() -> None:
     rows = made_rows(14)
-    fitted = cross_fitted(rows, {2: made_vectors(rows, 2.0)}, OPTIONS)
+    fitted = fitted_to(2.0)
     constant = replace(fitted, scores=fitted.scores.assign(**{"order/0": 0.0, "sentence_length/0": 1.0}))
     found, plain = by_name(compare(rows, constant, OPTIONS)), by_name(compare(rows, fitted, OPTIONS))
-    assert found["order"]["verdict"] == found["sentence_length"]["verdict"] == "no difference"
+    assert found["order"]["verdict"] == found["sentence_length"]["verdict"] == "inconclusive, needs about 63 problems"
     assert found["order"]["average_precision"] == pytest.approx(compare(rows, constant, OPTIONS)["chance"], abs=1e-12)
     assert found["text_tfidf"]["chance_p"] == pytest.approx(plain["text_tfidf"]["chance_p"], abs=0.05)
 
 
-def test_leads_over_chance_and_being_behind_carry_the_factor_of_shared_training() -> None:
+def test_a_difference_carries_the_factor_of_the_fits_that_problems_share() -> None:
+    table = PrecisionTable.of(fitted_to(0.0))
+    assert table.factor(("order", "chance")) == table.own_factor("order") == 1.0
+    factors = [table.factor((name, "text_tfidf")) for name in ("ridge", "logistic", "all_known")]
+    assert 1.1 <= min(factors) <= max(factors) <= 1.25 * nadeau_bengio(14, 13) * (1 + 1e-9)
+    assert table.factor(("ridge", "order")) != table.factor(("ridge", "text_tfidf"))
+
+
+def test_a_lead_that_is_gone_among_sentences_that_could_be_anchors_is_none() -> None:
+    rows = made_rows(20, n_sentences=24)
+    rng = np.random.default_rng(3)
+    able = rng.random(len(rows)) < 0.25
+    rows = rows.assign(n_different=np.where(able, 30.0, 0.0), anchor=(able & (rng.random(len(rows)) < 0.5)).astype(int))
+    vectors = rng.normal(size=(len(rows), 12)) + 3.0 * np.outer(able, np.ones(12))
+    value = compare(rows, cross_fitted(rows, {2: vectors}, OPTIONS), OPTIONS)
+    found = by_name(value)
+    for name in ("ridge", "known_and_activations"):
+        assert found[name]["difference"] > 0.1
+        assert found[name]["supported_difference"] < 0.05
+        assert found[name]["supported_p"] > 0.05
+        assert found[name]["verdict"].startswith("inconclusive"), found[name]
+        assert found[name]["support_share"] > 0.8
+    assert found["support_trained"]["average_precision"] >= found["ridge"]["average_precision"] - 0.05
+    assert found["support_trained"]["kind"] == "diagnosis"
+    assert value["supported"]["sentences"] == able.sum()
+
+
+def test_settings_and_looks_at_fewer_problems_take_from_the_level() -> None:
+    rows, fitted = made_rows(14), fitted_to(2.0)
+    alone = compare(rows, fitted, OPTIONS)
+    looked = Looked(3, (frozenset(range(1, 9)),))
+    again = compare(rows, fitted, OPTIONS, looked)
+    assert (alone["level"], alone["looks"]) == (pytest.approx(0.04), [{"problems": 14, "level": alone["level"]}])
+    assert [look["problems"] for look in again["looks"]] == [8, 14]
+    assert again["level"] == looked.levels(sorted(set(rows["problem_id"])))[-1] < 0.04 / 3
+    one, other = by_name(alone)["ridge"], by_name(again)["ridge"]
+    assert (one["p"], one["low"]) == (other["p"], other["low"])
+    assert other["level"] < one["level"]
+    assert other["needed"] > one["needed"]
+    assert other["joint_low"] < one["joint_low"]
+
+
+def test_a_probe_and_its_twin_are_one_finding() -> None:
+    value = compared(signal=2.0)
+    found = {row["name"]: row["twin_of"] for row in value["rows"]}
+    first = next(row["name"] for row in value["rows"] if row["name"] in ("ridge", "banded_ridge"))
+    assert found[first] is None or found[first] not in ("ridge", "banded_ridge")
+    second = "ridge" if first == "banded_ridge" else "banded_ridge"
+    assert found[second] == (found[first] or first)
+    assert {found[name] for name in HURDLES} == {None}
+
+
+def test_probes_of_other_orders_are_findings_of_their_own() -> None:
+    fitted = fitted_to(2.0)
+    noise = np.random.default_rng(0).normal(size=len(fitted.scores))
+    other = replace(fitted, scores=fitted.scores.assign(**{"lda/0": noise}))
+    assert twins(other, ("ridge", "lda")) == {}
+    assert twins(fitted, ("ridge", "order", "known_and_activations")) == {}
+
+
+def test_without_rollout_counts_there_is_one_grading() -> None:
+    rows = made_rows(8).drop(columns=list(COUNT_COLUMNS))
+    value = compare(rows, cross_fitted(rows, {2: made_vectors(rows, 1.0)}, OPTIONS), OPTIONS)
+    assert value["supported"] is None
+    assert {row["supported_p"] for row in value["rows"]} == {None}
+    assert "support_trained" not in by_name(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("known_and_activations@3", "increment"),
+        ("ridge@best", "probe"),
+        ("all_known", "baseline"),
+        ("support_trained", "diagnosis"),
+        ("label_support", "diagnosis"),
+    ],
+)
+def test_every_score_is_of_a_kind(name: str, kind: str) -> None:
+    assert kind_of(name) == kind
+
+
+def test_joint_intervals_are_wider_than_those_alone_by_students() -> None:
     rows = made_rows(14)
-    table = PrecisionTable.of(cross_fitted(rows, {2: made_vectors(rows, 1.0)}, OPTIONS))
-    shared = nadeau_bengio(14, 13)
-    assert table.factor(("ridge", "chance")) == table.shared(("ridge", "text_tfidf")) == shared
-    assert table.factor(("order", "chance")) == table.shared(("order", "chance")) == 1.0
-    assert table.factor(("ridge", "text_tfidf")) == 1.0
+    ridge = by_name(compare(rows, fitted_to(1.0), OPTIONS))["ridge"]
+    assert ridge["joint_high"] - ridge["joint_low"] > 0
+    assert ridge["joint_low"] + ridge["joint_high"] == pytest.approx(2 * ridge["difference"])
 
 
 def test_a_score_that_puts_anchors_last_is_below_chance_and_a_low_draw_of_nothing_is_not() -> None:
     rows = made_rows(14)
-    fitted = cross_fitted(rows, {2: made_vectors(rows, 1.0)}, OPTIONS)
+    fitted = fitted_to(1.0)
 
     def p_value(score: np.ndarray) -> float:
         scores = fitted.scores.assign(**{"order/0": score})
@@ -115,9 +210,8 @@ def test_a_score_that_puts_anchors_last_is_below_chance_and_a_low_draw_of_nothin
 
 
 def test_being_behind_is_corrected_over_rivals_too() -> None:
-    rows = made_rows(14)
-    table = PrecisionTable.of(cross_fitted(rows, {2: made_vectors(rows, 1.0)}, OPTIONS))
-    family = Family.of(table, [name for name in table.names if is_probe(name)], OPTIONS)
+    table = PrecisionTable.of(fitted_to(1.0))
+    family = Family.of(table, [name for name in table.names if reads_activations(name)], OPTIONS)
     assert set(family.behind) == set(family.adjusted)
     assert all(family.behind[pair] >= family.adjusted[pair] for pair in family.behind)
 
@@ -125,7 +219,7 @@ def test_being_behind_is_corrected_over_rivals_too() -> None:
 def test_the_share_of_the_ceiling_has_the_interval_of_the_lead_over_chance() -> None:
     counts, rows = campaign(0, 0.5, 0.3)[0], made_rows(14)
     rows = rows.assign(**{name: counts[name].to_numpy()[: len(rows)] for name in COUNT_COLUMNS})
-    ridge = by_name(compare(rows, cross_fitted(rows, {2: made_vectors(rows, 0.7)}, OPTIONS), OPTIONS))["ridge"]
+    ridge = by_name(compare(rows, fitted_to(0.7), OPTIONS))["ridge"]
     assert ridge["share_low"] < ridge["share_of_ceiling"] < ridge["share_high"]
 
 
@@ -156,8 +250,9 @@ def around(lead: float) -> Interval:
 
 
 def row(lead: float, **fields: Any) -> ComparisonRow:
-    tests = dict.fromkeys(("p", "chance_p", "increment_p", "stratified_p"), 0.01)
-    known = {"difference": lead, "against": "order", "deviation": 0.1, "needed": 77, **tests, **fields}
+    tests = dict.fromkeys(("p", *claims.BEYOND), 0.01)
+    planned = {"needed": 77, "needed_low": 50, "needed_high": 140}
+    known = {"difference": lead, "against": "order", "deviation": 0.1, **planned, **tests, **fields}
     every: dict[str, Any] = dict.fromkeys((one.name for one in dataclasses.fields(ComparisonRow)), None)
     return ComparisonRow(**{**every, **known})
 
@@ -166,27 +261,40 @@ def row(lead: float, **fields: Any) -> ComparisonRow:
     ("lead", "fields", "n", "verdict"),
     [
         (0.1, {}, 20, "better"),
-        (0.1, {"p": 0.2}, 20, "inconclusive, needs about 77 problems"),
-        (0.1, {"chance_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
-        (0.1, {"increment_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
-        (0.1, {"stratified_p": 0.3}, 20, "inconclusive, needs about 77 problems"),
+        (0.1, {"p": 0.2}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
+        (0.1, {"chance_p": 0.3}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
+        (0.1, {"increment_p": 0.3}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
+        (0.1, {"stratified_p": 0.3}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
         (0.1, {"stratified_p": None}, 20, "better"),
+        (0.1, {"supported_p": 0.3}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
+        (0.1, {"strata_p": 0.3}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
+        (0.1, {"supported_p": None, "strata_p": None}, 20, "better"),
+        (0.1, {"needed": 0, "p": 0.3}, 20, "inconclusive, needs over 100000 problems"),
         (-0.1, {"chance_p": 0.9}, 20, "worse"),
-        (-0.1, {"p": 0.4}, 20, "inconclusive, needs about 77 problems"),
-        (0.1, {}, 4, "inconclusive, needs at least 5 problems"),
-        (0.0, {"deviation": 0.0, "p": 1.0}, 20, "no difference"),
-        (0.04, {}, 20, "inconclusive, needs about 77 problems"),
+        (-0.1, {"p": 0.4}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
+        (0.1, {}, 5, "inconclusive, needs at least 6 problems"),
+        (0.0, {"deviation": 0.0, "p": 1.0}, 80, "no difference"),
+        (0.0, {"deviation": 0.0, "p": 1.0}, 20, "inconclusive, needs about 63 problems"),
+        (0.1, {"p": 0.045}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
+        (-0.1, {"p": 0.045}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
+        (0.04, {}, 20, "inconclusive, needs about 77 problems (50 to 140)"),
         (0.1, {"p": 0.4, "needed": None}, 20, "inconclusive, needs over 100000 problems"),
     ],
 )
 def test_verdicts_follow_the_rule(lead: float, fields: dict[str, Any], n: int, verdict: str) -> None:
-    tested = claims.Tested(row(lead, **fields), n, around(lead), None, OPTIONS.margin)
+    tested = claims.Tested(row(lead, **fields), n, around(lead), None, OPTIONS.margin, 0.04)
     assert claims.verdict_of(tested).verdict == verdict
+
+
+def test_where_looks_have_spent_the_error_nothing_is_claimed() -> None:
+    claim = claims.verdict_of(claims.Tested(row(0.1), 20, around(0.1), None, OPTIONS.margin, 0.0))
+    assert claim.verdict.startswith("inconclusive")
+    assert claim.reason == "earlier looks have spent the error"
 
 
 def test_an_interval_inside_the_margin_is_no_difference() -> None:
     narrow = t_interval(np.tile([0.001, -0.001], 20), level=0.9)
-    tested = claims.Tested(row(0.0, p=0.9), 40, None, narrow, OPTIONS.margin)
+    tested = claims.Tested(row(0.0, p=0.9), 40, None, narrow, OPTIONS.margin, 0.05)
     assert claims.verdict_of(tested).verdict == "no difference"
 
 

@@ -34,6 +34,7 @@ def data() -> ProbeData:
             "chunk_idx": index,
             "num_chunks": n_sentences,
             "chunk_text": [f"word{i % 9}" for i in range(n)],
+            "function_tag": rng.choice(["plan", "compute"], n),
             "anchor": (np.abs(importance) > 1.2).astype(int),
             "importance_signed": importance,
             "importance_score": np.abs(importance),
@@ -74,7 +75,7 @@ def test_a_continuous_target_with_residuals_is_scored_by_ranks_within_its_fold(d
     options = OPTIONS.model_copy(update={"target": "importance_abs"})
     plain = cross_validated(data, options, "position_baseline")
     assert plain["metric"] == "spearman"
-    assert plain["probe"] == plain["baseline"]
+    assert len(plain["baseline"]) == len(plain["probe"]) == 5
     left = cross_validated(data, options.model_copy(update={"residualize_against": "position"}), "linear_probe")
     assert left["problems"] == plain["problems"]
     assert np.mean(left["probe"]) > 0.3, "what the vectors say is not explained by position"
@@ -106,13 +107,38 @@ def test_the_leaderboard_ranks_within_a_target_and_aligns_problems() -> None:
     assert table["score"].tolist() == pytest.approx([0.5, 0.25, 0.9])
     assert table["difference"].tolist() == pytest.approx([0.4, 0.15, 0.8])
     assert table["layer"].tolist() == ["mid", "1", "1"]
-    assert table["t"].tolist()[:2] == pytest.approx([0.4 / 0.1, 3.0])
+    assert table["t"].tolist()[:2] == pytest.approx([0.4 / 0.1 / np.sqrt(3), 3.0 / np.sqrt(3)]), "1 training problem"
     # four problems in all, so sixteen patterns: b reaches its t in the four that keep both of its signs
     assert table["p"].tolist() == pytest.approx([4 / 16] * 3)
     assert (table["adjusted_p"] >= table["p"]).all()
     assert table.equals(leaderboard(cells, permutations=50)), "the same cells, the same table"
     with pytest.raises(ValueError, match="no configuration"):
         leaderboard([])
+
+
+def test_the_rival_knows_words_of_the_sentence_before_and_a_probe_that_knows_no_more_is_not_ahead() -> None:
+    rng, n_problems, m = np.random.default_rng(1), 14, 14
+    words = rng.integers(0, 2, (n_problems, m))
+    told = np.hstack([np.zeros((n_problems, 1)), words[:, :-1]]) + 0.1 * rng.normal(size=(n_problems, m))
+    rows = pd.DataFrame(
+        {
+            "problem_id": np.repeat(np.arange(n_problems), m),
+            "chunk_idx": np.tile(np.arange(m), n_problems),
+            "num_chunks": m,
+            "chunk_text": [f"the {'left' if word else 'right'} one" for word in words.ravel()],
+            "function_tag": "plan",
+            "anchor": (told > 0.95).astype(int).ravel(),
+            "importance_signed": told.ravel(),
+            "importance_score": np.abs(told).ravel(),
+            "relative_position": np.tile(np.arange(m) / (m - 1), n_problems),
+            "token_count": 3,
+            "split": np.array(["train"] * 10 + ["val"] * 2 + ["test"] * 2)[np.repeat(np.arange(n_problems), m)],
+        }
+    )
+    vectors = (told.ravel()[:, None] + rng.normal(size=(len(rows), 6))).astype(np.float32)
+    found = cross_validated(ProbeData.of(rows, vectors), OPTIONS, "linear_probe")
+    known, probe = (np.mean([one for one in found[name] if one is not None]) for name in ("baseline", "probe"))
+    assert known > probe > 0.3
 
 
 def test_ranks_within_a_problem_are_scipys(data: ProbeData) -> None:
@@ -123,3 +149,14 @@ def test_ranks_within_a_problem_are_scipys(data: ProbeData) -> None:
     scores = fit_scores("position_baseline", replace(data, train=train), options).scores
     wanted = spearmanr(scores[groups == 0], data.rows["importance_signed"].to_numpy()[groups == 0])[0]
     assert found["probe"][0] == pytest.approx(wanted)
+
+
+def test_the_best_of_three_layers_that_learned_nothing_is_rarely_called_better() -> None:
+    rng, n, wrong, runs = np.random.default_rng(0), 12, 0, 200
+    for _ in range(runs):
+        # leads of what was learned of nothing: each pair of problems is counted from both sides
+        pairs = rng.normal(size=(3, n, n)) + rng.normal(size=(n, n))
+        leads = ((pairs + pairs.transpose(0, 2, 1)).sum(axis=2) - 2 * pairs[:, range(n), range(n)]) / n
+        cells = [cell(str(k), "anchor_binary", [0.1 + 0.01 * v for v in leads[k]], list(range(n)), k) for k in range(3)]
+        wrong += leaderboard(cells, permutations=300)["adjusted_p"].min() <= 0.05
+    assert wrong / runs <= 0.09  # P(more | 5 %) < 1 %

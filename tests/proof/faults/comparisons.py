@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ta_assets.assets import comparison
 from ta_assets.core.crossfit import fit as crossfit
 from ta_assets.core.crossfit import logistic, nulls
 from ta_assets.core.results import claims
@@ -75,8 +76,8 @@ def _few(world: World) -> None:
 
 
 def _interval_of_few(world: World) -> None:
-    for module in (intervals, claims):
-        replace(module, "MIN_PROBLEMS_FOR_INTERVAL", 2)
+    replace(intervals, "MIN_PROBLEMS_FOR_INTERVAL", 2)
+    replace(claims, "least_problems", lambda *_: 2)
     _few(world)
 
 
@@ -85,6 +86,23 @@ def _claim_of_few(world: World) -> None:
     for asset in ("problem_ids", "splits", "sentences", "activations", "cv_scores"):
         world.make(asset, CORPUS)
     _rows(lambda row: {"verdict": "better"})(world)
+
+
+def _looks_at_noise(value: dict[str, Any]) -> dict[str, Any]:
+    return {**value, "level": 0.2, "looks": [{**look, "level": 0.2} for look in value["looks"]]}
+
+
+def _forgotten_look(world: World) -> None:
+    """A problem is gone, and the comparison of the others is taken for the first."""
+    import shutil
+
+    folders = sorted(world.problems(CORPUS), key=lambda path: (path / "chunk_0").is_dir())
+    shutil.rmtree(folders[0])
+    world.forget()
+    for asset in ("problem_ids", "splits", "sentences", "activations", "cv_scores"):
+        world.make(asset, CORPUS)
+    replace(comparison, "earlier_looks", lambda *_: ())
+    world.make("probe_comparison", CORPUS)
 
 
 def _better(row: dict[str, Any]) -> dict[str, Any]:
@@ -151,6 +169,13 @@ FAULTS = (
     ),
     Fault("an interval over four problems", "interval_not_degenerate", "probe_comparison", _interval_of_few),
     Fault("a claim on four problems", "enough_problems", "probe_comparison", _claim_of_few),
+    Fault(
+        "a level with which every fifth look finds something",
+        "looks_counted",
+        "probe_comparison",
+        lambda world: make_wrong(world, "probe_comparison", CORPUS, _looks_at_noise),
+    ),
+    Fault("an earlier look is forgotten", "looks_counted", "probe_comparison", _forgotten_look),
     Fault(
         "the untrained order is perfect",
         "beats_order_baseline",

@@ -107,12 +107,24 @@ def _late_rollouts(world: World) -> None:
             path.write_bytes(content)
 
 
+def _twins(world: World) -> None:
+    """After all was made, a problem has the files of another under its own id."""
+    first, second = sorted(world.problems(CORPUS))[:2]
+    for name in ("problem.json", "base_solution.json", CHUNKS):
+        (second / name).write_bytes((first / name).read_bytes())
+
+
 def _unfit_table(edit: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[World], None]:
     """The label rule gives a table that is no table of sentences, whenever it is asked."""
 
     def plant(world: World) -> None:
-        right = labels.label_problems
-        replace(labels, "label_problems", lambda *given: edit(right(*given)))
+        right = labels.label_usable
+
+        def wrong(*given: Any) -> tuple[pd.DataFrame, Any]:
+            table, skipped = right(*given)
+            return edit(table), skipped
+
+        replace(labels, "label_usable", wrong)
         world.make("sentences", CORPUS)
 
     return plant
@@ -208,6 +220,13 @@ FAULTS = (
         "sentences",
         _unfit_table(lambda table: table.assign(anchor=table["anchor"].astype(str))),
     ),
+    Fault(
+        "every label is said to rest on five times its rollouts",
+        "rollouts_counted",
+        "sentences",
+        _table(lambda table: table.assign(n_next=5 * table["n_next"])),
+    ),
+    Fault("a trace lies under two ids", "problems_are_distinct", "sentences", _twins),
     Fault(
         "labels rest on two rollouts each",
         "label_support",
