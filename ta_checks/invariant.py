@@ -63,12 +63,13 @@ def shown(looks_at: str, if_red: str) -> str:
 
 @dataclass(frozen=True)
 class AddedRow:
-    """A row of every verdict that the release itself judges, beside the table; always an ERROR."""
+    """A row of every verdict that the release itself judges, beside the table."""
 
     name: str
     looks_at: str
     description: str
     """What a red one means and what to do."""
+    severity: Severity = "ERROR"
 
     @property
     def page(self) -> str:

@@ -45,8 +45,17 @@ from ta_checks.rules.data import (
     traces_are_whole,
 )
 from ta_checks.rules.files import artifacts_intact, page_tells_artifacts, readme_is_current
+from ta_checks.rules.refits import fits_refit
 from ta_checks.rules.shuffles import beats_shuffled_labels, overfit_memorization, random_label
-from ta_checks.rules.vectors import activations_match_text, span_integrity, vectors_are_sound, zero_skipped_problems
+from ta_checks.rules.vectors import (
+    activations_match_text,
+    model_is_as_stated,
+    model_reads_traces,
+    plain_forward_agrees,
+    span_integrity,
+    vectors_are_sound,
+    zero_skipped_problems,
+)
 
 INVARIANTS: tuple[Invariant, ...] = (
     *artifacts_intact.ROWS,
@@ -64,8 +73,12 @@ INVARIANTS: tuple[Invariant, ...] = (
     vectors_are_sound.ROW,
     activations_match_text.ROW,
     span_integrity.ROW,
+    plain_forward_agrees.ROW,
+    model_is_as_stated.ROW,
+    model_reads_traces.ROW,
     scores_out_of_fold.ROW,
     fits_at_optimum.ROW,
+    fits_refit.ROW,
     comparison_recomputes.ROW,
     enough_problems.ROW,
     looks_counted.ROW,

@@ -12,31 +12,26 @@ import dagster as dg
 from pydantic import Field
 
 from ta_assets.assets.kept_releases import ABOUT_FILE, about, keep, measured
+from ta_assets.assets.release_rows import FILES, VERDICT_ASSET, VERDICT_FILE, judged_rows, release_folder
 from ta_assets.core.errors import InputError
 from ta_assets.core.markdown import escape
 from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.partitions import Partitions
-from ta_assets.ledger.table import ASSETS, Role, partitions_of, with_role
+from ta_assets.ledger.table import ASSETS, partitions_of
 from ta_assets.ledger.world import World, WorldResource
 from ta_checks.report import formats
 from ta_checks.report.environment import snapshot
 from ta_checks.report.report import CheckRow, ReleaseReport
-from ta_checks.report.rows import ADDED, MADE, RELEASE, UNEDITED, collect_rows
-from ta_checks.rules.files.verdict_unedited import verdict_unedited
+from ta_checks.report.rows import ADDED, MADE, RELEASE, collect_rows
 from ta_checks.table import INVARIANTS
 from ta_checks.verdict import MAX_OFFENDERS, Verdict
-from ta_resources.storage.atomic import sha256_of, write_file
+from ta_resources.storage.atomic import write_file
 
-FOLDER = "release"
-"""Folder of a study's latest verdict; each release keeps its own as well, see ``kept_releases``."""
-(VERDICT_ASSET,) = with_role(Role.VERDICT)
-VERDICT_FILE, TABLE_FILE = "verdict.json", "verdict.txt"
+TABLE_FILE = "verdict.txt"
 RED, RED_ROWS = "red", "red_rows"
 """Metadata of a materialized verdict: what keeps it from being OK, for people and as
 [{check, asset, cell, status, message, advice}]."""
-FILES = "release_files"
-"""Metadata of a materialized verdict: name of each file that it leaves behind -> SHA-256 in hex."""
 
 
 class VerdictConfig(dg.Config):
@@ -96,13 +91,7 @@ def make_report(world: World, study_name: str, config: VerdictConfig) -> Release
     """Every check of every cell, and one row for each incident."""
     study = world.studies.by_name[study_name]
     rows = collect_rows(world, study, ASSETS, config.cells)
-    incidents = config.incidents
-    verdict = Verdict.judge(
-        len(incidents), "==", 0, unit="incidents", n=1, offenders=incidents, message="; ".join(incidents)
-    )
-    rows.append(CheckRow(RELEASE.name, VERDICT_ASSET, study_name, "ERROR", verdict, RELEASE.description))
-    earlier = verdict_unedited(*_recorded_and_found(world.ledger, study_name, world.store.base))
-    rows.append(CheckRow(UNEDITED.name, VERDICT_ASSET, study_name, "ERROR", earlier, UNEDITED.description))
+    rows += judged_rows(world, study, config.incidents, rows)
     cells = {
         f"{asset}[{partition}]": config.cells.get(f"{asset}[{partition}]", "not part of a release")
         for asset in ASSETS
@@ -115,11 +104,6 @@ def broken_report(study_name: str, config: VerdictConfig, error: Exception) -> R
     """What is left to say when not even the checks could be collected: NOT OK, and why."""
     row = CheckRow(RELEASE.name, VERDICT_ASSET, study_name, "ERROR", Verdict.errored(error), RELEASE.description)
     return ReleaseReport(study=study_name, rows=(row,), cells=config.cells, environment=snapshot())
-
-
-def release_folder(study: str, base: Path) -> Path:
-    """Where a release leaves its files."""
-    return base / study / FOLDER
 
 
 def release_files(report: ReleaseReport, facts: Mapping[str, Any]) -> dict[str, bytes]:
@@ -169,24 +153,6 @@ def _facts(report: ReleaseReport, files: Mapping[str, bytes], folder: Path) -> d
         ],
         FILES: {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
-
-
-def _recorded_and_found(
-    instance: Ledger, study: str, base: Path
-) -> tuple[list[Mapping[str, str]], dict[str, str | None]]:
-    """What may lie in the folder of a release by Dagster's record, newest first, and what does; name -> SHA-256.
-
-    A release that died between its record and its last file leaves files of the release before, or none.
-    """
-    recorded: list[Mapping[str, str]] = []
-    for made in instance.history(VERDICT_ASSET, study):
-        recorded.append(made.metadata.get(FILES) or {})
-        if instance.succeeded(made.run_id):
-            break
-    else:
-        recorded.append({})
-    paths = {name: release_folder(study, base) / name for name in recorded[0]}
-    return recorded, {name: sha256_of(path) if path.is_file() else None for name, path in paths.items()}
 
 
 def _worst_last(context: dg.OpExecutionContext, ledger: Ledger, report: ReleaseReport) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
 import warnings
 from collections.abc import Mapping
 from functools import cache
@@ -18,6 +19,13 @@ MADE_FROM = "made_from"
 """Name of the metadata entry with what an artifact was made from."""
 CODE = "code_sha256"
 """Name of the metadata entry with the hash of the code that made it."""
+VERSIONS = "versions"
+"""Name of the metadata entry with the versions of the libraries that made it."""
+LIBRARIES = {
+    **dict.fromkeys(("numpy", "pandas", "scipy", "torch", "transformers", "tokenizers", "safetensors")),
+    "sklearn": "scikit-learn",
+}
+"""Modules that compute -> name of the distribution, where that is another one."""
 PACKAGES = ("ta_assets", "ta_checks", "ta_resources")
 
 
@@ -35,6 +43,15 @@ def code_sha256() -> str:
     for path in sorted(path for package in PACKAGES for path in (root / package).rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def imported_versions() -> dict[str, str]:
+    """Distribution -> version of the libraries that this process has imported, as they say themselves.
+
+    What is installed under that name may be another one.
+    """
+    found = {other or name: getattr(sys.modules.get(name), "__version__", None) for name, other in LIBRARIES.items()}
+    return {name: str(version) for name, version in found.items() if version is not None}
 
 
 def mismatches(stored: Mapping[str, Any], expected: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -61,7 +78,12 @@ def output(value: Any, made_from: Mapping[str, Any], metadata: Mapping[str, Any]
         return dg.Output(
             value,
             data_version=dg.DataVersion(fingerprint(value)),
-            metadata={**metadata, MADE_FROM: dg.MetadataValue.json(_plain(made_from)), CODE: code_sha256()},
+            metadata={
+                **metadata,
+                MADE_FROM: dg.MetadataValue.json(_plain(made_from)),
+                CODE: code_sha256(),
+                VERSIONS: imported_versions(),
+            },
         )
 
 

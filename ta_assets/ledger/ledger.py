@@ -51,6 +51,8 @@ class CheckState:
     passed: bool
     metadata: Mapping[str, Any]
     run_id: str
+    timestamp: float = 0.0
+    """When it reported; seconds since 1970."""
 
 
 @dataclass(eq=False)  # not frozen: it keeps what it has read
@@ -175,6 +177,7 @@ class Ledger:
             passed=evaluation.passed,
             metadata={name: value.value for name, value in evaluation.metadata.items()},
             run_id=record.run_id,
+            timestamp=record.event.timestamp if record.event else 0.0,
         )
 
     def report_run(self, context: dg.OpExecutionContext, message: str, run_id: str) -> None:
@@ -185,6 +188,12 @@ class Ledger:
             EngineEventData(metadata={"its own log": dg.MetadataValue.dagster_run(run_id)}),
             step_key=context.op.name,
         )
+
+    def began_before(self, run_id: str, other: str) -> bool:
+        """Whether a run was begun before another one; not where either is gone."""
+        records = [self.dagster.get_run_record_by_id(one) for one in (run_id, other)]
+        first, second = (record and record.storage_id for record in records)
+        return first is not None and second is not None and first < second
 
     def report_check(self, context: dg.OpExecutionContext, partition: str, result: dg.AssetCheckResult) -> None:
         """Record an evaluation made outside a check's own step as part of the run of ``context``.

@@ -47,6 +47,10 @@ class Model(Options):
     """What reads the traces: a Hub id, or a local folder."""
     revision: Revision = "main"
     """Branch, tag or commit of it on the Hub."""
+    wrote_traces: bool = False
+    """Whether it wrote the traces itself: then a check fails where they surprise it, which else only warns."""
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Hash that its weights must have, as ``cat *.safetensors | sha256sum`` gives it; any when absent."""
 
 
 class Verification(Options):

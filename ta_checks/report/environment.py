@@ -14,6 +14,8 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from ta_assets.ledger.fingerprint import imported_versions
+
 COMMAND_SECONDS = 20
 
 
@@ -53,8 +55,9 @@ def git_state(folder: Path) -> dict[str, Any]:
 
 
 def _packages() -> dict[str, str]:
+    """What is installed; of libraries that were imported, what these say themselves."""
     found = {str(one.metadata["Name"]).lower(): str(one.version) for one in distributions() if one.metadata["Name"]}
-    return dict(sorted(found.items()))
+    return dict(sorted({**found, **imported_versions()}.items()))
 
 
 def _device() -> tuple[str | None, str | None, int | None]:

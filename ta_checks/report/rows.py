@@ -11,7 +11,7 @@ from ta_assets.studies.study import Study
 from ta_checks.checks import SECONDS
 from ta_checks.invariant import AddedRow, Invariant
 from ta_checks.report.report import CheckRow
-from ta_checks.rules.files import verdict_unedited
+from ta_checks.rules.files import made_by_this_code, records_unedited, verdict_unedited
 from ta_checks.table import invariants_of
 from ta_checks.verdict import VERDICT, Verdict
 
@@ -31,7 +31,11 @@ RELEASE = AddedRow(
 """Of the verdict."""
 UNEDITED = verdict_unedited.ROW
 """Of the verdict."""
-ADDED = (MADE, RELEASE, UNEDITED)
+RECORDS = records_unedited.ROW
+"""Of the verdict."""
+CODE = made_by_this_code.ROW
+"""Of the verdict."""
+ADDED = (MADE, RELEASE, UNEDITED, RECORDS, CODE)
 """The rows of every verdict beside those of the table."""
 
 

@@ -14,13 +14,13 @@ from typing import Any
 import dagster as dg
 
 from ta_assets.core.errors import InputError
-from ta_checks.report.rows import MADE, RELEASE, UNEDITED
+from ta_checks.report.rows import ADDED, MADE
 from ta_checks.table import INVARIANTS
 from tests.proof.faults import REFUSED, Fault, catalogue
 from tests.proof.world import World, build, in_child, say
 
 PART = "matrix"
-ROLLED_UP = (MADE.name, f"{RELEASE.name}[release_verdict]", f"{UNEDITED.name}[release_verdict]")
+ROLLED_UP = (MADE.name, *(f"{row.name}[release_verdict]" for row in ADDED if row is not MADE))
 Row = dict[str, Any]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ta_assets.core.values import Problem
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
@@ -27,7 +28,8 @@ STATEMENT = "problem"
 def read(evidence: Evidence) -> dict[str, Any]:
     """The question and the trace of every problem of the corpus."""
     source = evidence.study.source(evidence.partition)
-    problems = list(evidence.world.rollouts.load_problems(source, evidence.problems_of_corpus()))
+    found = evidence.world.rollouts.read_problems(source, evidence.problems_of_corpus())
+    problems = [problem for _, problem in found if isinstance(problem, Problem)]  # another check names the others
     return {
         "problem_ids": [problem.problem_id for problem in problems],
         "questions": [str(problem.statement.get(STATEMENT) or "") for problem in problems],

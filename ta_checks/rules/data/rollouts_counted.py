@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ta_assets.core.values import Problem
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
@@ -26,9 +27,10 @@ ROOM = 0.9
 def read(evidence: Evidence) -> dict[str, Any]:
     """The fractions of every problem of the corpus, and the stored counts."""
     source = evidence.study.source(evidence.partition)
-    problems = evidence.world.rollouts.load_problems(source, evidence.problems_of_corpus())
+    found = evidence.world.rollouts.read_problems(source, evidence.problems_of_corpus())
     return {
-        "traces": [problem.chunks for problem in problems],
+        # another is skipped, which another check says
+        "traces": [problem.chunks for _, problem in found if isinstance(problem, Problem)],
         "n_next": evidence.value["n_next"].to_numpy(),
         "said": evidence.study.labels.rollouts,
     }

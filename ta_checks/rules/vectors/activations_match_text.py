@@ -88,8 +88,8 @@ ROW = Invariant(
     activations_match_text,
     "Vectors computed afresh differ from the stored ones: rows shuffled, another problem, another block or another "
     "model. Materialize activations with reuse turned off. Compared are the first sentences of every problem (two "
-    "to a fourth of them) and three problems to their end; the stored vectors decide which. Where texts are short, "
-    "that takes nearly as long as the extraction itself.",
+    "to a fourth of them), three problems and one in eight of the others to their end; the stored vectors decide "
+    "which. Where texts are short, that takes nearly as long as the extraction itself.",
     blocking=True,
     uses_model=True,
 )

@@ -28,6 +28,9 @@ SAMPLED_SENTENCES = 20
 PREFIX_SHARE = 4
 """Every other problem is read for its first sentences: at least two (one row alone may stay in its place when rows are
 shuffled) and at most one in so many of all."""
+LATE_SHARE = 8
+"""One in so many of these, drawn anew by every extraction, is read for all sentences: else late rows of a problem
+that was taken from the store would never be looked at."""
 
 
 class Compared(NamedTuple):
@@ -73,7 +76,8 @@ def sample(activations: Activations) -> Sample:
     for problem_id in ids:
         if problem_id not in whole:
             fewest = min(2, counts[problem_id])
-            prefixes[problem_id] = chooser.randint(fewest, max(fewest, counts[problem_id] // PREFIX_SHARE))
+            first = chooser.randint(fewest, max(fewest, counts[problem_id] // PREFIX_SHARE))
+            prefixes[problem_id] = first if chooser.randrange(LATE_SHARE) else counts[problem_id]
     return Sample(whole, prefixes)
 
 

@@ -47,13 +47,15 @@ def catalogue() -> tuple[Fault, ...]:
         joins,
         labels,
         measures,
+        models,
         one_problem,
         pages,
+        records,
         releases,
         splits,
         vectors,
     )
 
-    before = (datasets, splits, labels, vectors, one_problem, joins, comparisons)
-    modules = (*before, cells, measures, aggregates, pages, files, releases)
+    before = (datasets, splits, labels, vectors, models, one_problem, joins, comparisons)
+    modules = (*before, cells, measures, aggregates, pages, files, releases, records)
     return tuple(fault for module in modules for fault in module.FAULTS)

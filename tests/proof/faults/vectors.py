@@ -197,7 +197,7 @@ def _wrong_model_cache(world: World) -> None:
 
     replace(extraction, "fingerprint", blind)
     world.make("activations", CORPUS)
-    _change_weights(world, lambda name, tensor: tensor * 1.1)
+    change_weights(world, lambda name, tensor: tensor * 1.1)
 
 
 def _wrong_text_cache(world: World) -> None:
@@ -211,7 +211,7 @@ def _wrong_text_cache(world: World) -> None:
     world.forget()
 
 
-def _change_weights(world: World, edit: Callable[[str, np.ndarray], np.ndarray]) -> None:
+def change_weights(world: World, edit: Callable[[str, np.ndarray], np.ndarray]) -> None:
     """Rewrite the weights of the world's model."""
     from safetensors.numpy import load_file, save_file
 
@@ -229,7 +229,7 @@ def _collapsed_model(world: World) -> None:
         noise = np.random.default_rng(0).normal(size=tensor.shape) * np.abs(tensor).mean()
         return (np.abs(tensor).mean() * 10 + 0.001 * noise).astype(tensor.dtype)
 
-    _change_weights(world, edit)
+    change_weights(world, edit)
 
 
 def _overflow(world: World) -> None:
@@ -246,7 +246,7 @@ def _overflow(world: World) -> None:
 def _too_large_for_storage(world: World) -> None:
     """A model with coordinates beyond half precision."""
     world.change_study(extraction={"storage_dtype": "float16"})
-    _change_weights(world, lambda name, tensor: tensor * 1e8 if name.endswith("embed_tokens.weight") else tensor)
+    change_weights(world, lambda name, tensor: tensor * 1e8 if name.endswith("embed_tokens.weight") else tensor)
 
 
 def _too_long(world: World) -> None:
