@@ -1,4 +1,6 @@
-"""The job ``release``: plan, one run a cell, every check, the verdict. Nothing that fails keeps the verdict away.
+"""The job ``release``: plan, one run a cell, every check, the verdict, the page.
+
+Nothing that fails keeps the verdict away.
 
 No single asset job can do it, since assets have different partitions; so an op for each asset makes those of its
 cells that need it in runs of their own (``stage``), and the last op asks for the verdict and decides the exit code.
@@ -13,11 +15,12 @@ from ta_assets.assets.kept_releases import STEP
 from ta_assets.assets.verdicts import VERDICT_ASSET, VerdictConfig, read_release
 from ta_assets.jobs import runs
 from ta_assets.jobs.stage import Outcome, Stage, crashed, incidents
-from ta_assets.ledger.table import ASSETS
-from ta_assets.ledger.world import WorldResource
-from ta_assets.studies.readme_file import readme_path, results_path
+from ta_assets.ledger.table import ASSETS, Role, with_role
+from ta_assets.ledger.world import World, WorldResource
+from ta_assets.studies.readme_file import readme_path, report_path, results_path
 from ta_resources.storage.atomic import clear_abandoned
 
+(PAGE_ASSET,) = with_role(Role.PAGE)
 IN_MEMORY = "in_memory"
 """Key of the IO manager of what the ops tell each other; Dagster's default one would pickle it."""
 
@@ -37,7 +40,7 @@ def build() -> list[Any]:
             outcomes = _step(asset)(outcomes)
         verdict(outcomes)
 
-    return [*(runs.asset_job(asset) for asset in (*ASSETS, VERDICT_ASSET)), release]
+    return [*(runs.asset_job(asset) for asset in (*ASSETS, VERDICT_ASSET, PAGE_ASSET)), release]
 
 
 @dg.op(
@@ -89,8 +92,24 @@ def verdict(context: dg.OpExecutionContext, outcomes: list[Outcome], world: Worl
     decision, table = read_release(ledger, study, world.store.base)
     # at the very end: Dagster still has a page of events to print after a failing step
     atexit.register(print, table, flush=True)
+    faults = _page_faults(context, world.fresh(), study)
     if decision != "OK":
         raise dg.Failure(f"the verdict of study {study} is {decision}", allow_retries=False)
+    if faults:
+        raise dg.Failure(f"the page of study {study} cannot be read: {'; '.join(faults)}", allow_retries=False)
+
+
+def _page_faults(context: dg.OpExecutionContext, world: World, study: str) -> list[str]:
+    """Make the page, which shows the verdict and so comes after it; what its own checks say against it."""
+    result = runs.make(world.ledger.definitions(), context.instance, PAGE_ASSET, study)
+    if not runs.made(result, PAGE_ASSET):
+        return [world.fresh().ledger.failure(result.run_id, PAGE_ASSET)]
+    context.log.info(f"page: {report_path(study, world.store.base)}")
+    return [
+        f"{one.check_name}: {one.description or one.metadata['message'].value}"
+        for one in result.get_asset_check_evaluations()
+        if not one.passed
+    ]
 
 
 def _log_summary(context: dg.OpExecutionContext, outcomes: list[Outcome]) -> None:

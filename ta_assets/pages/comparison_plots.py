@@ -1,16 +1,14 @@
-"""Figures of a comparison. Nothing is computed here but pixels and the power of a stated number of problems."""
+"""Figures of a comparison: pixels. Stays out: their numbers (``comparison_numbers``)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import dagster as dg
-import numpy as np
 
 from ta_assets.core.values import CrossFitted
+from ta_assets.pages.comparison_numbers import POWER_PROBLEMS, BlockCurve, best_nulls, block_curve, power_of
 from ta_assets.pages.plots import figure
-
-POWER_PROBLEMS = (5, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320)
 
 
 def figures(value: dict[str, Any], scores: CrossFitted) -> dict[str, dg.MarkdownMetadataValue]:
@@ -18,8 +16,9 @@ def figures(value: dict[str, Any], scores: CrossFitted) -> dict[str, dg.Markdown
     made = {"effects": effects(value), "ceiling": ceiling(value), "power": power_curve(value)}
     if len(scores.nulls.columns):
         made["permutations"] = permutations(scores)
-    if len(scores.record["blocks"]) > 1:
-        made["blocks"] = blocks(scores)
+    curve = block_curve(scores)
+    if curve is not None:
+        made["blocks"] = blocks(curve)
     return made
 
 
@@ -62,12 +61,12 @@ def power_curve(value: dict[str, Any]) -> dg.MarkdownMetadataValue:
     """Chance to find the observed lead of each probe, against the number of problems."""
 
     def draw(axes: Any) -> None:
-        from ta_assets.core.statistics.power import TARGET, power
+        from ta_assets.core.statistics.power import TARGET
 
-        for row in [row for row in value["rows"] if row["kind"] == "probe" and row["deviation"] > 0]:
-            lead = max(abs(row["difference"]), 1e-6)
-            chances = [power(lead, row["deviation"], n, alpha=row["level"]) for n in POWER_PROBLEMS]
-            axes.plot(POWER_PROBLEMS, chances, label=f"{row['name']} ({row['difference']:+.3f})")
+        for row in value["rows"]:
+            chances = power_of(row) if row["kind"] == "probe" else None
+            if chances is not None:
+                axes.plot(POWER_PROBLEMS, chances, label=f"{row['name']} ({row['difference']:+.3f})")
         axes.axhline(TARGET, color="0.6", linestyle="--")
         axes.axvline(value["n_problems"], color="0.6", linestyle=":")
         axes.set_xscale("log")
@@ -82,40 +81,22 @@ def permutations(scores: CrossFitted) -> dg.MarkdownMetadataValue:
     """Macro average precision of the best linear probe on permuted labels, and on the labels as they are."""
 
     def draw(axes: Any) -> None:
-        for scheme, color in (("shuffled", "0.6"), ("stratified", "tab:orange")):
-            columns = [name for name in scores.nulls.columns if name.startswith(f"{scheme}/")]
-            if not columns:
-                continue
-            best = max(columns, key=lambda name: scores.nulls[name].iloc[0])
-            null = scores.nulls[best].to_numpy()
-            axes.hist(null[1:], bins=40, color=color, alpha=0.6, label=f"{scheme}: {best.partition('/')[2]}")
-            axes.axvline(null[0], color=color)
+        for null, color in zip(best_nulls(scores), ("0.6", "tab:orange", "tab:blue"), strict=False):
+            axes.hist(null.permuted, bins=40, color=color, alpha=0.6, label=f"{null.scheme}: {null.name}")
+            axes.axvline(null.observed, color=color)
         axes.set_xlabel("macro average precision, refitted to permuted labels; line: labels as they are")
         axes.legend(fontsize="small")
 
     return figure(draw)
 
 
-def blocks(scores: CrossFitted) -> dg.MarkdownMetadataValue:
+def blocks(curve: BlockCurve) -> dg.MarkdownMetadataValue:
     """Best ridge of every block, and the band that the best of all penalties and blocks stays in by chance."""
 
     def draw(axes: Any) -> None:
-        places = scores.record["blocks"]
-        observed, center, width = [], [], []
-        columns = [name for name in scores.nulls.columns if name.startswith("shuffled/ridge@")]
-        null = scores.nulls[columns].to_numpy()
-        standard = (null - null.mean(axis=0)) / np.maximum(null.std(axis=0), 1e-12)
-        critical = float(np.quantile(standard[1:].max(axis=1), 0.95))
-        for block in places:
-            own = [name for name in columns if name.startswith(f"shuffled/ridge@{block}|")]
-            best = max(own, key=lambda name: scores.nulls[name].iloc[0])
-            values = scores.nulls[best].to_numpy()
-            observed.append(values[0])
-            center.append(values.mean())
-            width.append(critical * values.std())
-        axes.plot(places, observed, "o-", label="ridge at its best penalty")
-        upper = np.add(center, width)
-        axes.fill_between(places, center, upper, color="0.8", label="max-T band of shuffled labels (95 %)")
+        axes.plot(curve.blocks, curve.observed, "o-", label="ridge at its best penalty")
+        label = "max-T band of shuffled labels (95 %)"
+        axes.fill_between(curve.blocks, curve.center, curve.upper, color="0.8", label=label)
         axes.set_xlabel("block")
         axes.set_ylabel("macro average precision")
         axes.legend(fontsize="small")
