@@ -13,8 +13,8 @@ function cellButton(line, row, chosen) {
 function family(asset, lines, chosen) {
   const columns = DATA.checks.columns.filter((column) => lines.some((line) => line.cells[column]));
   return el("div", { class: "card family" }, el("h3", { text: asset }), el("table", {},
-    el("thead", {}, el("tr", {}, el("th", {}, el("span", { class: "hidden", text: "check" })), columns.map((column) => el("th", { scope: "col", text: column })))),
-    el("tbody", {}, lines.map((line) => el("tr", {}, el("td", { text: line.name }), columns.map((column) => el("td", {}, (line.cells[column] ?? []).map((row) => cellButton(line, row, chosen)))))))));
+    el("thead", {}, el("tr", {}, el("th", {}, el("span", { class: "hidden", text: "check" })), columns.map((column) => el("th", { scope: "col" }, breaking(column))))),
+    el("tbody", {}, lines.map((line) => el("tr", {}, el("td", {}, breaking(line.name)), columns.map((column) => el("td", {}, (line.cells[column] ?? []).map((row) => cellButton(line, row, chosen)))))))));
 }
 
 function history(row) {
@@ -23,6 +23,7 @@ function history(row) {
     return el("span", { class: `step ${LETTERS[letter]}`, title: `${release.ended}: ${LETTERS[letter]}` });
   });
   const words = [...row.history].map((letter, at) => `${DATA.checks.releases[at].ended?.slice(0, 10)} ${LETTERS[letter]}`).join(", ");
+  if (!steps.length) return [el("h4", { text: "Earlier releases" }), el("p", { class: "note", text: "None is kept." })];
   return [el("h4", { text: `Last ${steps.length} releases, the latest at the right` }), el("p", { role: "img", "aria-label": words }, steps)];
 }
 

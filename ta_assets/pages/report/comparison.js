@@ -135,5 +135,7 @@ function showComparison(view, [wanted]) {
   made[0].card.classList.add("wide");
   const alone = found.numbers.blocks ? null : el("p", { class: "note wide", text: "One block of the language model was read: there is no curve over layers." });
   view.replaceChildren(head, el("div", { class: "charts" }, made.map((one) => one.card), alone, numbersTable(setting, value.rows)));
-  for (const one of made) one.redraw();
+  // one at a time, so that the view is there before its charts
+  const next = () => { const one = made.shift(); if (one && one.card.isConnected) { one.redraw(); setTimeout(next); } };
+  setTimeout(next);
 }

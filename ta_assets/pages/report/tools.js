@@ -13,7 +13,7 @@ function el(tag, attributes = {}, ...children) {
     else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else made.setAttribute(name, value === true ? "" : value);
   }
-  made.append(...children.flat().filter((one) => one !== null && one !== undefined && one !== false));
+  made.append(...children.flat(Infinity).filter((one) => one !== null && one !== undefined && one !== false));
   return made;
 }
 
@@ -31,8 +31,8 @@ function traceOf(setting, id) {
 function short(value, sign = false, places = 2) {
   if (value === null || value === undefined) return "–";
   const text = Math.abs(value).toFixed(places).replace(/^0\./, ".");
-  const minus = value < 0 && Number(value.toFixed(places)) !== 0;
-  return (minus ? "−" : sign ? "+" : "") + text;
+  const zero = Number(value.toFixed(places)) === 0;
+  return (zero ? "" : value < 0 ? "−" : sign ? "+" : "") + text;
 }
 
 const percent = (value) => (value === null ? "–" : `${Math.round(100 * value)} %`);
@@ -81,5 +81,7 @@ function table(heads, rows, numeric = new Set()) {
     el("tbody", {}, rows.map((row) => el("tr", { class: row.class ?? null }, row.cells.map((one, at) => cell("td", at, one)))))));
 }
 
+/** A name that may break behind its underscores. */
+const breaking = (name) => name.split("_").flatMap((one, at, all) => (at < all.length - 1 ? [`${one}_`, el("wbr")] : [one]));
 const link = (hash, text) => el("a", { href: `#${hash}`, text });
 const part = (text) => encodeURIComponent(text).replaceAll("%5B", "[").replaceAll("%5D", "]").replaceAll("%7C", "|");

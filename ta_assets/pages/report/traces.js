@@ -33,16 +33,16 @@ const rankText = (rank) => (rank === null ? "–" : `#${Number.isInteger(rank) ?
 function sentenceRow(trace, one, at, chosen, open) {
   const flag = !one.ranked ? null : one.anchor && !one.first ? "missed" : !one.anchor && one.first ? "false" : null;
   const meaning = { missed: "an anchor that the probe does not rank among the first", false: "no anchor, but among the first of the probe" };
-  const bar = (kind, value, text, first) => el("span", { class: `score ${kind}${first ? " first" : ""}`, "--v": value.toFixed(3) }, el("i"), el("b", { text }));
+  const bar = (kind, value, text, first, said = null) => el("span", { class: `score ${kind}${first ? " first" : ""}`, "--v": value.toFixed(3) }, el("i"), el("b", { text }), said ? el("span", { class: "flag", text: said, title: meaning[said] }) : null);
   const before = trace.before[at];
   return el("div", {
     class: `sentence${one.anchor ? " anchor" : ""}${/\n\s*\n/.test(before) ? " gap" : ""}`, role: "option", id: `sentence-${at}`, tabindex: at === (chosen ?? 0) ? "0" : "-1",
     "aria-selected": String(at === chosen), "data-at": at, "--shade": one[STATE.shade].toFixed(3), onclick: () => open(at),
     "aria-label": `${at}: ${trace.text[at]}; importance ${short(one.size)}${one.anchor ? ", anchor" : ""}; probe rank ${rankText(one.probeRank)}`,
   },
-  el("span", { class: "place" }, String(at), flag ? el("span", { class: "flag", text: flag, title: meaning[flag] }) : null),
+  el("span", { class: "place", text: String(at) }),
   el("span", { class: "text" }, STATE.layout === "flow" ? before + trace.text[at] : leading(before) + trace.text[at]),
-  bar("importance", one.importance, short(one.size), false), bar("probe", one.probe, rankText(one.probeRank), one.first), bar("rival", one.rival, rankText(one.rivalRank), one.rivalFirst));
+  bar("importance", one.importance, short(one.size), false), bar("probe", one.probe, rankText(one.probeRank), one.first, flag), bar("rival", one.rival, rankText(one.rivalRank), one.rivalFirst));
 }
 
 /** Of what stands before a sentence, the words that are no sentence; a line of its own needs no line break. */
