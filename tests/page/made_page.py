@@ -8,15 +8,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
-from ta_assets.core.errors import InputError
 from ta_assets.core.crossfit.fit import TRAINED_BASELINES, UNTRAINED
+from ta_assets.core.errors import InputError
 from ta_assets.core.options import InferenceOptions
 from ta_assets.core.results.compare import compare
 from ta_assets.core.score_columns import ScoreTable
@@ -24,7 +23,7 @@ from ta_assets.core.traces.labels import label_problems
 from ta_assets.core.values import CrossFitted, Problem
 from ta_assets.ledger.ledger import Materialization
 from ta_assets.ledger.world import World
-from ta_assets.pages.report.content import Content, content_of
+from ta_assets.pages.report.content import Content
 from ta_assets.studies.loading import load_studies
 from ta_assets.studies.study import Study
 from ta_checks.report.report import CheckRow, ReleaseReport
@@ -106,7 +105,8 @@ def world_of(folder: Path, edit: Edit = lambda problem: problem, red: Sequence[C
         edit: of every problem.
         red: rows of the verdict beside those that pass.
     """
-    study = load_studies("embedded").selected
+    studies = load_studies("embedded")
+    study = studies.selected
     values: dict[tuple[str, str], Any] = {("release_verdict", study.name): _verdict(study, red)}
     rollouts = Rollouts(edit)
     for number, (name, setting) in enumerate(study.settings.items()):
@@ -119,15 +119,8 @@ def world_of(folder: Path, edit: Edit = lambda problem: problem, red: Sequence[C
         values["cv_scores", name] = fitted
         values["probe_comparison", name] = compare(rows, fitted, OPTIONS)
     _keep(folder / study.name, study, red)
-    world = World(cast(Any, None), cast(Any, Store(folder, values)), cast(Any, rollouts), cast(Any, None),
-                  cast(Any, Ledger()))  # fmt: skip
+    world = World(studies, cast(Any, Store(folder, values)), cast(Any, rollouts), cast(Any, None), cast(Any, Ledger()))
     return world, study
-
-
-@cache
-def content(folder: Path) -> Content:
-    """What the page of a healthy world says."""
-    return content_of(*world_of(folder))
 
 
 def large(small: Content, problems: int, sentences: int) -> Content:

@@ -1,6 +1,7 @@
 // The chart library, run when it is first asked for, and the look that all charts share.
 
 const CHARTS = new Set();
+const narrow = () => window.innerWidth < 700;
 
 function plotly() {
   if (!window.Plotly) {
@@ -17,7 +18,9 @@ function colours() {
   const found = {
     card: of("card"), ink: of("ink"), muted: of("muted"), line: of("line"), accent: of("accent"), rival: of("rival"),
     bad: of("bad"),
-    series: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f"],
+    series: theme() === "dark"
+      ? ["#56b4e9", "#ff9a57", "#3ecf9f", "#e6a0c8", "#f0c64b", "#9db4ff", "#aab2bb"]
+      : ["#0072b2", "#c65300", "#008c66", "#b1528a", "#a87400", "#4f63c6", "#6b7280"],
     symbols: ["circle", "square", "diamond", "triangle-up", "cross", "x", "star"],
   };
   probe.remove();

@@ -21,14 +21,14 @@ function forest(setting, rows) {
         group("baseline", (row) => !isProbe(row), colour.rival, "diamond-open"),
       ].filter((one) => one.x.length),
       layout: {
-        xaxis: { title: { text: "lead in average precision, 95 % interval" } },
+        xaxis: { title: { text: "lead in average precision" } },
         yaxis: { categoryorder: "array", categoryarray: shown.map(label), showgrid: false },
         shapes: [{ type: "line", x0: 0, x1: 0, yref: "paper", y0: 0, y1: 1, line: { color: colour.muted, width: 1, dash: "dash" } }],
       },
     };
   };
-  const label = (row) => `${row.name} − ${row.against}`;
-  return chart(`Leads over the strongest rival, ${setting}`, "A probe must beat every baseline; the one over which it leads least is its rival.",
+  const label = (row) => (narrow() ? row.name : `${row.name} − ${row.against}`);
+  return chart(`Leads over the strongest rival, ${setting}`, "With 95 % intervals over problems. A probe must beat every baseline; the one over which it leads least is its rival.",
     110 + 26 * rows.length, draw, `leads_${setting}`);
 }
 
@@ -133,6 +133,7 @@ function showComparison(view, [wanted]) {
   const value = found.artifact;
   const made = [forest(setting, value.rows), ceiling(setting, value), powers(setting, value, found.numbers), nulls(setting, found.numbers.nulls), layers(setting, found.numbers)].filter(Boolean);
   made[0].card.classList.add("wide");
+  if (made.length % 2 === 0) made[made.length - 1].card.classList.add("wide");
   const alone = found.numbers.blocks ? null : el("p", { class: "note wide", text: "One block of the language model was read: there is no curve over layers." });
   view.replaceChildren(head, el("div", { class: "charts" }, made.map((one) => one.card), alone, numbersTable(setting, value.rows)));
   // one at a time, so that the view is there before its charts

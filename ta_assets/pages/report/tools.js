@@ -35,7 +35,7 @@ function short(value, sign = false, places = 2) {
   return (zero ? "" : value < 0 ? "−" : sign ? "+" : "") + text;
 }
 
-const percent = (value) => (value === null ? "–" : `${Math.round(100 * value)} %`);
+const percent = (value) => (value === null ? "–" : `${Math.round(100 * value)} %`.replace("-", "−"));
 const pValue = (value) => (value === null || value === undefined ? "–" : value < 0.001 ? "< .001" : short(value, false, 3));
 const interval = (low, high, places = 2) => (low === null || low === undefined ? "" : ` [${short(low, false, places)}, ${short(high, false, places)}]`);
 const plain = (value) => (typeof value === "number" && !Number.isInteger(value) ? String(Number(value.toPrecision(4))) : String(value ?? ""));

@@ -56,13 +56,13 @@ def of_setting(world: World, study: Study, setting: str, scores: CrossFitted | N
         return Traces([], {}, [])
     sentences = sentences.take(np.flatnonzero(sentences["problem_id"].isin(wanted).to_numpy()))
     texts = _texts(world, study, corpus, sorted(set(sentences["problem_id"].tolist())), missing)
-    by_problem = _scores(scores)
+    by_problem, precisions = _scores(scores), _precisions(scores)
     index, problems = [], {}
     for key, rows in sentences.groupby("problem_id"):
         problem_id = int(str(key))
         own = by_problem.get(problem_id, pd.DataFrame(index=pd.Index([], dtype="int64")))
         problems[problem_id] = _problem(rows, texts.get(problem_id), own)
-        index.append(_entry(problem_id, rows, texts.get(problem_id), own))
+        index.append(_entry(problem_id, rows, texts.get(problem_id), precisions.get(problem_id, {})))
     for problem_id, replaced in _replaced(world, study, corpus, texts, missing).items():
         problems[problem_id]["replaced"] = replaced
     return Traces(index, problems, list(scores.table.names()) if scores is not None else [])
@@ -128,20 +128,31 @@ def _aligned(said: list[str], problem: Problem | None) -> tuple[str, list[str], 
     return text[: spans[0][0]], before, [text[start:end] for start, end in spans], text[ends[-1] :]
 
 
-def _entry(problem_id: int, rows: pd.DataFrame, problem: Problem | None, scores: pd.DataFrame) -> dict[str, Any]:
-    from ta_assets.core.statistics.ranking import problem_average_precision
+def _precisions(scores: CrossFitted | None) -> dict[int, dict[str, float | None]]:
+    """Problem id -> score -> average precision, mean over repeats; of the problems that hold both classes."""
+    from ta_assets.core.statistics.ranking import average_precision_by_problem, mixed_problems
 
-    scores = scores.dropna()
-    labels = rows.set_index("chunk_idx")["anchor"].reindex(scores.index).to_numpy()
-    mixed = len(labels) > 0 and 0 < labels.sum() < len(labels)
-    precision = problem_average_precision(labels, np.ascontiguousarray(scores.to_numpy().T)) if mixed else []
+    if scores is None:
+        return {}
+    table = scores.table
+    found: dict[int, dict[str, float | None]] = {one: {} for one in mixed_problems(table.anchors, table.problems)}
+    for name in table.names():
+        by_problem = average_precision_by_problem(table.anchors, table.of(name).T, table.problems).mean(axis=1)
+        for problem_id, precision in zip(found, by_problem, strict=True):
+            found[problem_id][name] = rounded(precision)
+    return found
+
+
+def _entry(
+    problem_id: int, rows: pd.DataFrame, problem: Problem | None, precision: dict[str, float | None]
+) -> dict[str, Any]:
     about = problem.statement.get("problem") if problem is not None else None
     about = about if isinstance(about, str) else str(rows["chunk_text"].iloc[0])
     return {
         "id": problem_id,
         "n": len(rows),
         "anchors": int(rows["anchor"].sum()),
-        "precision": {str(name): rounded(one) for name, one in zip(scores.columns, precision, strict=False)},
+        "precision": precision,
         "about": " ".join(about[:SHOWN_STATEMENT].split()),
     }
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ta_assets.core.errors import InputError
 from ta_assets.ledger.table import Role, with_role
@@ -17,28 +14,14 @@ from ta_assets.studies.readme_file import report_path
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.rules.files.report_html import Page
+from ta_checks.rules.files.report_told import Told, of_comparison, of_problems, of_traces
 from ta_checks.verdict import Verdict
 
-RELATIVE = 6e-6
-"""Embedded scores have six significant digits."""
 PLACES = 0.005 + 1e-9
 """Half of the last place of a printed lead."""
 LEAD = re.compile(r"[+-]?\d*\.\d+|[+-]\d+")
 INTERVAL = ("difference", "low", "high")
-COUNTS = ["n_different", "k_different", "n_next", "k_next"]
 FIGURES = ("status", "severity", "observed", "comparison", "threshold", "unit", "n", "message")
-
-
-@dataclass(frozen=True)
-class Told:
-    """What the page of one setting must tell."""
-
-    comparison: Mapping[str, Any] | None
-    """None where there is no such artifact; likewise the others."""
-    sentences: pd.DataFrame | None
-    """The labelled sentences of its problems."""
-    scores: pd.DataFrame | None
-    """problem_id, chunk_idx and the mean over repeats of every score."""
 
 
 def read(evidence: Evidence) -> dict[str, Any]:
@@ -57,8 +40,13 @@ def read(evidence: Evidence) -> dict[str, Any]:
         sentences, wanted = stored("sentences", setting.corpus), stored("problem_ids", name)
         known = sentences is not None and wanted is not None
         inside = sentences.take(np.flatnonzero(sentences["problem_id"].isin(wanted).to_numpy())) if known else None
-        scores = stored("cv_scores", name)
-        told[name] = Told(stored("probe_comparison", name), inside, None if scores is None else _means(scores.scores))
+        fitted = stored("cv_scores", name)
+        told[name] = Told(
+            comparison=stored("probe_comparison", name),
+            sentences=inside,
+            scores=None if fitted is None else fitted.scores,
+            nulls=None if fitted is None else fitted.nulls,
+        )
     (verdict,) = with_role(Role.VERDICT)
     return {
         "page": path.read_text(encoding="utf-8") if path.is_file() else None,
@@ -82,11 +70,9 @@ def report_tells_artifacts(page: str | None, verdict: Mapping[str, Any], told: M
     faults = [*_of_verdict(main, verdict), *_of_first_screen(main, found.said, told)]
     n = len(verdict["checks"])
     for setting, of in told.items():
-        shown = main["comparison"].get(setting)
-        if (None if shown is None else shown["artifact"]) != of.comparison:
-            faults.append(f"{setting}: the embedded comparison is not the stored one")
         own = {int(name.rpartition("/")[2]): one for name, one in traces.items() if name.rpartition("/")[0] == setting}
-        faults += [f"{setting}: {fault}" for fault in _of_traces(own, of)]
+        faults += [f"{setting}: {fault}" for fault in (*of_comparison(main, setting, of), *of_traces(own, of))]
+        faults += [f"{setting}: {fault}" for fault in of_problems(main["problems"][setting], of)]
         n += 0 if of.sentences is None else len(of.sentences)
     return Verdict.no_faults(
         faults, n=n, message=f"{n} rows and sentences held against artifacts, {len(faults)} faults"
@@ -102,15 +88,6 @@ ROW = Invariant(
     "report; if it stays red, what renders the page is wrong.",
     every_release=True,
 )
-
-
-def _means(scores: pd.DataFrame) -> pd.DataFrame:
-    columns: dict[str, list[str]] = {}
-    for column in scores.columns:
-        if "/" in column:
-            columns.setdefault(column.rpartition("/")[0], []).append(column)
-    means = {name: scores[own].to_numpy(np.float64).mean(axis=1) for name, own in columns.items()}
-    return pd.DataFrame({"problem_id": scores["problem_id"], "chunk_idx": scores["chunk_idx"], **means})
 
 
 def _of_verdict(main: Mapping[str, Any], verdict: Mapping[str, Any]) -> Iterator[str]:
@@ -156,32 +133,3 @@ def _of_first_screen(main: Mapping[str, Any], said: Sequence[str], told: Mapping
             yield f"{setting}: the first screen prints {printed}, the artifact holds {values}"
         if not one["verdict"].startswith(row["verdict"]):
             yield f"{setting}: the first screen says {one['verdict']!r}, the artifact {row['verdict']!r}"
-
-
-def _of_traces(shown: Mapping[int, Mapping[str, Any]], of: Told) -> Iterator[str]:
-    stored = {} if of.sentences is None else {int(str(key)): rows for key, rows in of.sentences.groupby("problem_id")}
-    if set(shown) != set(stored):
-        yield f"traces of {len(shown)} problems are embedded, {len(stored)} are stored"
-    names = [] if of.scores is None else [name for name in of.scores.columns if name not in ("problem_id", "chunk_idx")]
-    scored = {} if of.scores is None else {int(str(key)): rows for key, rows in of.scores.groupby("problem_id")}
-    for problem_id in sorted(set(shown) & set(stored)):
-        trace, rows = shown[problem_id], stored[problem_id]
-        words = [" ".join(str(text).split()) for text in rows["chunk_text"]]
-        if [" ".join(text.split()) for text in trace["text"]] != words:
-            yield f"problem {problem_id}: the sentences are not the stored ones"
-            continue
-        counts = [None if np.isnan(one).any() else one.astype(int).tolist() for one in rows[COUNTS].to_numpy(float)]
-        wanted = {"importance": rows["importance_signed"].to_numpy(), "anchor": rows["anchor"].to_numpy()}
-        differ = [name for name, values in wanted.items() if not _same(trace[name], values)]
-        differ += ["counts"] if trace["counts"] != counts else []
-        if problem_id in scored:
-            own = scored[problem_id].set_index("chunk_idx").reindex(rows["chunk_idx"].to_numpy())
-            differ += [name for name in names if not _same(trace["scores"].get(name, []), own[name].to_numpy())]
-        if differ:
-            yield f"problem {problem_id}: {', '.join(differ)} are not the stored ones"
-
-
-def _same(shown: Sequence[float | None], stored: np.ndarray) -> bool:
-    """Whether numbers are those, to the embedded digits; None stands for NaN."""
-    found = np.array([math.nan if one is None else one for one in shown], dtype=np.float64)
-    return len(found) == len(stored) and np.allclose(found, stored, rtol=RELATIVE, atol=0, equal_nan=True)
