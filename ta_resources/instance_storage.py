@@ -11,6 +11,7 @@ wait for a slot of a pool is told who holds it.
 
 from __future__ import annotations
 
+import functools
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -25,9 +26,12 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.schedules import SqliteScheduleStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from dagster._utils.concurrency import ConcurrencyClaimStatus
 from filelock import FileLock
+from sqlalchemy import Engine, QueuePool, create_engine
+from sqlalchemy.event import listens_for
 from sqlalchemy.exc import OperationalError
 
 from ta_assets.core.errors import InputError
@@ -43,6 +47,21 @@ STORAGES = ("run_storage", "event_storage", "schedule_storage")
 """Those that Dagster opens, and would create, at once."""
 
 Storage = TypeVar("Storage")
+
+
+@functools.cache
+def engine(database: str) -> Engine:
+    """The engine of a database, which keeps its connections.
+
+    Dagster makes an engine per transaction: each statement is then compiled anew, and whoever closes the only
+    connection makes SQLite write its log back into the database.
+    """
+    made = create_engine(
+        database, poolclass=QueuePool, max_overflow=-1, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+    )
+    # with a write-ahead log, this can lose the last transactions to a power cut, but neither to a kill nor half of one
+    listens_for(made, "connect")(lambda connection, _: connection.execute("PRAGMA synchronous = NORMAL"))
+    return made
 
 
 def owner_tags() -> dict[str, str]:
@@ -82,7 +101,7 @@ class RunStorage(SqliteRunStorage):
         Raises:
             InputError: the disk has no room, or may not be written.
         """
-        with clear_errors(self._conn_string), super().connect() as connection:
+        with clear_errors(self._conn_string), engine(self._conn_string).begin() as connection:
             yield connection
 
 
@@ -126,7 +145,7 @@ class EventLogStorage(ConsolidatedSqliteEventLogStorage):
 
     @contextmanager
     def _connect(self) -> Iterator[Any]:
-        with clear_errors(self._conn_string), super()._connect() as connection:
+        with clear_errors(self._conn_string), engine(self._conn_string).begin() as connection:
             yield connection
 
 

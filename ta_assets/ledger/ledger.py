@@ -16,6 +16,7 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.loader import LoadingContextForTest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
 from dagster._utils.cached_method import cached_method
 
@@ -148,17 +149,19 @@ class Ledger:
         run = self.dagster.get_run_by_id(run_id)
         return run is not None and run.status == dg.DagsterRunStatus.SUCCESS
 
-    @cached_method
     def check(self, asset: str, name: str, partition: str) -> CheckState | None:
         """The latest evaluation of a check in a partition; None when there is none."""
-        key = dg.AssetCheckKey(dg.AssetKey(asset), name)
-        storage = self.dagster.event_log_storage
-        history = storage.get_asset_check_execution_history(
-            key, limit=1, partition_filter=PartitionKeyFilter(key=partition)
+        return self._checks(asset, partition).get(name)
+
+    @cached_method
+    def _checks(self, asset: str, partition: str) -> Mapping[str, CheckState]:
+        keys = [key for key in self._graph.asset_check_keys if key.asset_key == dg.AssetKey(asset)]
+        latest = self.dagster.event_log_storage.get_latest_asset_check_execution_by_key(
+            keys, partition_filter=PartitionKeyFilter(key=partition)
         )
-        if not history:
-            return None
-        record = history[0]
+        return {key.name: self._state(record, asset, partition) for key, record in latest.items()}
+
+    def _state(self, record: AssetCheckExecutionRecord, asset: str, partition: str) -> CheckState:
         finished = record.status in {CheckStatus.SUCCEEDED, CheckStatus.FAILED}
         event = record.event.dagster_event if finished and record.event else None
         evaluation = event.event_specific_data if event else None
