@@ -51,6 +51,13 @@ def poisoned(problem: Problem) -> Problem:
     return dataclasses.replace(problem, chunks=tuple(chunks), statement=statement, base_solution={"full_cot": trace})
 
 
+def red_rows() -> list[CheckRow]:
+    """A failed check for each hostile text, which is its name, its cell, its message and its offender."""
+    return [
+        CheckRow(text, "splits", text, "ERROR", Verdict.failed(text, offenders=[text]), text) for text in HOSTILE[:-1]
+    ]
+
+
 def read_page(html: str, folder: Path, **edits: Any) -> dict[str, Any]:
     """What the check of numbers is given of a healthy world with this page."""
     world, study = world_of(folder, **edits)
@@ -142,9 +149,7 @@ def test_a_trace_or_a_printed_number_that_is_not_the_artifacts_is_noticed(
 
 
 def test_no_text_of_a_dataset_is_markup(tmp_path: Path, html: str) -> None:
-    red = [
-        CheckRow(text, "splits", text, "ERROR", Verdict.failed(text, offenders=[text]), text) for text in HOSTILE[:-1]
-    ]
+    red = red_rows()
     world, study = world_of(tmp_path, poisoned, red)
     page = render(content_of(world, study)).decode()
     assert report_is_inert.report_is_inert(page).passed
