@@ -14,7 +14,7 @@ import dagster as dg
 from ta_assets.definitions import build_definitions
 from ta_assets.jobs import runs
 from ta_assets.ledger.ledger import Ledger
-from ta_assets.ledger.table import ASSETS, partitions_of
+from ta_assets.ledger.table import ASSETS, Role, partitions_of, with_role
 from ta_assets.ledger.world import World
 from ta_assets.studies.loading import load_studies
 from ta_checks.checks import judge
@@ -40,7 +40,7 @@ def materialized(study: Path, order: Order = list) -> Iterator[World]:
     studies = load_studies(str(study))
     definitions = build_definitions(studies, resources={"store": store})
     with dg.DagsterInstance.ephemeral() as instance:
-        for asset in ASSETS:
+        for asset in (*ASSETS, *with_role(Role.VERDICT), *with_role(Role.PAGE)):
             for partition in order(partitions_of(asset, studies.selected)):
                 assert runs.made(runs.make(definitions, instance, asset, partition), asset), (asset, partition)
         view = Ledger(instance, lambda: definitions)

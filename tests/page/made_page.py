@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -109,18 +110,29 @@ def world_of(folder: Path, edit: Edit = lambda problem: problem, red: Sequence[C
     study = studies.selected
     values: dict[tuple[str, str], Any] = {("release_verdict", study.name): _verdict(study, red)}
     rollouts = Rollouts(edit)
-    for number, (name, setting) in enumerate(study.settings.items()):
-        source = study.source(setting.corpus)
-        chosen = sorted(rollouts.of.list_problem_ids(source), key=lambda one: (one != 10, one))[:N_PROBLEMS]
-        rows = label_problems([problem for _, problem in rollouts.read_problems(source, chosen)], study.labels)
-        fitted = _fitted(rows, number)
-        values["problem_ids", name] = sorted(chosen)
-        values["sentences", setting.corpus] = rows
-        values["cv_scores", name] = fitted
-        values["probe_comparison", name] = compare(rows, fitted, OPTIONS)
+    for name, setting in study.settings.items():
+        made = _artifacts(name)
+        values |= made
+        problems = rollouts.read_problems(study.source(setting.corpus), made["problem_ids", name])
+        values["sentences", setting.corpus] = label_problems([problem for _, problem in problems], study.labels)
     _keep(folder / study.name, study, red)
     world = World(studies, cast(Any, Store(folder, values)), cast(Any, rollouts), cast(Any, None), cast(Any, Ledger()))
     return world, study
+
+
+@cache
+def _artifacts(setting: str) -> dict[tuple[str, str], Any]:
+    """What no text decides, made once: problems, scores and comparison."""
+    study = load_studies("embedded").selected
+    source, rollouts = study.source(study.settings[setting].corpus), RolloutsResource()
+    chosen = sorted(rollouts.list_problem_ids(source), key=lambda one: (one != 10, one))[:N_PROBLEMS]
+    rows = label_problems(rollouts.load_problems(source, chosen), study.labels)
+    fitted = _fitted(rows, len(setting))
+    return {
+        ("problem_ids", setting): sorted(chosen),
+        ("cv_scores", setting): fitted,
+        ("probe_comparison", setting): compare(rows, fitted, OPTIONS),
+    }
 
 
 def large(small: Content, problems: int, sentences: int) -> Content:

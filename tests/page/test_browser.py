@@ -135,7 +135,7 @@ def test_problems_are_sorted_by_where_probe_and_label_disagree_most(window: Open
 
 def test_a_check_tells_its_bound_its_meaning_and_its_history(window: Open, page_file: Path) -> None:
     page = window(page_file, "checks")
-    page.click("#checks .cell >> nth=3")
+    page.click("#checks button.cell >> nth=3")
     said = page.locator("#checks .detail").inner_text()
     assert "required" in said
     assert "If it is red" in said
@@ -176,7 +176,7 @@ CONTRASTS = """() => {
     const ground = behind(element), ink = over(rgb(getComputedStyle(element).color), ground);
     const [a, b] = [light(ink), light(ground)].sort((x, y) => y - x);
     const ratio = (a + .05) / (b + .05);
-    if (ratio < LIMIT) faults.push(`${element.tagName}.${element.className} ${element.textContent.slice(0, 20)}: ${ratio.toFixed(2)}`);
+    if (ratio < LIMIT) faults.push(`${element.className} ${element.textContent.slice(0, 20)}: ${ratio.toFixed(2)}`);
   }
   return [...new Set(faults)];
 }"""

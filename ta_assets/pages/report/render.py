@@ -27,25 +27,18 @@ JSON_OPTIONS = {"sort_keys": False, "allow_nan": False, "separators": (",", ":")
 
 def render(content: Content) -> bytes:
     """The page; the same bytes for the same values."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        autoescape=True,
-        loader=FileSystemLoader(str(HERE)),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    # escapes <, >, & and ' wherever they stand, so that no text can end its script
-    environment.policies["json.dumps_kwargs"] = JSON_OPTIONS
-    page = environment.get_template("page.html.j2").render(
-        main=content.main,
-        traces=content.traces,
-        style="".join(map(_text, STYLES)),
-        script=script(),
-        library=library(),
-        policy=policy(),
-        scale=_scale(content.main["settings"]),
+    page = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            main=content.main,
+            traces=content.traces,
+            style="".join(map(_text, STYLES)),
+            script=script(),
+            library=library(),
+            policy=policy(),
+            scale=_scale(content.main["settings"]),
+        )
     )
     return page.encode()
 
@@ -85,6 +78,22 @@ def embedded(value: Any) -> str:
     from jinja2.utils import htmlsafe_json_dumps
 
     return str(htmlsafe_json_dumps(value, dumps=json.dumps, **JSON_OPTIONS))
+
+
+def _environment() -> Any:
+    """Templates in which every value is text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        autoescape=True,
+        loader=FileSystemLoader(str(HERE)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # escapes <, >, & and ' wherever they stand, so that no text can end its script
+    made.policies["json.dumps_kwargs"] = JSON_OPTIONS
+    return made
 
 
 def _text(name: str) -> str:

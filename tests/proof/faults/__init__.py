@@ -50,10 +50,11 @@ def catalogue() -> tuple[Fault, ...]:
         one_problem,
         pages,
         releases,
+        reports,
         splits,
         vectors,
     )
 
     before = (datasets, splits, labels, vectors, one_problem, joins, comparisons)
-    modules = (*before, cells, measures, aggregates, pages, files, releases)
+    modules = (*before, cells, measures, aggregates, pages, files, releases, reports)
     return tuple(fault for module in modules for fault in module.FAULTS)
