@@ -9,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: release test lint validate pytest dev docs benchmark prove clean
+.PHONY: release test lint validate pytest dev docs screenshots benchmark prove clean
 
 release: $(READY)
 	$(BIN)/dagster job execute -j release
@@ -33,6 +33,9 @@ dev: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m tests.docs
+
+screenshots: $(READY)  # of the last release; needs Chromium
+	$(BIN)/python -m tests.page.screenshots
 
 benchmark: $(READY)
 	$(BIN)/python -m tests.benchmarks

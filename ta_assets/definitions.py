@@ -13,7 +13,18 @@ from types import TracebackType
 
 import dagster as dg
 
-from ta_assets.assets import activations, comparison, deferrals, probes, problems, readme, summaries, sweeps, verdicts
+from ta_assets.assets import (
+    activations,
+    comparison,
+    deferrals,
+    probes,
+    problems,
+    readme,
+    report,
+    summaries,
+    sweeps,
+    verdicts,
+)
 from ta_assets.core.errors import InputError
 from ta_assets.jobs import automation, release, sweep
 from ta_assets.ledger.catalog import described
@@ -27,7 +38,7 @@ from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactIOManager, ArtifactStore
 
-FAMILIES = (problems, activations, comparison, probes, summaries, deferrals, readme, verdicts, sweeps)
+FAMILIES = (problems, activations, comparison, probes, summaries, deferrals, readme, verdicts, report, sweeps)
 """The modules of assets."""
 
 

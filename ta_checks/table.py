@@ -44,7 +44,14 @@ from ta_checks.rules.data import (
     split_is_disjoint,
     traces_are_whole,
 )
-from ta_checks.rules.files import artifacts_intact, page_tells_artifacts, readme_is_current
+from ta_checks.rules.files import (
+    artifacts_intact,
+    page_tells_artifacts,
+    readme_is_current,
+    report_is_current,
+    report_is_inert,
+    report_tells_artifacts,
+)
 from ta_checks.rules.refits import fits_refit
 from ta_checks.rules.shuffles import beats_shuffled_labels, overfit_memorization, random_label
 from ta_checks.rules.vectors import (
@@ -104,6 +111,9 @@ INVARIANTS: tuple[Invariant, ...] = (
     deferral_objective_met.ROW,
     readme_is_current.ROW,
     page_tells_artifacts.ROW,
+    report_tells_artifacts.ROW,
+    report_is_inert.ROW,
+    report_is_current.ROW,
 )
 
 

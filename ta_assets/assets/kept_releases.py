@@ -12,11 +12,10 @@ from typing import Any
 
 from ta_assets.ledger.table import ASSETS, partitions_of
 from ta_assets.ledger.world import World
+from ta_assets.studies.readme_file import RELEASES
 from ta_checks.report.report import ReleaseReport
 from ta_resources.storage.atomic import write_folder
 
-FOLDER = "releases"
-"""Folder of a study with one folder for each of its releases."""
 ABOUT_FILE = "release.json"
 STEP = "release_"
 """In front of an asset, the name of the release's step that makes it."""
@@ -89,7 +88,7 @@ def keep(study_folder: Path, facts: Mapping[str, Any], run_id: str, files: Mappi
         InputError: the disk is full or may not be written.
     """
     ended = facts["ended"].replace("-", "").replace(":", "").removesuffix("+0000") + "Z"
-    folder = study_folder / FOLDER / f"{ended}-{(facts['commit'] or 'no_commit')[:12]}-{run_id[:8]}"
+    folder = study_folder / RELEASES / f"{ended}-{(facts['commit'] or 'no_commit')[:12]}-{run_id[:8]}"
     write_folder(folder, files)
     return folder
 

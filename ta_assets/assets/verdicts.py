@@ -83,8 +83,9 @@ def release_verdict(context: dg.AssetExecutionContext, config: VerdictConfig, wo
 
 
 def rolled_up() -> tuple[str, ...]:
-    """Names of the rolled-up checks."""
-    return tuple(dict.fromkeys([*(row.name for row in ADDED), *(invariant.name for invariant in INVARIANTS)]))
+    """Names of the rolled-up checks: of all but the page, which is made after the verdict."""
+    judged = (invariant.name for invariant in INVARIANTS if invariant.asset in ASSETS)
+    return tuple(dict.fromkeys([*(row.name for row in ADDED), *judged]))
 
 
 def make_report(world: World, study_name: str, config: VerdictConfig) -> ReleaseReport:

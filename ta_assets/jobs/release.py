@@ -1,4 +1,6 @@
-"""The job ``release``: plan, one run a cell, every check, the verdict. Nothing that fails keeps the verdict away.
+"""The job ``release``: plan, one run a cell, every check, the verdict, the page.
+
+Nothing that fails keeps the verdict away.
 
 No single asset job can do it, since assets have different partitions; so an op for each asset makes those of its
 cells that need it in runs of their own (``stage``), and the last op asks for the verdict and decides the exit code.
@@ -14,14 +16,15 @@ from ta_assets.assets.kept_releases import STEP
 from ta_assets.assets.verdicts import RED, RED_ROWS, VERDICT_ASSET, VerdictConfig, read_release
 from ta_assets.jobs import runs
 from ta_assets.jobs.stage import Outcome, Stage, cells_of_release, crashed, incidents
-from ta_assets.ledger.table import ASSETS
-from ta_assets.ledger.world import WorldResource
+from ta_assets.ledger.table import ASSETS, Role, with_role
+from ta_assets.ledger.world import World, WorldResource
 from ta_assets.studies.loading import STUDY_VARIABLE
-from ta_assets.studies.readme_file import readme_path, results_path
+from ta_assets.studies.readme_file import readme_path, report_path, results_path
 from ta_assets.studies.study import Study
 from ta_resources.storage.atomic import clear_abandoned
 
 NAME = "release"
+(PAGE_ASSET,) = with_role(Role.PAGE)
 LOGGED = 20
 """Red rows in the log of a release; the verdict has all of them."""
 IN_MEMORY = "in_memory"
@@ -46,7 +49,7 @@ def build(study: Study) -> list[Any]:
             outcomes = _step(asset)(outcomes)
         verdict(outcomes)
 
-    return [*(runs.asset_job(asset) for asset in (*ASSETS, VERDICT_ASSET)), release]
+    return [*(runs.asset_job(asset) for asset in (*ASSETS, VERDICT_ASSET, PAGE_ASSET)), release]
 
 
 @dg.op(
@@ -103,7 +106,23 @@ def verdict(context: dg.OpExecutionContext, outcomes: list[Outcome], world: Worl
     # at the very end: Dagster still has a page of events to print after a failing step
     atexit.register(print, table, flush=True)
     latest = ledger.materialization(VERDICT_ASSET, study)
+    faults = _page_faults(context, world.fresh(), study)
     _say(context, decision, table.rstrip().splitlines()[-1], latest.metadata if latest else {})
+    if faults:
+        raise dg.Failure(f"the page of study {study} cannot be read: {'; '.join(faults)}", allow_retries=False)
+
+
+def _page_faults(context: dg.OpExecutionContext, world: World, study: str) -> list[str]:
+    """Make the page, which shows the verdict and so comes after it; what its own checks say against it."""
+    result = runs.make(world.ledger.definitions(), context.instance, PAGE_ASSET, study)
+    if not runs.made(result, PAGE_ASSET):
+        return [world.fresh().ledger.failure(result.run_id, PAGE_ASSET)]
+    context.log.info(f"page: {report_path(study, world.store.base)}")
+    return [
+        f"{one.check_name}: {one.description or one.metadata['message'].value}"
+        for one in result.get_asset_check_evaluations()
+        if not one.passed
+    ]
 
 
 def _say(context: dg.OpExecutionContext, decision: str, summary: str, recorded: Mapping[str, Any]) -> None:
@@ -120,7 +139,7 @@ def _say(context: dg.OpExecutionContext, decision: str, summary: str, recorded: 
         context.log.error("{check} of {cell} {status}: {message} What it means: {advice}".format(**row))
     if len(rows) > LOGGED:
         context.log.error(f"and {len(rows) - LOGGED} more, in the verdict")
-    places = [VERDICT_ASSET, *dict.fromkeys(row["asset"] for row in rows)]
+    places = [VERDICT_ASSET, PAGE_ASSET, *dict.fromkeys(row["asset"] for row in rows)]
     raise dg.Failure(
         summary,
         metadata={

@@ -89,6 +89,7 @@ ENTRIES: Mapping[str, Entry] = {
     "deferral_plan": Entry(RESULTS, frozenset({"json"})),
     "scaling_summary": Entry(RESULTS, frozenset({"parquet", "pandas"}), columns=_SCALING),
     "readme_block": Entry(RESULTS, frozenset({"markdown"})),
+    "report": Entry(RESULTS, frozenset({"html", "jinja"})),
     "release_verdict": Entry(RESULTS, frozenset({"json", "markdown"}), freshness=WEEK),
     "sweep_metrics": Entry(SWEEPS, frozenset({"json", "scikitlearn"}), needs="gpu"),
     "sweep_leaderboard": Entry(SWEEPS, frozenset({"parquet", "pandas"}), columns=_LEADERBOARD),

@@ -67,6 +67,8 @@ class Role(Enum):
     """The release, one stage for each; what its checks say is in the verdict."""
     VERDICT = auto()
     """The release, at its end."""
+    PAGE = auto()
+    """The release, after the verdict, which it shows and which therefore does not judge it."""
     SWEEP = auto()
     """The sweep."""
 
@@ -123,6 +125,10 @@ def _corpus_of_cell(world: World, partition: str, _made_from: Mapping[str, Any])
 
 def _corpora_of_study(world: World, partition: str, _made_from: Mapping[str, Any]) -> list[Node]:
     return [("activations", corpus) for corpus in world.studies.by_name[partition].corpora]
+def _shown(world: World, partition: str, _made_from: Mapping[str, Any]) -> list[Node]:
+    study = world.studies.by_name[partition]
+    of_settings = [(asset, one) for asset in ("probe_comparison", "cv_scores") for one in study.settings]
+    return [*of_settings, *(("sentences", corpus) for corpus in study.corpora)]
 
 
 def _plans_of_study(world: World, partition: str, _made_from: Mapping[str, Any]) -> list[Node]:
@@ -173,6 +179,7 @@ FACTS: Mapping[str, AssetFacts] = {
     # it counts the checks of every asset; those of the plans alone lead to nothing else of it
     "readme_block": AssetFacts(Scope.STUDY, reads=_plans_of_study, tells_of_checks=True),
     "release_verdict": AssetFacts(Scope.STUDY, Role.VERDICT),
+    "report": AssetFacts(Scope.STUDY, Role.PAGE, reads=_shown, ages_with_reads=True),
     "sweep_metrics": AssetFacts(
         Scope.COMBINATION, Role.SWEEP, identity=how.combination_identity, reads=_problems_of_combination
     ),

@@ -1,29 +1,28 @@
-"""Figures of a comparison. Nothing is computed here but pixels and the power of a stated number of problems."""
+"""Figures of a comparison: pixels. Stays out: their numbers (``comparison_numbers``)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import dagster as dg
-import numpy as np
 
 from ta_assets.core.values import CrossFitted
+from ta_assets.pages.comparison_numbers import POWER_PROBLEMS, BlockCurve, best_nulls, block_curve, power_of
 from ta_assets.pages.plots import figure, in_words
 
 ON_ACTIVATIONS = ("increment", "probe")
 """Kinds of rows whose scores read activations."""
 COLORS = {True: "tab:blue", False: "0.6"}
 """Whether a row's scores read activations -> its colour."""
-POWER_PROBLEMS = (5, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320)
-
 
 def figures(value: dict[str, Any], scores: CrossFitted, title: str) -> dict[str, dg.MarkdownMetadataValue]:
     """Effects, permutations, ceiling, power, and where several blocks were read the curve over them."""
     made = {"effects": effects(value, title), "ceiling": ceiling(value, title), "power": power_curve(value, title)}
     if len(scores.nulls.columns):
         made["permutations"] = permutations(scores, title)
-    if len(scores.record["blocks"]) > 1:
-        made["blocks"] = blocks(scores, title)
+    curve = block_curve(scores)
+    if curve is not None:
+        made["blocks"] = blocks(curve, title)
     return made
 
 
@@ -69,12 +68,12 @@ def power_curve(value: dict[str, Any], title: str) -> dg.MarkdownMetadataValue:
     """Chance to find the observed lead of each probe, against the number of problems."""
 
     def draw(axes: Any) -> None:
-        from ta_assets.core.statistics.power import TARGET, power
+        from ta_assets.core.statistics.power import TARGET
 
-        for row in [row for row in value["rows"] if row["kind"] in ON_ACTIVATIONS and row["deviation"] > 0]:
-            lead = max(abs(row["difference"]), 1e-6)
-            chances = [power(lead, row["deviation"], n, alpha=row["level"]) for n in POWER_PROBLEMS]
-            axes.plot(POWER_PROBLEMS, chances, label=f"{in_words(row['name'])} ({row['difference']:+.3f})")
+        for row in value["rows"]:
+            chances = power_of(row) if row["kind"] in ON_ACTIVATIONS else None
+            if chances is not None:
+                axes.plot(POWER_PROBLEMS, chances, label=f"{in_words(row['name'])} ({row['difference']:+.3f})")
         axes.axhline(TARGET, color="0.6", linestyle="--", label=f"wanted: {TARGET:g}")
         axes.axvline(value["n_problems"], color="0.6", linestyle=":", label=f"now: {value['n_problems']} problems")
         axes.set_xscale("log")
@@ -91,19 +90,11 @@ def permutations(scores: CrossFitted, title: str) -> dg.MarkdownMetadataValue:
     """Macro average precision of the best linear probe on permuted labels, and on the labels as they are."""
 
     def draw(axes: Any) -> None:
-        for scheme, color, style in (
-            ("shifted", "0.4", "-"),
-            ("stratified", "tab:orange", "--"),
-            ("supported", "tab:green", ":"),
-        ):
-            columns = [name for name in scores.nulls.columns if name.startswith(f"{scheme}/")]
-            if not columns:
-                continue
-            best = max(columns, key=lambda name: scores.nulls[name].iloc[0])
-            null = scores.nulls[best].to_numpy()
-            model = best.partition("/")[2].replace("|", ", penalty ")
-            axes.hist(null[1:], bins=40, color=color, alpha=0.6, label=f"{model}, labels {scheme}")
-            axes.axvline(null[0], color=color, linestyle=style, label=f"{model}, labels as they are")
+        styles = (("0.4", "-"), ("tab:orange", "--"), ("tab:green", ":"))
+        for null, (color, style) in zip(best_nulls(scores), styles, strict=False):
+            model = null.name.replace("|", ", penalty ")
+            axes.hist(null.permuted, bins=40, color=color, alpha=0.6, label=f"{model}, labels {null.scheme}")
+            axes.axvline(null.observed, color=color, linestyle=style, label=f"{model}, labels as they are")
         axes.set_xlabel("average precision, mean over problems, refitted to permuted labels")
         axes.set_ylabel("number of permutations")
         axes.legend(fontsize="small")
@@ -111,26 +102,13 @@ def permutations(scores: CrossFitted, title: str) -> dg.MarkdownMetadataValue:
     return figure(draw, f"{title}: could it be chance?")
 
 
-def blocks(scores: CrossFitted, title: str) -> dg.MarkdownMetadataValue:
+def blocks(curve: BlockCurve, title: str) -> dg.MarkdownMetadataValue:
     """Best ridge of every block, and the band that the best of all penalties and blocks stays in by chance."""
 
     def draw(axes: Any) -> None:
-        places = scores.record["blocks"]
-        observed, center, width = [], [], []
-        columns = [name for name in scores.nulls.columns if name.startswith("shifted/ridge@")]
-        null = scores.nulls[columns].to_numpy()
-        standard = (null - null.mean(axis=0)) / np.maximum(null.std(axis=0), 1e-12)
-        critical = float(np.quantile(standard[1:].max(axis=1), 0.95))
-        for block in places:
-            own = [name for name in columns if name.startswith(f"shifted/ridge@{block}|")]
-            best = max(own, key=lambda name: scores.nulls[name].iloc[0])
-            values = scores.nulls[best].to_numpy()
-            observed.append(values[0])
-            center.append(values.mean())
-            width.append(critical * values.std())
-        axes.plot(places, observed, "o-", label="ridge at its best penalty")
-        upper = np.add(center, width)
-        axes.fill_between(places, center, upper, color="0.8", label="max-T band of shifted labels (95 %)")
+        axes.plot(curve.blocks, curve.observed, "o-", label="ridge at its best penalty")
+        label = "max-T band of shifted labels (95 %)"
+        axes.fill_between(curve.blocks, curve.center, curve.upper, color="0.8", label=label)
         axes.set_xlabel("block of the language model, counted from 0")
         axes.set_ylabel("average precision, mean over problems")
         axes.legend(fontsize="small")

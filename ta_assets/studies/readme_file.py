@@ -1,4 +1,5 @@
-"""The files that hold a study's results: a block between two marker lines of a README, and a page with all of it.
+"""The files that hold a study's results: a block between two marker lines of a README, a page with all of it, and one
+for a browser.
 
 Belongs here: where the files and the block are. Stays out: what they say (``ta_assets.pages.block``).
 """
@@ -13,6 +14,21 @@ from ta_resources.storage.atomic import read_text
 
 ALL_OF_IT = "## Every score, seed and check"
 """The heading of a page of results below which its README says nothing any more."""
+
+
+RELEASES = "releases"
+"""Folder of a study with one folder a release; names sort by time."""
+
+
+def report_path(study_name: str, base: Path) -> Path:
+    """The HTML page of a study."""
+    return base / study_name / "report" / "index.html"
+
+
+def newest_release(study_name: str, base: Path) -> str:
+    """Name of the newest kept release of a study; empty where none is kept."""
+    folder = base / study_name / RELEASES
+    return max((path.name for path in folder.iterdir() if path.is_dir()), default="") if folder.is_dir() else ""
 
 
 def results_path(study: Study, base: Path) -> Path:

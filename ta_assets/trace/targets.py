@@ -14,13 +14,14 @@ from pathlib import Path
 from ta_assets.assets.readme import SPANS
 from ta_assets.assets.verdicts import VERDICT_ASSET, release_folder
 from ta_assets.core.errors import InputError, shown
-from ta_assets.ledger.table import FACTS, Node, recorded_partitions
+from ta_assets.ledger.table import FACTS, Node, Role, recorded_partitions, with_role
 from ta_assets.ledger.world import World
 from ta_assets.pages.spans import NUMBER, Found, Line, from_json, numbers, text_of
-from ta_assets.studies.readme_file import readme_path, results_path, stored_block, stored_page
+from ta_assets.studies.readme_file import readme_path, report_path, results_path, stored_block, stored_page
 from ta_assets.studies.study import Study
 from ta_resources.storage.atomic import read_text
 
+(PAGE_ASSET,) = with_role(Role.PAGE)
 NODE = re.compile(r"(?P<asset>[a-z_]+)\[(?P<partition>[^\]]+)\]")
 
 
@@ -90,6 +91,8 @@ def _owner(world: World, path: Path) -> Node:
     for study in world.studies.studies:
         if path.parent == release_folder(study.name, base):
             return VERDICT_ASSET, study.name
+        if path == report_path(study.name, base).resolve():
+            return PAGE_ASSET, study.name
     for asset in FACTS:
         for partition in recorded_partitions(world, asset):
             if path.is_relative_to(world.store.folder(asset, partition)):

@@ -19,6 +19,7 @@ from ta_assets.ledger.ledger import Materialization
 from ta_assets.ledger.table import FACTS, Node, Role
 from ta_assets.ledger.world import World
 from ta_assets.pages.block import block_faults
+from ta_assets.studies.readme_file import report_path
 from ta_assets.trace.targets import Target
 from ta_resources.storage.atomic import sha256_of
 
@@ -98,6 +99,8 @@ class _View:
             faults.append(f"code: sha256 is now {code_sha256()}, recorded {record['code_sha256']}")
         if FACTS[asset].tells_of_checks:
             faults += _tried(lambda: block_faults(self.world, partition))
+        if FACTS[asset].role is Role.PAGE:
+            faults += _tried(lambda: self._changed_page(asset, partition))
         return Step((asset, partition), record, faults, parents)
 
     def _recorded_files(self, partition: str, made: Materialization) -> dict[str, str]:
@@ -122,6 +125,11 @@ class _View:
     def _changed_content(self, asset: str, partition: str, made: Materialization) -> list[str]:
         same = fingerprint(self.world.store.load(asset, partition)) == made.data_version
         return [] if same else [f"content: its fingerprint is not the recorded data version {made.data_version}"]
+
+    def _changed_page(self, asset: str, partition: str) -> list[str]:
+        path = report_path(partition, self.world.store.base)
+        found, made = sha256_of(path) if path.is_file() else None, self.world.store.load(asset, partition)["sha256"]
+        return [] if found == made else [f"{path}: sha256 is {found}, it was made with {made}"]
 
     def _stale(self, asset: str, partition: str, made: Materialization, parents: Sequence[Node]) -> list[str]:
         instance = self.world.ledger

@@ -14,7 +14,7 @@ import dagster as dg
 from ta_assets.definitions import build_definitions
 from ta_assets.jobs import runs
 from ta_assets.ledger.ledger import Ledger
-from ta_assets.ledger.table import ASSETS, partitions_of
+from ta_assets.ledger.table import ASSETS, Role, partitions_of, with_role
 from ta_assets.ledger.world import World
 from ta_assets.studies.loading import load_studies
 from ta_checks.checks import judge
@@ -26,10 +26,11 @@ from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactStore
 
 Order = Callable[[list[str]], list[str]]
+EVERYTHING = (*ASSETS, *with_role(Role.VERDICT), *with_role(Role.PAGE))
 
 
 @contextmanager
-def materialized(study: Path, order: Order = list, assets: Sequence[str] = ASSETS) -> Iterator[World]:
+def materialized(study: Path, order: Order = list, assets: Sequence[str] = EVERYTHING) -> Iterator[World]:
     """Every cell of a study file, stored beside it, on an instance that ends with the block.
 
     Args:

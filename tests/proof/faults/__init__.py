@@ -52,10 +52,11 @@ def catalogue() -> tuple[Fault, ...]:
         pages,
         records,
         releases,
+        reports,
         splits,
         vectors,
     )
 
     before = (datasets, splits, labels, vectors, models, one_problem, joins, comparisons)
-    modules = (*before, cells, measures, aggregates, pages, files, releases, records)
+    modules = (*before, cells, measures, aggregates, pages, files, releases, records, reports)
     return tuple(fault for module in modules for fault in module.FAULTS)
