@@ -1,8 +1,8 @@
 """Every row that a referee would ask for, with its bar; rows that were not measured say so.
 
 ``python -m tests.benchmarks.referee_table looks ceiling`` measures the rows whose key starts so, ``all`` every one,
-and ``looks=400`` with so many data sets. What was measured is kept in ``referee.json`` beside this file, with the hash of
-the code that it was measured on, and the table in ``docs/benchmarks.md`` is written anew.
+and ``looks=400`` with so many data sets. What was measured is kept in ``referee.json`` beside this file, with the hash
+of the code that it was measured on, and the table in ``docs/benchmarks.md`` is written anew.
 
 Belongs here: the list, the record of what was measured. Stays out: measuring (``referee``, ``referee_labels``).
 """
