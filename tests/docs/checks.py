@@ -36,6 +36,8 @@ Some things no check of this release can tell, whatever it computes:
 - Whoever edits all records (artifacts, their manifests, the event log and the verdict) leaves nothing to compare with.
 - Checks share with what they judge the readers of files, the language model's folder, and the libraries. Two checks
   share more: `activations_match_text` uses the extraction itself, `readme_is_current` the renderer.
+- Looks at data are counted from the event log of this instance. Other studies of the same data, other options that were
+  tried, and looks of another instance are counted nowhere.
 - Of several folds one is refitted, drawn by content, and of it the linear models; a rival that is weaker than its
   name says, or a list of rivals cut short, is not seen.
 """
