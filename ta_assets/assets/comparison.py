@@ -28,7 +28,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     comparison = dg.asset(
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences"),
-        code_version="7",
+        code_version="8",
     )
     return [scores(cv_scores), comparison(probe_comparison)]
 

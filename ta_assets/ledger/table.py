@@ -125,6 +125,8 @@ def _corpus_of_cell(world: World, partition: str, _made_from: Mapping[str, Any])
 
 def _corpora_of_study(world: World, partition: str, _made_from: Mapping[str, Any]) -> list[Node]:
     return [("activations", corpus) for corpus in world.studies.by_name[partition].corpora]
+
+
 def _shown(world: World, partition: str, _made_from: Mapping[str, Any]) -> list[Node]:
     study = world.studies.by_name[partition]
     of_settings = [(asset, one) for asset in ("probe_comparison", "cv_scores") for one in study.settings]

@@ -15,6 +15,7 @@ ON_ACTIVATIONS = ("increment", "probe")
 COLORS = {True: "tab:blue", False: "0.6"}
 """Whether a row's scores read activations -> its colour."""
 
+
 def figures(value: dict[str, Any], scores: CrossFitted, title: str) -> dict[str, dg.MarkdownMetadataValue]:
     """Effects, permutations, ceiling, power, and where several blocks were read the curve over them."""
     made = {"effects": effects(value, title), "ceiling": ceiling(value, title), "power": power_curve(value, title)}

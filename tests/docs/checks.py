@@ -36,6 +36,8 @@ Some things no check of this release can tell, whatever it computes:
 - Checks share with what they judge the readers of files and the libraries. Two checks share more:
   `activations_match_text` uses the extraction itself, which `plain_forward_agrees` holds against transformers for one
   problem of a corpus, and not at the last block; `readme_is_current` uses the renderer.
+- Looks at data are counted from the event log of this instance. Other studies of the same data, other options that were
+  tried, and looks of another instance are counted nowhere.
 - A model that cannot be loaded whole by transformers alone, or for which there is no room, is not held against it, and
   the traces are not read by it: then these checks pass, look at nothing (n is 0), and say why. A model that is nearly
   the right one (one more step of training) is surprised no more than it expects; only a pinned hash tells it.
