@@ -23,13 +23,13 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     scores = dg.asset(
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences", "activations"),
-        code_version="5",
+        code_version="6",
         group_name="probes",
     )
     comparison = dg.asset(
         partitions_def=partitions.setting,
         ins=partitions.corpus_ins("sentences"),
-        code_version="6",
+        code_version="8",
         group_name="results",
     )
     return [scores(cv_scores), comparison(probe_comparison)]

@@ -19,7 +19,7 @@ RATES = ("deferral_rate", "accepted_error")
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The asset ``deferral_plan``."""
     as_asset = dg.asset(
-        partitions_def=partitions.setting, deps=["probe_metrics"], code_version="1", group_name="results"
+        partitions_def=partitions.setting, deps=["probe_metrics"], code_version="2", group_name="results"
     )
     return [as_asset(deferral_plan)]
 

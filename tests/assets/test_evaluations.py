@@ -185,8 +185,7 @@ def test_a_deferral_plan_of_other_predictions_is_found(copied: World) -> None:
 
 def test_a_deferral_plan_that_does_not_keep_its_objective_is_named(copied: World) -> None:
     def overspend(value: dict[str, Any]) -> dict[str, Any]:
-        value["summary"]["test"]["deferral_rate"] = value["limit"] + 0.1
-        return value
+        return {**value, "plans": [{**plan, "t_neg": -1e9, "t_pos": 1e9} for plan in value["plans"]]}
 
     change(copied, "deferral_plan", CORPUS, overspend)
     assert verdict(copied, "deferral_objective_met", "deferral_plan", CORPUS).status == "warned"

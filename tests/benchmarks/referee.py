@@ -1,15 +1,11 @@
 """What a hostile referee would try: activations that know nothing new, intervals over trained rivals, repeated looks.
 
 Belongs here: measurement by simulation, on worlds that are made here alone. Stays out: error rates on published label
-tables (``inference``). ``python -m tests.benchmarks.referee false_better 12 8 15 200`` measures one record; the last
-number is that of data sets, on which the Monte-Carlo error depends.
+tables (``inference``), labels (``referee_labels``), the list of all rows (``referee_table``).
 """
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,6 +22,7 @@ from ta_assets.core.options import InferenceOptions
 from ta_assets.core.probes.feature_sets import position_splines
 from ta_assets.core.results.compare import compare
 from ta_assets.core.statistics import intervals, jackknife, looks, power
+from ta_assets.core.statistics.looks import Looked
 from ta_assets.core.traces.labels import anchors
 
 OPTIONS = InferenceOptions.model_construct(permutations=60, ceiling_draws=20)
@@ -85,15 +82,60 @@ def _frame(problem: int, latent: np.ndarray, texts: list[str], tags: np.ndarray)
     )
 
 
+def called(rows: pd.DataFrame, vectors: np.ndarray, verdict: str, looked: Looked | None = None) -> bool:
+    """Whether any score on activations is called that."""
+    # the least p-value of a permutation must be below the level
+    options = OPTIONS if looked is None else OPTIONS.model_copy(update={"permutations": 200})
+    found = compare(rows, cross_fitted(rows, {0: vectors}, options), options, looked)["rows"]
+    return any(row["verdict"] == verdict for row in found if row["kind"] in ("increment", "probe"))
+
+
 def false_better(n_problems: int, low: int, high: int, sets: int) -> Record:
     """How often any score on activations is called better where they hold nothing that is not known without them."""
-    wrong = 0
-    for seed in range(sets):
-        rows, vectors = known_world(seed, n_problems, low, high)
-        found = compare(rows, cross_fitted(rows, {0: vectors}, OPTIONS), OPTIONS)["rows"]
-        wrong += any(row["verdict"] == "better" for row in found if row["kind"] in ("increment", "probe"))
+    wrong = sum(called(*known_world(seed, n_problems, low, high), "better") for seed in range(sets))
     claim = f"false 'better', activations hold only what is known, {n_problems} problems of {low}-{high} sentences"
     return rate(claim, wrong, sets, "<=", 0.05)
+
+
+def false_of_nothing(verdict: str, n_problems: int, sets: int) -> Record:
+    """How often any score is called better, or worse, where nothing tells labels that come in runs."""
+    wrong = sum(called(*_nothing(seed, n_problems), verdict) for seed in range(sets))
+    claim = f"false {verdict!r}, nothing is known, labels and activations come in runs, {n_problems} problems"
+    return rate(claim, wrong, sets, "<=", 0.05)
+
+
+def _nothing(seed: int, n_problems: int) -> tuple[pd.DataFrame, np.ndarray]:
+    rng, frames, vectors = np.random.default_rng([22, seed, n_problems]), [], []
+    for problem in range(n_problems):
+        m = int(rng.integers(8, 16))
+        vectors.append(_autocorrelated(rng, m, 24, 0.97))
+        texts = [" ".join(rng.choice(WORDS, 4)) for _ in range(m)]
+        frames.append(_frame(problem, _autocorrelated(rng, m, 1, 0.9)[:, 0], texts, rng.integers(0, TAGS, m)))
+    return pd.concat(frames, ignore_index=True), np.vstack(vectors)
+
+
+def false_among_settings(settings: int, n_problems: int, sets: int) -> Record:
+    """How often any setting of a study has a score that is called better, where activations hold only what is known."""
+    wrong = 0
+    for seed in range(sets):
+        worlds = (known_world(settings * seed + one + 100_000, n_problems, 8, 15) for one in range(settings))
+        wrong += any(called(*world, "better", Looked(settings)) for world in worlds)
+    return rate(f"false 'better' in a study of {settings} settings of {n_problems} problems", wrong, sets, "<=", 0.05)
+
+
+def planted(n_problems: int, signal: float, sets: int) -> Record:
+    """How often the increment is found where activations also know a part of the label that nothing else does."""
+    found, leads = 0, []
+    for seed in range(sets):
+        rows, vectors = known_world(seed + 200_000, n_problems, 8, 15)
+        rng = np.random.default_rng([23, seed])
+        told = signal * (rows["anchor"].to_numpy() - rows["anchor"].mean())
+        vectors = np.column_stack([vectors, told + rng.normal(size=len(rows))])
+        value = compare(rows, cross_fitted(rows, {0: vectors}, OPTIONS), OPTIONS)["rows"][0]
+        found += value["verdict"] == "better"
+        leads.append(value["difference"])
+    claim = f"a planted increment is found at {n_problems} problems, mean lead {np.mean(leads):+.2f}"
+    return rate(claim, found, sets, ">=", 0.8)
 
 
 def trained_lead(seed: int, n_problems: int, regime: str) -> tuple[np.ndarray, np.ndarray, float]:
@@ -177,13 +219,3 @@ def rate(claim: str, hits: int, n: int, comparison: str, bar: float) -> Record:
     error = np.sqrt(share * (1 - share) / n)
     detail = f"{hits} of {n}; 95 % [{limits.low:.3f}, {limits.high:.3f}], Monte-Carlo error {error:.3f}"
     return {"claim": claim, "value": share, "comparison": comparison, "bar": bar, "n": n, "detail": detail}
-
-
-def main(name: str, *given: str) -> None:
-    """Measure one record."""
-    measure: Callable[..., Record] = globals()[name]
-    print(json.dumps(measure(*(int(one) if one.isdecimal() else one for one in given)), indent=1))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

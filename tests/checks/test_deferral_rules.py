@@ -21,7 +21,7 @@ def planned() -> PlannedRows:
     plan = choose(Rows(scores, anchors), Objective("budget", 0.4), 11)
     claimed = apply(Rows(scores, anchors), plan.thresholds).to_json()
     both = plan.thresholds.negative, plan.thresholds.positive
-    return PlannedRows("seed 0", both, claimed, scores.astype(np.float64), anchors)
+    return PlannedRows("seed 0", both, claimed, scores.astype(np.float64), anchors, np.repeat(np.arange(6), 5))
 
 
 def test_a_plan_that_recounts_passes(planned: PlannedRows) -> None:
@@ -50,17 +50,57 @@ def test_no_plans_are_not_a_pass() -> None:
     assert deferral_recomputes([]).status == "failed"
 
 
-@pytest.mark.parametrize("objective", ["budget", "error"])
-def test_a_plan_within_its_limit_passes(objective: str) -> None:
-    assert deferral_objective_met(objective, 0.2, 0.15, [], 5).passed
-    assert deferral_objective_met(objective, 0.3, 0.1 + 0.2, [], 5).passed, "rounding is no violation"
+def on_test(deferred: list[int], wrong: list[int]) -> list[PlannedRows]:
+    """Problems of ten sentences without anchors, of which so many are deferred, and so many decided as anchors."""
+    scores = np.concatenate(
+        [[0.5] * d + [0.9] * w + [0.1] * (10 - d - w) for d, w in zip(deferred, wrong, strict=True)]
+    )
+    problems = np.repeat(np.arange(len(deferred)), 10)
+    return [PlannedRows("seed 0", (0.2, 0.8), {}, scores, np.zeros(len(scores), dtype=int), problems)]
+
+
+def test_a_plan_within_its_limit_passes_and_so_does_one_that_chance_may_explain() -> None:
+    assert deferral_objective_met("budget", 0.2, on_test([1, 2, 1], [0, 0, 0]), [], 5).passed
+    assert deferral_objective_met("budget", 0.3, on_test([3, 3, 3], [0, 0, 0]), [], 5).passed, "rounding is no excess"
+    assert deferral_objective_met("budget", 0.2, on_test([1, 2, 5], [0, 0, 0]), [], 5).passed
+    assert deferral_objective_met("error", 0.1, on_test([2, 2, 2], [0, 1, 3]), [], 5).passed
 
 
 @pytest.mark.parametrize(
-    ("test_rate", "infeasible", "said"),
-    [(0.25, [], "0.250 on test rows"), (None, [], "nothing was decided"), (0.1, ["seed 3, all"], "1 of 5 plans")],
+    ("objective", "test", "said"),
+    [
+        ("budget", on_test([4, 4, 5], [0, 0, 0]), "0.433 over 3 test problems"),
+        ("error", on_test([0, 0, 0], [4, 5, 4]), "0.433 over 3 test problems"),
+    ],
 )
-def test_a_plan_that_does_not_keep_its_limit_fails(test_rate: float | None, infeasible: list[str], said: str) -> None:
-    verdict = deferral_objective_met("error", 0.2, test_rate, infeasible, 5)
+def test_a_limit_that_every_test_problem_breaks_fails(objective: str, test: list[PlannedRows], said: str) -> None:
+    verdict = deferral_objective_met(objective, 0.2, test, [], 5)
     assert verdict.status == "failed"
     assert said in verdict.message
+
+
+def test_plans_that_keep_nothing_on_val_fail_and_single_problems_are_not_judged() -> None:
+    verdict = deferral_objective_met("error", 0.2, on_test([1, 1, 1], [0, 0, 0]), ["seed 3, all"], 5)
+    assert verdict.status == "failed"
+    assert "1 of 5 plans" in verdict.message
+    assert deferral_objective_met("error", 0.2, on_test([5], [5]), [], 5).status == "skipped"
+    assert deferral_objective_met("error", 0.2, on_test([10, 10, 10], [0, 0, 0]), [], 5).status == "skipped"
+
+
+@pytest.mark.parametrize("n_problems", [3, 6, 15])
+@pytest.mark.parametrize(("kind", "limit"), [("budget", 0.2), ("error", 0.1)])
+def test_honest_plans_are_rarely_red(n_problems: int, kind: str, limit: float) -> None:
+    rng, sets, red = np.random.default_rng(n_problems), 40, 0
+
+    def problems() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        anchors = np.tile([1, 1, *[0] * 10], n_problems)
+        ids = np.repeat(np.arange(n_problems), 12)
+        return rng.normal(size=len(ids)) + 1.5 * anchors + 0.5 * rng.normal(size=n_problems)[ids], anchors, ids
+
+    for _ in range(sets):
+        plan = choose(Rows(*problems()), Objective(kind, limit), 41)
+        scores, anchors, ids = problems()
+        both = plan.thresholds.negative, plan.thresholds.positive
+        rows = PlannedRows("", both, {}, scores, anchors, ids)
+        red += deferral_objective_met(kind, limit, [rows], [], 1).status == "failed"
+    assert red / sets <= 0.2  # P(more | 10 %) < 3 %

@@ -14,8 +14,10 @@ from ta_assets.studies.loading import load_studies
 from ta_resources.storage.artifacts import ArtifactStore
 
 PICTURE = Path(__file__).parents[2] / "docs/effects.svg"
-SCORES = 7
-"""The first rows of a comparison: its probes and the best baselines."""
+SHOWN = {"increment": 1, "probe": 4, "baseline": 1, "diagnosis": 1}
+"""Rows of a comparison, the best findings of each kind."""
+SCORES = sum(SHOWN.values())
+ON_ACTIVATIONS = ("increment", "probe")
 LOOK: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "effects", "font.size": 8}
 
 
@@ -33,7 +35,7 @@ def render(store: ArtifactStore | None = None) -> str:
         figure = Figure(figsize=(8.5, 1.1 + 0.42 * SCORES), layout="constrained")
         panels = figure.subplots(1, len(settings), sharex=True)
         for axes, setting in zip(panels, settings, strict=True):
-            _draw(axes, (store or ArtifactStore()).load("probe_comparison", setting)["rows"][:SCORES])
+            _draw(axes, _shown((store or ArtifactStore()).load("probe_comparison", setting)["rows"]))
             axes.set_title(setting)
             axes.set_xlabel("lead in average precision, 95 % interval")
         written = io.StringIO()
@@ -41,9 +43,14 @@ def render(store: ArtifactStore | None = None) -> str:
     return "\n".join(line.rstrip() for line in written.getvalue().splitlines()) + "\n"
 
 
+def _shown(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    findings = [row for row in rows if row["twin_of"] is None]
+    return [row for kind, n in SHOWN.items() for row in [one for one in findings if one["kind"] == kind][:n]]
+
+
 def _draw(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     for place, row in enumerate(reversed(rows)):
-        color = "tab:blue" if row["kind"] == "probe" else "0.5"
+        color = "tab:blue" if row["kind"] in ON_ACTIVATIONS else "0.5"
         axes.plot(row["difference"], place, "o", markersize=4, color=color)
         said = f"{row['difference']:+.2f}"
         if row["low"] is not None:

@@ -18,6 +18,7 @@ from ta_assets.core.crossfit.out_of_fold import OutOfFold, Sentences, block_of, 
 from ta_assets.core.crossfit.spectrum import prepare, within_problems
 from ta_assets.core.probes.feature_sets import UNSCALED, baseline_features, position_splines
 from ta_assets.core.probes.known import UNSCALED_BLOCKS, known_blocks, support_transforms
+from ta_assets.core.statistics.true_importance import Posterior, anchor_chances
 
 UNTRAINED = ("order", "label_support")
 """``order``: earlier is more important. ``label_support``: fewer dissimilar rollouts, which is how noisy the label is;
@@ -40,6 +41,11 @@ anchors. A diagnosis and no rival: the number comes from the campaign that made 
 WITH_ACTIVATIONS = "known_and_activations"
 """``ALL_KNOWN`` with activations beside it: its lead is what activations add."""
 FAMILIES = ("ridge", "logistic", "difference_of_means", "lda", "banded_ridge")
+ON_POSTERIOR = ("ridge_anchor_chance", "ridge_true_size")
+"""Ridge probes that are trained on what the rollouts say of a sentence, not on its label: the chance to be one of the
+most important ones, and the mean size of its importance. Only where the rollouts of every sentence are known."""
+DRAWS = 100
+"""Draws of the true importances behind the chances that are trained on."""
 
 
 def cross_fit(sentences: Sentences, folds: Folds) -> OutOfFold:
@@ -66,6 +72,7 @@ def cross_fit(sentences: Sentences, folds: Folds) -> OutOfFold:
             for fold in folds_of(folds, sentences.problems):
                 Fit.of(ready, fold, target, sentences).put_tuned_ridge(found, name)
         vectors = {block: prepare(one, sentences.problems) for block, one in sentences.blocks.items()}
+        _on_posterior(found, vectors, folds, sentences)
         for block, ready in vectors.items():
             _probes(found, ready, {family: probe_name(family, block, vectors) for family in FAMILIES}, folds, sentences)
         beside = {probe_name(WITH_ACTIVATIONS, block, vectors): ready for block, ready in vectors.items()}
@@ -110,6 +117,24 @@ def _probes(found: OutOfFold, ready: np.ndarray, names: Mapping[str, str], folds
         fit.put_directions(found, names)
         fit.put_logistic(found, names["logistic"])
         put_banded(found, names["banded_ridge"], [Fit.of(band, fold, target, sentences) for band in bands])
+
+
+def _on_posterior(found: OutOfFold, vectors: Mapping[int, np.ndarray], folds: Folds, sentences: Sentences) -> None:
+    """``ON_POSTERIOR`` on every block, with a posterior of the training problems alone in each fold."""
+    if support_transforms(sentences.rows) is None:
+        return
+    names = {block: [probe_name(family, block, vectors) for family in ON_POSTERIOR] for block in vectors}
+    found.expect(*(name for own in names.values() for name in own))
+    whole = Posterior.of(sentences.rows)
+    for fold in folds_of(folds, sentences.problems):
+        own, groups = whole.among(fold.train), sentences.problems[fold.train]
+        true, _ = own.draws(np.random.default_rng(0), DRAWS)
+        targets = (anchor_chances(true, sentences.anchors[fold.train], groups), own.mean_size())
+        for index, wanted in enumerate(targets):
+            target = np.zeros(len(sentences.rows))
+            target[fold.train] = within_problems(wanted, groups)
+            for block, ready in vectors.items():
+                Fit.of(ready, fold, target, sentences).put_tuned_ridge(found, names[block][index])
 
 
 def _best_block(found: OutOfFold, names: list[str], folds: Folds, sentences: Sentences) -> None:

@@ -28,8 +28,9 @@ UNSCALED_BLOCKS = ("text_normalised", "text_context")
 def known_blocks(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """Block -> features [n, d] float64 of rows sorted by problem and index.
 
-    position: splines; index: one column each where no trace is longer than ``SHORT``; length, in characters; tags: of this sentence
-    and of the one before; text_normalised: words with every number as one sign, singly, in pairs and in threes;
+    position: splines; index: one column each where no trace is longer than ``SHORT``; length, in characters; tags: of
+    this sentence and of the one before; text_normalised: words with every number as one sign, singly, in pairs and in
+    threes;
     text_context: the same of the sentence before.
     """
     index = rows["chunk_idx"].to_numpy(np.int64)

@@ -72,7 +72,7 @@ def verdict_of(tested: Tested) -> Claim:
         reason = f"leads, but not beyond {BEYOND[blocked[0]]}: {blocked[0]} {further[blocked[0]]:.3f}"
         return Claim(_inconclusive(row), reason)
     if narrow and -tested.margin < narrow.low and narrow.high < tested.margin:
-        share = f"{1 - 2 * level:.3g}".removeprefix("0")
+        share = f"{100 * (1 - 2 * level):.3g} %"
         return Claim("no difference", f"the {share} interval lies within {tested.margin:g} of {row.against}")
     if interval and level < row.p <= ALPHA:
         reason = f"p {row.p:.3f} does not reach {level:.2g}, what settings and looks leave of {ALPHA:g}"

@@ -84,6 +84,9 @@ class ComparisonRow:
     """The reason of the verdict, in words."""
     twin_of: str | None = None
     """A better score on activations that this one repeats: both are one finding (``twins``)."""
+    expected_precision: float | None = None
+    """Precision at the number of anchors against the true ones, in expectation over the posterior of what the rollouts
+    say; None where they are not known."""
     spearman: float
     """Mean over problems and repeats of the rank correlation of score and importance."""
     top_5_recall: float

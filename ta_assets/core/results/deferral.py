@@ -3,7 +3,8 @@
 A score at or below the negative threshold means "no anchor", at or above the positive one "anchor" (which wins where
 both hold), anything between is deferred. Thresholds are chosen on validation rows and reported on others.
 
-Belongs here: candidates, both objectives, outcomes, groups. Stays out: which probe and which cells, files, plots.
+Belongs here: both objectives, outcomes, groups. Stays out: what each pair of thresholds does (``threshold_pairs``),
+which probe and which cells, files, plots.
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ta_assets.core.statistics.metrics import finite_scores
+from ta_assets.core.statistics.threshold_pairs import Pairs
 
-MARGIN = 1e-6
-"""Candidates reach 1e-6 below the lowest and above the highest score, so a plan may decide nothing on that side."""
 TOLERANCE = 1e-12
 """A rate that equals its limit but for rounding keeps it."""
 OBJECTIVES = ("budget", "error")
@@ -111,6 +111,8 @@ class Rows:
     """[n_rows] float; finite."""
     labels: np.ndarray
     """[n_rows] of 0 and 1."""
+    problems: np.ndarray | None = None
+    """[n_rows] problem of each row, where rates are to hold over problems."""
 
     def __post_init__(self) -> None:
         finite_scores(self.scores)
@@ -119,7 +121,7 @@ class Rows:
 
     def at(self, inside: np.ndarray) -> Rows:
         """Some of the rows."""
-        return Rows(self.scores[inside], self.labels[inside])
+        return Rows(self.scores[inside], self.labels[inside], None if self.problems is None else self.problems[inside])
 
 
 @dataclass(frozen=True)
@@ -129,27 +131,9 @@ class Plan:
     thresholds: Thresholds
     meets_objective: bool
     """On the rows that they were chosen on; False: no pair does, and these make the fewest errors."""
+    promised: bool
+    """Whether the upper limit over problems keeps it, too, so that new problems may be expected to."""
     chosen_on: Outcome
-
-
-def candidates(scores: np.ndarray, quantiles: int) -> np.ndarray:
-    """Thresholds worth trying: evenly spaced quantiles of the scores and one beyond either end, sorted, each once.
-
-    Args:
-        scores: [n_rows] float.
-        quantiles: how many, both ends included; at least 2.
-
-    Returns:
-        [at most quantiles + 2] float64.
-
-    Raises:
-        ValueError: fewer than two quantiles, or no scores.
-    """
-    scores = np.asarray(scores, dtype=np.float64)
-    if quantiles < 2 or not len(scores):
-        raise ValueError(f"candidates need at least 2 quantiles and 1 score, got {quantiles} and {len(scores)}")
-    inner = np.quantile(scores, np.linspace(0, 1, quantiles))
-    return np.unique(np.concatenate(([scores.min() - MARGIN], inner, [scores.max() + MARGIN])))
 
 
 def choose(rows: Rows, objective: Objective, quantiles: int = 101) -> Plan:
@@ -158,61 +142,36 @@ def choose(rows: Rows, objective: Objective, quantiles: int = 101) -> Plan:
     For a budget the smallest (error, deferral, negative, positive), compared in this order, of all pairs that defer at
     most the limit; for an error the smallest (deferral, error, negative, positive) of all that err at most the limit.
     Where no pair keeps the limit, the smallest (error, deferral, negative, positive) of all. A pair that decides
-    nothing has no error, so it is the worst in error and meets none.
+    nothing has no error, so it is the worst in error and meets none. Where the problems of the rows are known, the best
+    of many pairs keeps a limit by luck: those whose upper limit over problems keeps it come first, where there are any.
 
     Raises:
         ValueError: no rows, a score is not finite, or fewer than two quantiles.
     """
-    return Pairs.of(rows, quantiles).best(objective)
+    return best(Pairs.of(rows.scores, rows.labels, rows.problems, quantiles), objective)
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Every pair of candidates with its counts, as arrays [n_pairs]."""
+def best(pairs: Pairs, objective: Objective, *, keep_promise: bool = True) -> Plan:
+    """The pair that ``choose`` describes.
 
-    negative: np.ndarray
-    positive: np.ndarray
-    decided_negative: np.ndarray
-    decided_positive: np.ndarray
-    errors: np.ndarray
-    n: int
-
-    @classmethod
-    def of(cls, rows: Rows, quantiles: int) -> Pairs:
-        """Count once a candidate, then add up for the pairs."""
-        scores, anchors = np.asarray(rows.scores, dtype=np.float64), rows.labels == 1
-        tried = candidates(scores, quantiles)
-        order = np.argsort(scores, kind="stable")
-        ordered = scores[order]
-        anchors_up_to = np.concatenate(([0], np.cumsum(anchors[order])))
-        up_to = np.searchsorted(ordered, tried, side="right")
-        below = np.searchsorted(ordered, tried, side="left")
-        low, high = np.triu_indices(len(tried))
-        # rows at a threshold that is both count as positive
-        negative_end = np.where(low == high, below[low], up_to[low])
-        decided_positive = len(scores) - below[high]
-        anchors_above = anchors_up_to[-1] - anchors_up_to[below[high]]
-        return cls(
-            negative=tried[low],
-            positive=tried[high],
-            decided_negative=negative_end,
-            decided_positive=decided_positive,
-            errors=anchors_up_to[negative_end] + decided_positive - anchors_above,
-            n=len(scores),
-        )
-
-    def best(self, objective: Objective) -> Plan:
-        """The pair that ``choose`` describes."""
-        decided = self.decided_negative + self.decided_positive
-        deferral = (self.n - decided) / self.n
-        error = np.divide(self.errors, decided, out=np.full(len(decided), np.inf), where=decided > 0)
-        kept = (deferral if objective.kind == "budget" else error) <= objective.limit + TOLERANCE
-        allowed = np.flatnonzero(kept) if kept.any() else np.arange(len(decided))
-        first, second = (deferral, error) if objective.kind == "error" and kept.any() else (error, deferral)
-        keys = (self.positive[allowed], self.negative[allowed], second[allowed], first[allowed])
-        at = allowed[np.lexsort(keys)[0]]
-        outcome = Outcome(self.n, int(self.decided_negative[at]), int(self.decided_positive[at]), int(self.errors[at]))
-        return Plan(Thresholds(float(self.negative[at]), float(self.positive[at])), bool(kept.any()), outcome)
+    Args:
+        pairs: all of them.
+        objective: what to keep.
+        keep_promise: prefer those whose upper limit over problems keeps it, too, where any does.
+    """
+    rate = pairs.deferral if objective.kind == "budget" else pairs.error
+    kept = rate <= objective.limit + TOLERANCE
+    sure = kept & (pairs.upper(objective.kind) <= objective.limit + TOLERANCE) if keep_promise else kept & False
+    promised, met = bool(sure.any()), bool(kept.any())
+    allowed = np.flatnonzero(sure if promised else kept) if met else np.arange(len(rate))
+    first, second = (
+        (pairs.deferral, pairs.error) if objective.kind == "error" and met else (pairs.error, pairs.deferral)
+    )
+    keys = (pairs.positive[allowed], pairs.negative[allowed], second[allowed], first[allowed])
+    at = allowed[np.lexsort(keys)[0]]
+    outcome = Outcome(pairs.n, int(pairs.decided_negative[at]), int(pairs.decided_positive[at]), int(pairs.errors[at]))
+    thresholds = Thresholds(float(pairs.negative[at]), float(pairs.positive[at]))
+    return Plan(thresholds, met, promised, outcome)
 
 
 def apply(rows: Rows, thresholds: Thresholds) -> Outcome:

@@ -14,9 +14,10 @@ import pandas as pd
 
 from ta_assets.core.options import DeferralOptions
 from ta_assets.core.probes.models import SEEDED
-from ta_assets.core.results.deferral import GroupPlan, Objective, Outcome, Pairs, Rows, apply, plan_groups
+from ta_assets.core.results.deferral import GroupPlan, Objective, Outcome, Rows, apply, best, plan_groups
 from ta_assets.core.results.lopo import FOLD
 from ta_assets.core.score_columns import SCORE_PREFIX
+from ta_assets.core.statistics.threshold_pairs import Pairs
 from ta_assets.core.values import jsonable
 
 BUDGETS = tuple(np.linspace(0, 0.5, 11).round(3).tolist())
@@ -74,9 +75,10 @@ def plan_cells(predictions: Mapping[int, pd.DataFrame], options: DeferralOptions
 
     Returns:
         JSON-able: probe, objective, limit, quantiles, group; plans, one a seed and group (seed, group, t_neg, t_pos,
-        meets_objective, val and test counts and rates); summary_by_seed (seed, meets_objective, val, test: counts of
-        its groups added up); summary (meets_objective in all, mean over seeds of each rate on val and test);
-        trade_off of the smallest seed, without groups. A rate without decided rows is None, and so is its mean.
+        meets_objective, promised, val and test counts and rates); summary_by_seed (seed, meets_objective, val, test:
+        counts of its groups added up); summary (meets_objective and promised in all, mean over seeds of each rate on
+        val and test); trade_off of the smallest seed, without groups. A rate without decided rows is None, and so is
+        its mean.
 
     Raises:
         ValueError: as ``deferral.choose`` and ``plan_groups``.
@@ -100,7 +102,11 @@ def plan_cells(predictions: Mapping[int, pd.DataFrame], options: DeferralOptions
             "group": options.group,
             "plans": plans,
             "summary_by_seed": seeds,
-            "summary": {"seeds": len(seeds), "meets_objective": all(one["meets_objective"] for one in seeds)}
+            "summary": {
+                "seeds": len(seeds),
+                "meets_objective": all(one["meets_objective"] for one in seeds),
+                "promised": all(one["promised"] for one in plans),
+            }
             | {part: _mean([one[part] for one in seeds]) for part in ("val", "test")},
             "trade_off": trade_off(pairs, BUDGETS, options.quantiles),
         }
@@ -115,9 +121,10 @@ def trade_off(folds: Sequence[tuple[Rows, Rows]], budgets: Sequence[float], quan
         budgets: largest shares to defer.
         quantiles: of the scores of val.
     """
-    candidates, rows = [Pairs.of(val, quantiles) for val, _ in folds], []
+    candidates = [Pairs.of(val.scores, val.labels, None, quantiles) for val, _ in folds]
+    rows = []
     for budget in budgets:
-        plans = [pairs.best(Objective("budget", budget)) for pairs in candidates]
+        plans = [best(pairs, Objective("budget", budget), keep_promise=False) for pairs in candidates]
         outcomes = {
             "val": _sum([plan.chosen_on for plan in plans]),
             "test": _sum([apply(test, plan.thresholds) for (_, test), plan in zip(folds, plans, strict=True)]),
@@ -140,7 +147,8 @@ def _plan(table: pd.DataFrame, options: DeferralOptions) -> list[GroupPlan]:
 
 def _rows(table: pd.DataFrame, part: str, options: DeferralOptions) -> Rows:
     chosen = table.take(np.flatnonzero(table["split"] == part))
-    return Rows(chosen[f"{SCORE_PREFIX}{options.probe}"].to_numpy(), chosen["anchor"].to_numpy())
+    scores = chosen[f"{SCORE_PREFIX}{options.probe}"].to_numpy()
+    return Rows(scores, chosen["anchor"].to_numpy(), chosen["problem_id"].to_numpy())
 
 
 def _sum(outcomes: Sequence[Outcome]) -> Outcome:
@@ -154,6 +162,7 @@ def _group_json(seed: int, one: GroupPlan) -> dict[str, Any]:
         "t_neg": one.plan.thresholds.negative,
         "t_pos": one.plan.thresholds.positive,
         "meets_objective": one.plan.meets_objective,
+        "promised": one.plan.promised,
         "val": one.plan.chosen_on.to_json(),
         "test": one.test.to_json(),
     }

@@ -5,6 +5,7 @@ Belongs here: this second grading. Stays out: the first (``compare``), the rule 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from ta_assets.core.options import InferenceOptions
 from ta_assets.core.results.precision_table import CHANCE, Family, PrecisionTable, reads_activations
 from ta_assets.core.statistics import intervals
 from ta_assets.core.statistics.supported import could_be_anchors
+from ta_assets.core.statistics.true_importance import Posterior, expected_precisions
 from ta_assets.core.values import CrossFitted
 
 
@@ -28,6 +30,8 @@ class SupportedLeads:
     sentences: int
     """That are graded."""
     seed: int
+    expected: Mapping[str, float]
+    """Score -> precision of its first repeat at the number of anchors, in expectation over the true ones."""
 
     @classmethod
     def of(
@@ -46,18 +50,24 @@ class SupportedLeads:
             return None
         table = PrecisionTable.of(fitted, graded, SUPPORTED)
         names = [name for name in table.names if reads_activations(name)]
-        return cls(table, Family.of(table, names, options, level), int(np.count_nonzero(graded)), options.seed)
+        true, _ = Posterior.of(rows).draws(np.random.default_rng(options.seed), options.ceiling_draws)
+        scores = {name: fitted.table.of(name)[0] for name in table.names}
+        expected = expected_precisions(scores, rows["anchor"].to_numpy(), rows["problem_id"].to_numpy(), true)
+        family = Family.of(table, names, options, level)
+        return cls(table, family, int(np.count_nonzero(graded)), options.seed, expected)
 
     def fields(self, name: str) -> dict[str, float | str | None]:
-        """The fields of a row on the lead over the rival that is hardest here; ``supported_p`` is 1 without a lead."""
+        """The fields of a row on the true anchors, and on the lead over the rival that is hardest here; ``supported_p``
+        is 1 without a lead."""
+        expected: dict[str, float | str | None] = {"expected_precision": self.expected.get(name)}
         if not reads_activations(name) or not len(self.table.chance):
-            return {}
+            return expected
         rivals = self.table.rivals(name)
         against = min(rivals, key=lambda rival: (self.table.difference((name, rival)).mean(), rival))
         difference = self.table.difference((name, against))
         found = intervals.interval(difference, inflation=self.table.factor((name, against)), seed=self.seed)
         ahead = difference.mean() > 0
-        return {
+        return expected | {
             "supported_against": against,
             "supported_difference": float(difference.mean()),
             "supported_low": found.low if found else None,

@@ -29,14 +29,14 @@ def twins(fitted: CrossFitted, names: Sequence[str]) -> dict[str, str]:
     table = fitted.table
     found: dict[str, str] = {}
     for place, name in enumerate(names):
-        before = [one for one in names[:place] if one not in found and kind_of(one) == kind_of(name)]
         if not reads_activations(name):
             continue
-        own = table.of(name)[0]
-        repeats = (one for one in before if _named_alike(one, name) or _alike(table.of(one)[0], own, table.problems))
-        first = next(repeats, None)
+        before, own = [one for one in names[:place] if kind_of(one) == kind_of(name)], table.of(name)[0]
+        named = (one for one in before if _named_alike(one, name))
+        alike = (one for one in before if one not in found and _alike(table.of(one)[0], own, table.problems))
+        first = next(named, None) or next(alike, None)
         if first is not None:
-            found[name] = first
+            found[name] = found.get(first, first)
     return found
 
 

@@ -10,31 +10,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom, false_discovery_control, hypergeom, norm
+from scipy.stats import false_discovery_control, hypergeom
 
 from ta_assets.core.statistics.intervals import ALPHA
 from ta_assets.core.statistics.ranking import mixed_problems, problem_average_precision
-from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS
+from ta_assets.core.statistics.true_importance import Posterior
 
 FALSE_DISCOVERY_RATE = 0.10
-SCALES = (0.0, *(float(value) for value in np.geomspace(0.08, 1.0, 7)))
-"""Standard deviations of the components that true importances are a mixture of."""
-STEP = 0.02
-GRID = STEP * np.arange(-50, 51)
-"""True importances at which the likelihood is taken."""
-NODES = 5
-MAX_STRENGTH = 2000
-"""Largest strength a + b of the Beta prior, in pseudo-rollouts; else a trace with equal accuracies would get a point
-mass."""
-RATE_EDGE = 1e-3
-"""Accuracies are clipped to [1e-3, 1 - 1e-3]; at 0 or 1 one contrary rollout would have likelihood 0."""
-EM_ITERATIONS = 2000
-EM_TOLERANCE = 1e-7
 ASSUMPTIONS = (
-    "True importances are a mixture of zero and of normals around zero (adaptive shrinkage, Stephens 2017), the same "
-    "for all sentences of the setting; rollouts are independent and right with a sentence's own rate (binomial). The "
-    "ceiling is what |true importance| scores against the anchors as they are labelled; the repeat is what a second "
-    "campaign of the same size scores, which also repeats how noisy each label is."
+    "True importances are a mixture of zero and of normals around zero (adaptive shrinkage, Stephens 2017): one of all "
+    "sentences, or, where a likelihood ratio says that they differ (1 %), one of those with up to 5 dissimilar "
+    "rollouts, one of those with 6 to 20, one of the others. Rollouts are independent and right with a sentence's own "
+    "rate (binomial). The ceiling is what |true importance| scores against the anchors as they are labelled; the "
+    "repeat is what a second campaign of the same size scores, which also repeats how noisy each label is."
 )
 
 
@@ -142,17 +130,17 @@ class Ceiling:
     """Score of a second rollout campaign."""
     problems: int
     """Number of problems used: both classes present and every rollout count known."""
-    mixture: tuple[float, ...]
-    """Weights of ``SCALES``."""
+    mixture: tuple[tuple[float, ...], ...]
+    """Weights of each stratum of dissimilar rollouts (``true_importance.SCALES``)."""
     assumptions: str = ASSUMPTIONS
 
 
 def noise_ceiling(rows: pd.DataFrame, *, draws: int, seed: int) -> Ceiling | None:
     """Estimate both ceilings from the rollouts behind the labels; None without a problem whose counts are all known.
 
-    The mixture of true importances is fitted by EM (Stephens 2017, False discovery rates: a new deal) to the binomial
-    likelihood. True values are then drawn from each sentence's posterior and ranked against the labels as they are.
-    Sentences with an empty group have importance zero by construction and keep it; problems with a sentence whose
+    The mixtures of true importances are fitted by EM (Stephens 2017, False discovery rates: a new deal) to the
+    binomial likelihood. True values are then drawn from each sentence's posterior and ranked against the labels as they
+    are. Sentences with an empty group have importance zero by construction and keep it; problems with a sentence whose
     counts are not known, of which nothing could be drawn, are left out.
 
     Args:
@@ -167,14 +155,8 @@ def noise_ceiling(rows: pd.DataFrame, *, draws: int, seed: int) -> Ceiling | Non
     rows = rows.take(np.flatnonzero(~np.isin(ids, unknown)))
     if rows.empty:
         return None
-    groups = rows[list(COUNT_COLUMNS)].to_numpy(np.float64)
-    known = (groups[:, 0] > 0) & (groups[:, 2] > 0)
-    prior = _base_prior(groups[known], rows["problem_id"].to_numpy()[known])
-    likelihood = _likelihood(groups[known], prior)
-    weights, posterior = _mixture(likelihood)
-    rng = np.random.default_rng(seed)
-    true, again = np.zeros((draws, len(rows))), np.zeros((draws, len(rows)))
-    true[:, known], again[:, known] = _draws(groups[known], prior, posterior, rng, draws)
+    posterior = Posterior.of(rows)
+    true, again = posterior.draws(np.random.default_rng(seed), draws)
     labels = rows["anchor"].to_numpy()
     mixed = mixed_problems(labels, rows["problem_id"].to_numpy())
     if not mixed:
@@ -183,76 +165,7 @@ def noise_ceiling(rows: pd.DataFrame, *, draws: int, seed: int) -> Ceiling | Non
         float(np.mean([problem_average_precision(labels[at], np.abs(scores[:, at])).mean() for at in mixed.values()]))
         for scores in (true, again)
     )
-    return Ceiling(oracle, repeat, len(mixed), tuple(float(one) for one in weights))
-
-
-def _base_prior(groups: np.ndarray, problems: np.ndarray) -> np.ndarray:
-    """Beta prior of the other group's accuracy, [n, 2], from the moments of its problem's sentences.
-
-    Accuracies of one trace lie together; without that, an accuracy that came out low by chance would make its sentence
-    important twice.
-    """
-    prior = np.empty((len(groups), 2))
-    for problem in np.unique(problems):
-        inside = problems == problem
-        n, k = groups[inside, 2], groups[inside, 3]
-        mean = (k.sum() + 0.5) / (n.sum() + 1)
-        between = np.var(k / n) - mean * (1 - mean) * np.mean(1 / n)
-        strength = mean * (1 - mean) / max(between, mean * (1 - mean) / MAX_STRENGTH) - 1
-        prior[inside] = np.array([mean, 1 - mean]) * max(strength, 1.0)
-    return prior
-
-
-def _likelihood(groups: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Chance of the dissimilar group's right answers at each true importance, [n, n_grid].
-
-    The other group's accuracy is averaged over its posterior by Gauss and Hermite's rule for a normal of its mean and
-    variance.
-    """
-    a, k_a = groups[:, 0, None], groups[:, 1, None]
-    after = prior + np.stack([groups[:, 3], groups[:, 2] - groups[:, 3]], axis=1)
-    total = after.sum(axis=1)
-    mean = after[:, 0] / total
-    deviation = np.sqrt(mean * (1 - mean) / (total + 1))
-    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
-    likelihood = np.zeros((len(groups), len(GRID)))
-    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
-        base = mean + node * deviation
-        rate = np.clip(base[:, None] + GRID, RATE_EDGE, 1 - RATE_EDGE)
-        likelihood += weight * binom.pmf(k_a, a, rate)
-    return np.maximum(likelihood, 1e-300)
-
-
-def _mixture(likelihood: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights [n_scales] of the maximum likelihood, and each sentence's posterior over the grid, [n, n_grid]."""
-    shapes = np.array([norm.pdf(GRID, scale=scale) if scale else (GRID == 0).astype(float) for scale in SCALES])
-    shapes /= shapes.sum(axis=1, keepdims=True)
-    density = likelihood @ shapes.T
-    weights = np.full(len(SCALES), 1 / len(SCALES))
-    for _ in range(EM_ITERATIONS if len(likelihood) else 0):
-        share = density * weights
-        new = (share / share.sum(axis=1, keepdims=True)).mean(axis=0)
-        done = np.abs(new - weights).max() < EM_TOLERANCE
-        weights = new
-        if done:
-            break
-    posterior = likelihood * (weights @ shapes)
-    return weights, posterior / posterior.sum(axis=1, keepdims=True)
-
-
-def _draws(
-    groups: np.ndarray, prior: np.ndarray, posterior: np.ndarray, rng: np.random.Generator, draws: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """True importances given the rollouts, and those that a second campaign would measure: two of [draws, n]."""
-    a, _, b, k_b = groups.T.astype(np.int64)
-    edges = np.cumsum(posterior, axis=1)
-    place = np.stack([np.searchsorted(own, rng.random(draws) * own[-1]) for own in edges], axis=1)
-    spread = np.where(GRID[place] == 0, 0.0, (rng.random(place.shape) - 0.5) * STEP)
-    base = np.clip(rng.beta(prior[:, 0] + k_b, prior[:, 1] + b - k_b, place.shape), RATE_EDGE, 1 - RATE_EDGE)
-    rate = np.clip(base + GRID[place] + spread, RATE_EDGE, 1 - RATE_EDGE)
-    again = rng.binomial(a, rate) / a - rng.binomial(b, base) / b
-    # rounding must not put an order into importances of exactly zero
-    return np.where(GRID[place] == 0, 0.0, rate - base), again
+    return Ceiling(oracle, repeat, len(mixed), tuple(tuple(map(float, one)) for one in posterior.weights))
 
 
 def _fisher(row: np.ndarray) -> float:

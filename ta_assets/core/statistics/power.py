@@ -35,7 +35,7 @@ def power(delta: float, deviation: float, n: int, *, alpha: float = ALPHA, infla
 
 
 Level = float | Callable[[int], float]
-"""Two-sided level of one test, or that at a number of problems, which grows with it."""
+"""Two-sided level of one test, or that at a number of problems."""
 
 
 def problems_needed(

@@ -1,12 +1,16 @@
-"""What a deferral plan promises on validation rows holds there, and on the test rows too."""
+"""What a deferral plan promises on validation rows holds there, and the test problems do not contradict it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
+from ta_checks.rules.claims.deferral_recomputes import PlannedRows, planned_rows
+from ta_checks.rules.levels import ALPHA
 from ta_checks.verdict import Verdict
 
 TOLERANCE = 1e-12
@@ -16,13 +20,13 @@ RATES = {"budget": "deferral_rate", "error": "accepted_error"}
 
 
 def read(evidence: Evidence) -> dict[str, Any]:
-    """The plan's objective on val, and its mean rate on test."""
+    """The plan's objective on val, and the decisions on every test problem."""
     value = evidence.value
     rate = RATES[value["objective"]]
     return {
         "objective": value["objective"],
         "limit": value["limit"],
-        "test_rate": value["summary"]["test"][rate],
+        "test": planned_rows(evidence, ("test",)),
         "infeasible": [
             f"seed {plan['seed']}, {plan['group']}: {rate} {plan['val'][rate]}"
             for plan in value["plans"]
@@ -33,25 +37,34 @@ def read(evidence: Evidence) -> dict[str, Any]:
 
 
 def deferral_objective_met(
-    objective: str, limit: float, test_rate: float | None, infeasible: Sequence[str], n: int
+    objective: str, limit: float, test: Sequence[PlannedRows], infeasible: Sequence[str], n: int
 ) -> Verdict:
-    """Fail when some plan could not keep the objective where it was chosen, or all together do not on test rows.
+    """Fail when some plan could not keep the objective where it was chosen, or test problems say that it is broken.
+
+    A rate on a few test problems is above a limit that holds every other time. So it must be above by more than
+    problems differ: Student's one-sided lower limit over them.
 
     Args:
         objective: ``budget`` (of deferred rows) or ``error`` (among decided rows).
         limit: largest rate.
-        test_rate: mean over seeds of that rate on test rows; None when nothing was decided.
+        test: test rows under every plan.
         infeasible: the plans (seed and group) that do not keep it on validation rows.
         n: number of plans.
+
+    Returns:
+        observed is the lower limit of the mean rate over test problems; skipped with fewer than two of them.
     """
     unit = "share deferred on test" if objective == "budget" else "share of errors on test"
     if infeasible:
         message = f"{len(infeasible)} of {n} plans keep no {objective} of {limit} on validation rows"
         return Verdict.no_faults(infeasible, n=n, unit="plans", message=message)
-    rounded = test_rate if test_rate is None or test_rate > limit + TOLERANCE else min(test_rate, limit)
-    shown = "nothing was decided" if test_rate is None else f"{test_rate:.3f}"
-    message = f"{objective} of at most {limit}: {shown} on test rows"
-    return Verdict.judge(rounded, "<=", limit, unit=unit, n=n, message=message)
+    rates = _rates(test, objective)
+    if len(rates) < 2:
+        return Verdict.skipped(f"{len(rates)} test problems have a rate, with which nothing can be told")
+    low = _lower_limit(rates)
+    message = f"{objective} of at most {limit}: {rates.mean():.3f} over {len(rates)} test problems, at least {low:.3f}"
+    observed = min(low, limit) if low <= limit + TOLERANCE else low
+    return Verdict.judge(observed, "<=", limit, unit=unit, n=n, message=message)
 
 
 ROW = Invariant(
@@ -59,7 +72,29 @@ ROW = Invariant(
     "deferral_plan",
     read,
     deferral_objective_met,
-    "The plan does not keep its objective: no thresholds do on the validation problems, or those that do there "
-    "fail on the test problems. Not an error of the pipeline: ask for less, or use more problems.",
+    "The plan does not keep its objective: no thresholds do on the validation problems, or the test problems say that "
+    "those which do there fail elsewhere. Not an error of the pipeline: ask for less, or use more problems.",
     severity="WARN",
 )
+
+
+def _rates(plans: Sequence[PlannedRows], objective: str) -> np.ndarray:
+    """[n_problems] rate of each problem over all plans; of errors where anything is decided."""
+    problems = np.concatenate([plan.problems for plan in plans]) if plans else np.zeros(0)
+    decided = np.concatenate([plan.decisions() >= 0 for plan in plans]) if plans else np.zeros(0, dtype=bool)
+    wrong = np.concatenate([plan.decisions() != plan.anchors for plan in plans]) & decided if plans else decided
+    found = []
+    for problem in np.unique(problems):
+        own = decided[problems == problem]
+        if objective == "budget":
+            found.append(1 - own.mean())
+        elif own.any():
+            found.append(wrong[problems == problem].sum() / own.sum())
+    return np.array(found, dtype=np.float64)
+
+
+def _lower_limit(rates: np.ndarray) -> float:
+    from scipy.stats import t
+
+    n = len(rates)
+    return float(rates.mean() - t.ppf(1 - ALPHA, n - 1) * rates.std(ddof=1) / np.sqrt(n))

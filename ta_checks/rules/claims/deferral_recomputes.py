@@ -31,10 +31,22 @@ class PlannedRows:
     """[n_rows] float."""
     anchors: np.ndarray
     """[n_rows] of 0 and 1."""
+    problems: np.ndarray
+    """[n_rows] problem ids."""
+
+    def decisions(self) -> np.ndarray:
+        """[n_rows] 1 for anchor, 0 for none, -1 for neither."""
+        negative, positive = self.thresholds
+        return np.where(self.scores >= positive, 1, np.where(self.scores <= negative, 0, -1))
 
 
 def read(evidence: Evidence) -> dict[str, Any]:
     """Every plan of every seed and group against the predictions of its cell."""
+    return {"plans": planned_rows(evidence, ("val", "test"))}
+
+
+def planned_rows(evidence: Evidence, parts: Sequence[str]) -> list[PlannedRows]:
+    """The rows of these parts of the split under every plan of every seed and group."""
     value, store = evidence.value, evidence.world.store
     sentences = store.load("sentences", evidence.corpus)
     tables = {}
@@ -44,7 +56,7 @@ def read(evidence: Evidence) -> dict[str, Any]:
     planned = []
     for plan in value["plans"]:
         table = tables[plan["seed"]]
-        for part in ("val", "test"):
+        for part in parts:
             inside = (table["split"] == part).to_numpy() & (_groups(table, value["group"]) == plan["group"])
             rows = table.take(np.flatnonzero(inside))
             planned.append(
@@ -54,9 +66,10 @@ def read(evidence: Evidence) -> dict[str, Any]:
                     claimed=plan[part],
                     scores=rows[f"score_{value['probe']}"].to_numpy(dtype="float64"),
                     anchors=rows["anchor"].to_numpy(),
+                    problems=rows["problem_id"].to_numpy(),
                 )
             )
-    return {"plans": planned}
+    return planned
 
 
 def deferral_recomputes(plans: Sequence[PlannedRows]) -> Verdict:
@@ -94,7 +107,7 @@ def _faults(plan: PlannedRows) -> list[str]:
     negative, positive = plan.thresholds
     if not negative <= positive:
         return [f"negative threshold {negative} is above the positive {positive}"]
-    decisions = np.where(plan.scores >= positive, 1, np.where(plan.scores <= negative, 0, -1))
+    decisions = plan.decisions()
     counts = [
         len(decisions),
         np.sum(decisions == 0),

@@ -1,5 +1,8 @@
 """Probes fitted on shuffled labels know nothing about the test problems.
 
+What it can see: that rows of the test are trained on. It shuffles labels itself and fits a probe of its own, so neither
+a leak in the study's probes nor twins among the problems show in it.
+
 Belongs here: this check and its bounds. Stays out: shuffling and fitting (``shuffled_labels``).
 
 A bound of prevalence + 0.1 on the average precision of one such probe, as the predecessor had it, lies five to eight
@@ -117,8 +120,10 @@ ROW = Invariant(
     "probe_metrics",
     read,
     random_label_of_folds,
-    "Probes fitted on shuffled labels score better or worse than chance on the test problems: labels leak into "
-    "the test, or were not shuffled. No score of this cell can be believed.",
+    "A ridge probe of the check's own, fitted on labels that it shuffled itself, scores better or worse than chance on "
+    "the test problems: the split lets test sentences into the training, or labels were not shuffled. No score of this "
+    "cell can be believed. It sees the split and the vectors, not the study's probes; problems that lie twice under "
+    "two ids it cannot see (problems_are_distinct does).",
     parameters=lambda study: {"permutations": study.statistics.permutations},
 )
 

@@ -8,7 +8,14 @@ from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_limits
 
 from ta_assets.core.crossfit.cross_fitted import cross_fitted
-from ta_assets.core.crossfit.fit import FAMILIES, TRAINED_BASELINES, TRAINED_SUPPORT, WITH_ACTIVATIONS, cross_fit
+from ta_assets.core.crossfit.fit import (
+    FAMILIES,
+    ON_POSTERIOR,
+    TRAINED_BASELINES,
+    TRAINED_SUPPORT,
+    WITH_ACTIVATIONS,
+    cross_fit,
+)
 from ta_assets.core.crossfit.folds import evaluation_folds
 from ta_assets.core.crossfit.nulls import permutation_max_t, permuted_labels, refit_null
 from ta_assets.core.crossfit.out_of_fold import Sentences, folds_of
@@ -60,11 +67,26 @@ def test_every_score_is_made_and_carries_what_was_chosen_in_its_fold() -> None:
         WITH_ACTIVATIONS,
         *TRAINED_BASELINES,
         *FAMILIES,
+        *ON_POSTERIOR,
     }
     assert all(np.isfinite(scores).all() for scores in found.scores.values())
-    for name in (*TRAINED_BASELINES, *FAMILIES):
+    for name in (*TRAINED_BASELINES, *FAMILIES, *ON_POSTERIOR):
         assert len(found.choices[name]) == 6
         assert max(fold["relative_gradient"] for fold in found.choices[name]) < 1e-3
+
+
+def test_probes_of_the_posterior_read_no_held_out_label_and_need_the_rollouts_of_every_sentence() -> None:
+    one = sentences()
+    folds = evaluation_folds(one.problems.tolist())
+    first = int(one.problems[0])
+    own = one.problems == first
+    other = one.rows.assign(k_different=one.rows["k_different"].where(~own, 0.0))
+    before, after = (cross_fit(Sentences(rows, one.blocks), folds) for rows in (one.rows, other))
+    for name in ON_POSTERIOR:
+        assert np.array_equal(before.scores[name][:, own], after.scores[name][:, own])
+        assert not np.array_equal(before.scores[name], after.scores[name])
+    unknown = one.rows.assign(n_different=one.rows["n_different"].mask(one.rows.index == 0))
+    assert not set(ON_POSTERIOR) & set(cross_fit(Sentences(unknown, one.blocks), folds).scores)
 
 
 def test_ridge_scores_are_those_of_a_plain_fit_with_the_chosen_penalty() -> None:

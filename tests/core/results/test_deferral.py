@@ -12,15 +12,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t
 
 from ta_assets.core.results.deferral import (
     Objective,
     Outcome,
-    Pairs,
     Rows,
     Thresholds,
     apply,
-    candidates,
     choose,
     plan_groups,
 )
@@ -32,6 +31,7 @@ from ta_assets.core.results.deferral_cells import (
     seeds_to_plan,
     trade_off,
 )
+from ta_assets.core.statistics.threshold_pairs import Pairs, candidates
 
 
 def decide(score: float, negative: float, positive: float) -> int | None:
@@ -81,6 +81,28 @@ def test_the_choice_is_that_of_a_search_over_every_pair(
     assert plan.chosen_on == apply(Rows(np.array(scores), np.array(labels)), plan.thresholds)
 
 
+def test_where_problems_are_known_a_limit_is_kept_with_room_for_their_spread() -> None:
+    rng = np.random.default_rng(0)
+    labels, problems = np.tile([1, 1, *[0] * 8], 12), np.repeat(np.arange(12), 10)
+    scores = rng.normal(size=120) + labels + rng.normal(size=12)[problems]
+    objective = Objective("budget", 0.3)
+    plain, sure = choose(Rows(scores, labels), objective), choose(Rows(scores, labels, problems), objective)
+    assert sure.promised
+    assert not plain.promised
+    assert sure.chosen_on.deferral_rate < plain.chosen_on.deferral_rate <= 0.3
+    between = (scores > sure.thresholds.negative) & (scores < sure.thresholds.positive)
+    rates = between.reshape(12, 10).mean(axis=1)
+    assert rates.mean() + t.ppf(0.8, 11) * rates.std(ddof=1) / np.sqrt(12) <= 0.3 + 1e-12
+
+
+def test_a_limit_that_only_all_problems_together_keep_is_kept_and_not_promised() -> None:
+    scores, labels = np.array([0.5, 0.5, 0.1, 0.9]), np.array([0, 1, 0, 1])
+    plan = choose(Rows(scores, labels, np.array([1, 1, 2, 2])), Objective("error", 0.3))
+    assert (plan.meets_objective, plan.promised) == (True, True)
+    plan = choose(Rows(scores, labels, np.array([1, 1, 1, 1])), Objective("error", 0.3))
+    assert (plan.meets_objective, plan.promised) == (True, False)
+
+
 def test_a_score_at_both_thresholds_is_an_anchor() -> None:
     outcome = apply(Rows(np.array([0.2, 0.5, 0.9]), np.array([0, 1, 1])), Thresholds(0.5, 0.5))
     assert outcome == Outcome(n=3, n_negative=1, n_positive=2, n_errors=0)
@@ -127,7 +149,7 @@ def test_candidates_are_the_predecessors() -> None:
 def test_all_pairs_of_103_candidates_take_no_time() -> None:
     rng = np.random.default_rng(0)
     rows = Rows(rng.random(5000), rng.integers(0, 2, 5000))
-    assert len(Pairs.of(rows, 101).errors) == 103 * 104 // 2
+    assert len(Pairs.of(rows.scores, rows.labels, None, 101).errors) == 103 * 104 // 2
     started = time.process_time()
     for _ in range(20):
         choose(rows, Objective("budget", 0.2))
@@ -197,6 +219,7 @@ def predictions() -> pd.DataFrame:
     return pd.DataFrame(
         {
             "split": ["val"] * 40 + ["test"] * 50,
+            "problem_id": np.arange(90) // 10,
             "anchor": rng.integers(0, 2, 90),
             "relative_position": rng.random(90).astype(np.float32),
             "function_tag": rng.choice(["plan_generation", "fact_retrieval"], 90),
@@ -212,7 +235,8 @@ def test_a_plan_is_chosen_on_val_and_reported_on_test_only(predictions: pd.DataF
     assert json.loads(json.dumps(value, allow_nan=False)) == value
     (plan,) = value["plans"]
     val, test = (predictions.take(np.flatnonzero(predictions["split"] == part)) for part in ("val", "test"))
-    alone = choose(Rows(val["score_linear_probe"].to_numpy(), val["anchor"].to_numpy()), Objective("error", 0.4), 21)
+    rows = Rows(val["score_linear_probe"].to_numpy(), val["anchor"].to_numpy(), val["problem_id"].to_numpy())
+    alone = choose(rows, Objective("error", 0.4), 21)
     assert (plan["t_neg"], plan["t_pos"]) == (alone.thresholds.negative, alone.thresholds.positive)
     outcome = apply(Rows(test["score_linear_probe"].to_numpy(), test["anchor"].to_numpy()), alone.thresholds)
     assert plan["test"] == outcome.to_json()

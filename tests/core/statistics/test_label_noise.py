@@ -15,6 +15,7 @@ from scipy import stats
 
 from ta_assets.core.statistics.label_noise import fisher_p, noise_ceiling, standard_errors, support
 from ta_assets.core.statistics.ranking import average_precision_by_problem
+from ta_assets.core.traces.labels import anchors
 from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS, rollout_counts
 from tests.core.made_traces import campaign
 
@@ -103,6 +104,26 @@ def test_the_planted_ceiling_is_recovered(zero: float, spread: float) -> None:
             ceiling.oracle - average_precision_by_problem(labels, np.abs(true)[:, None], problems).mean()
         )
     assert np.mean(differences) == pytest.approx(0, abs=0.03)
+
+
+def test_the_ceiling_is_recovered_where_sentences_with_few_rollouts_have_the_large_effects() -> None:
+    differences = []
+    for seed in range(4):
+        rng, problems = np.random.default_rng(seed), np.repeat(np.arange(20), 60)
+        a = np.where(rng.random(1200) < 0.3, rng.integers(1, 11, 1200), rng.integers(11, 90, 1200))
+        base = rng.uniform(0.3, 0.7, 1200)
+        effect = np.where(a <= 10, rng.normal(0, 0.4, 1200), rng.normal(0, 0.15, 1200) * (rng.random(1200) < 0.3))
+        true = np.clip(base + effect, 0.02, 0.98) - base
+        k_a, k_b = rng.binomial(a, base + true), rng.binomial(95, base)
+        raw = k_a / a - k_b / 95
+        labels = np.concatenate([anchors(raw[start : start + 60], 90) for start in range(0, 1200, 60)])
+        counts = dict(zip(COUNT_COLUMNS, (a, k_a, np.full(1200, 95), k_b), strict=True))
+        rows = pd.DataFrame({"problem_id": problems, "anchor": labels, **counts}).astype(float)
+        ceiling = noise_ceiling(rows, draws=30, seed=0)
+        assert ceiling is not None
+        reached = average_precision_by_problem(labels, np.abs(true)[:, None], problems).mean()
+        differences.append(ceiling.oracle - reached)
+    assert np.mean(differences) == pytest.approx(0, abs=0.06)  # one campaign varies by .03 itself
 
 
 def test_a_problem_with_unknown_counts_does_not_lower_the_ceiling() -> None:

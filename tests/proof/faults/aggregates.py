@@ -81,7 +81,8 @@ def _hide_errors(value: dict[str, Any]) -> None:
 
 
 def _overspend(value: dict[str, Any]) -> None:
-    value["summary"]["test"]["deferral_rate"] = value["limit"] + 0.1
+    for plan in value["plans"]:
+        plan.update(t_neg=-1e9, t_pos=1e9)
 
 
 AGAIN = "aggregate_recomputes"
