@@ -22,6 +22,7 @@ from ta_checks.rules.cells import (
 )
 from ta_checks.rules.claims import (
     beats_order_baseline,
+    claims_recompute,
     claims_survive_correction,
     comparison_recomputes,
     deferral_objective_met,
@@ -87,6 +88,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     fits_at_optimum.ROW,
     fits_refit.ROW,
     comparison_recomputes.ROW,
+    claims_recompute.ROW,
     enough_problems.ROW,
     looks_counted.ROW,
     interval_not_degenerate.ROW,

@@ -82,7 +82,7 @@ def known_blocks(rows: pd.DataFrame, rivals: Mapping[str, np.ndarray]) -> dict[s
     tags = _indicators(rows["function_tag"])
     blocks = {
         "position": rivals["position_spline"],
-        "length": rivals["sentence_length"],
+        "length": prepared(np.log1p([[len(text)] for text in rows["chunk_text"]]), problems),
         "tags": prepared(np.hstack([tags, _of_sentence_before(tags, rows)]), problems),
         "text_normalised": rivals["text_normalised"],
         "text_context": rivals["text_context"],

@@ -59,25 +59,44 @@ def ridge_scores(part: Part, penalty: float) -> np.ndarray:
     return Ridge(alpha=penalty, fit_intercept=False, solver="svd").fit(part.trained, part.target).predict(part.scored)
 
 
-def left_out_errors(part: Part, penalties: Sequence[float]) -> np.ndarray:
-    """[n_penalties] sums of squares when each training problem is predicted by the fit to the others.
+@dataclass(frozen=True)
+class LeftOut:
+    """What the ridge fits that lack one problem make of it, for any targets and penalties.
 
     In closed form (Hastie, Tibshirani and Friedman, Elements of Statistical Learning, 7.10): residuals of the whole
     fit over what of the problem's own labels the fit gives back.
     """
-    u, s, _ = np.linalg.svd(part.trained, full_matrices=False)
-    load = u.T @ part.target
-    groups = [np.flatnonzero(part.problems == one) for one in np.unique(part.problems)]
-    errors = []
-    for penalty in penalties:
-        share = s**2 / (s**2 + penalty)
-        residual = part.target - u @ (share * load)
-        total = 0.0
-        for rows in groups:
-            hat = (u[rows] * share) @ u[rows].T
-            total += float((np.linalg.solve(np.eye(len(rows)) - hat, residual[rows]) ** 2).sum())
-        errors.append(total)
-    return np.array(errors)
+
+    left: np.ndarray
+    """[n, r] left singular vectors of the rows."""
+    squared: np.ndarray
+    """[r] squares of their singular values."""
+    groups: list[np.ndarray]
+    """Row positions of each problem."""
+
+    @classmethod
+    def of(cls, rows: np.ndarray, problems: np.ndarray) -> LeftOut:
+        """Decompose rows [n, d] of problems [n]."""
+        left, values, _ = np.linalg.svd(rows, full_matrices=False)
+        return cls(left, values**2, [np.flatnonzero(problems == one) for one in np.unique(problems)])
+
+    def residuals(self, targets: np.ndarray, penalty: float) -> np.ndarray:
+        """[n, n_targets] of targets [n, n_targets]."""
+        share = self.squared / (self.squared + penalty)
+        found = targets - self.left @ (share[:, None] * (self.left.T @ targets))
+        for rows in self.groups:
+            given_back = (self.left[rows] * share) @ self.left[rows].T
+            found[rows] = np.linalg.solve(np.eye(len(rows)) - given_back, found[rows])
+        return found
+
+    def errors(self, targets: np.ndarray, penalties: Sequence[float]) -> np.ndarray:
+        """[n_penalties, n_targets] sums of squares of the residuals."""
+        return np.stack([(self.residuals(targets, penalty) ** 2).sum(axis=0) for penalty in penalties])
+
+
+def left_out_errors(part: Part, penalties: Sequence[float]) -> np.ndarray:
+    """[n_penalties] sums of squares when each training problem is predicted by the fit to the others."""
+    return LeftOut.of(part.trained, part.problems).errors(part.target[:, None], penalties)[:, 0]
 
 
 def inner_error(part: Part, rows: np.ndarray, penalty: float = 1.0) -> float:
