@@ -84,6 +84,8 @@ def scaling_summary(
         for name, setting in settings.items()
         if name in aggregate_metrics
     ]
+    if not frames:
+        raise dg.Failure(f"no setting of {context.partition_key} has metrics to sum up", allow_retries=False)
     table = pd.concat(frames, ignore_index=True)
     missing = [name for name in settings if name not in aggregate_metrics]
     study = context.partition_key

@@ -153,6 +153,10 @@ def _say(context: dg.OpExecutionContext, decision: str, summary: str, recorded: 
 def _log_summary(context: dg.OpExecutionContext, outcomes: list[Outcome]) -> None:
     computed = [outcome for outcome in outcomes if outcome.what == "computed"]
     fresh = [outcome for outcome in outcomes if outcome.what == "fresh"]
+    left_out = [outcome for outcome in outcomes if outcome.what == "left out"]
+    if left_out:
+        first = f"{left_out[0].cell}: {left_out[0].why}"
+        context.log.info(f"{len(left_out)} cells were left out, since what they are made of is missing; first {first}")
     if computed:
         context.log.info(f"{len(computed)} cells computed, {len(fresh)} were up to date")
     else:

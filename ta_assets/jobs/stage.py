@@ -20,6 +20,9 @@ from ta_checks.table import invariants_of
 from ta_checks.verdict import VERDICT
 from ta_resources.hub_client import HubFailedError
 
+LOST = ("failed", "crashed", "left out")
+"""What keeps everything that is made of a cell from being made."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -67,6 +70,7 @@ class Stage:
         """``world`` is the run's; stages before this one may have made much since, ``so_far`` are their outcomes."""
         self.context, self.asset, self.world = context, asset, world.fresh()
         self.said = {outcome.why for outcome in so_far}
+        self.lost = {outcome.cell for outcome in so_far if outcome.what in LOST}
 
     def run(self) -> list[Outcome]:
         """Handle every cell; a cell that fails is an outcome, not the end."""
@@ -82,11 +86,17 @@ class Stage:
             except Exception as error:
                 self.context.log.exception(f"{cell}: the release itself failed")
                 outcome = crashed(cell, error)
-            if outcome.what != "fresh" and not (outcome.what == "crashed" and outcome.why in self.said):
+            if not self._is_known(outcome, partition):
                 self.context.log.info(f"{cell} {outcome.what} in {time.monotonic() - started:.1f} s: {outcome.why}")
             self.said.add(outcome.why)
             outcomes.append(outcome)
         return outcomes
+
+    def _is_known(self, outcome: Outcome, partition: str) -> bool:
+        """Whether there is nothing to say: up to date, crashed as others did, or in want of cells that are lost."""
+        if outcome.what == "left out":
+            return any(f"{name}[{key}]" in self.lost for name, key in self.world.ledger.parents(self.asset, partition))
+        return outcome.what == "fresh" or (outcome.what == "crashed" and outcome.why in self.said)
 
     def _make(self, cell: str, partition: str, place: str) -> Outcome:
         shut = why_left_out(self.world, self.asset, partition)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,10 @@ from ta_checks.verdict import figure
 MAX_TERMINAL_MESSAGE = 100
 MAX_SHOWN = 25
 """Red rows on a page of Dagster's, which opens at its end when it is longer than the screen."""
+MAX_ALIKE = 3
+"""Rows of a terminal table that were not evaluated for one reason; of more, which may be all, the number is enough."""
+LEFT_OUT = "left out"
+"""How the message of a cell begins that was not made since what it is made of was not."""
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold even as a reference (section 2.2)."""
 
@@ -106,13 +111,20 @@ def junit_xml(report: ReleaseReport) -> str:
 def text(report: ReleaseReport) -> str:
     """Render a table of fixed width for the terminal, the verdict in its last line.
 
-    Messages only where a check did not pass, long ones in full below the table.
+    Messages only where a check did not pass, long ones in full below the table. Of rows that were not evaluated for one
+    reason the first few; the other formats have all of them.
     """
     headers = ("status", "check", "cell", "observed", "required", "message")
     lines: list[tuple[str, ...]] = [headers]
     in_full: list[str] = []
     meanings: dict[int, str] = {}
+    alike: Counter[str] = Counter()
     for row, meaning in _explained(report):
+        if row.status == "skipped":
+            why = LEFT_OUT if row.verdict.message.startswith(LEFT_OUT) else _printable(row.verdict.message)
+            alike[why] += 1
+            if alike[why] > MAX_ALIKE:
+                continue
         message = "" if row.verdict.passed else _printable(row.verdict.message)
         if len(message) > MAX_TERMINAL_MESSAGE:
             in_full.append(_printable(f"{row.name} of {row.cell}: ") + message)
@@ -126,7 +138,8 @@ def text(report: ReleaseReport) -> str:
     for number, line in enumerate(lines):
         shown.append("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
         shown += [meanings[number]] if number in meanings else []
-    below = ["", *in_full] if in_full else []
+    more = [f"and {n - MAX_ALIKE} more rows: {why}" for why, n in alike.items() if n > MAX_ALIKE]
+    below = [*(["", *more] if more else []), *(["", *in_full] if in_full else [])]
     return "\n".join([*shown, *below, "", _printable(f"{report.study}: {report.summary}")]) + "\n"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import shutil
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
@@ -214,21 +215,35 @@ def outcome(folder: Path, row: Mapping[str, Any], model: Path) -> list[str]:
     """
     write_data(folder / "data", row)
     study = folder / "study.yaml"
-    study.write_text(yaml.safe_dump(study_of(row, model)), encoding="utf-8")
+    study.write_text(yaml.safe_dump(study_of(row, with_beginning(model, folder / "model"))), encoding="utf-8")
     studies = load_studies(str(study))
     store = ArtifactStore(base_dir=str(folder / "artifacts"))
     definitions = build_definitions(studies, resources={"store": store})
     with dg.DagsterInstance.ephemeral() as instance:
-        failed = []
+        ledger = Ledger(instance, lambda: definitions)
+        lost: dict[tuple[str, str], str] = {}
         for asset in ASSETS:
             for partition in partitions_of(asset, studies.selected):
+                if any(parent in lost for parent in ledger.parents(asset, partition)):
+                    lost[asset, partition] = "InputError of what it is made of"
+                    continue
                 result = runs.make(definitions, instance, asset, partition)
                 if not runs.made(result, asset):
-                    failed.append(f"{asset}[{partition}]: {_why(result)}")
+                    lost[asset, partition] = _why(result)
         world = World(
             studies, store, RolloutsResource(), LanguageModelResource(), Ledger(instance, lambda: definitions)
         )
-        return [*(one for one in failed if "InputError" not in one), *_unjudged(world)]
+        failed = [f"{asset}[{partition}]: {why}" for (asset, partition), why in lost.items() if "InputError" not in why]
+        return [*failed, *_unjudged(world)]
+
+
+def with_beginning(model: Path, folder: Path) -> Path:
+    """A copy of a model whose tokenizer has a token to begin a text with."""
+    shutil.copytree(model, folder)
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**config, "bos_token": "~"}), encoding="utf-8")
+    return folder
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:

@@ -259,3 +259,20 @@ def meanings(made: ReleaseReport) -> set[str]:
 def test_an_object_that_is_no_json_does_not_stop_the_report() -> None:
     made: Any = ReleaseReport("embedded", (row(GREEN),), {"cell": object()}, {"device": float("nan")})
     assert made.to_json()["environment"] == {"device": "NaN"}
+
+
+def test_rows_that_were_not_evaluated_for_one_reason_are_counted_on_the_terminal_and_listed_elsewhere() -> None:
+    skipped = [row(SKIPPED, name=f"check_{number}") for number in range(40)]
+    left_out = [row(Verdict.skipped(f"left out: sentences[{number}] was not made"), name="made") for number in range(9)]
+    crashed = [row(Verdict.skipped("crashed: no network"), name="made")]
+    told = report(*crashed, *skipped, *left_out, row(RED))
+    shown = formats.text(told)
+    assert len(shown.splitlines()) < 20
+    assert "and 37 more rows: not evaluated: its cell was not made" in shown
+    assert "and 6 more rows: left out" in shown
+    assert "crashed: no network" in shown
+    assert formats.markdown(told).count("its cell was not made") == 40
+    assert formats.junit_xml(told).count("<testcase") == 51
+    few = formats.text(report(*skipped[:3]))
+    assert "more rows" not in few
+    assert few.count("SKIPPED") == 3

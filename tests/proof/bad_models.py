@@ -104,6 +104,15 @@ def _without_tensor(bench: Bench) -> object:
     return _open(bench)
 
 
+def _narrow(bench: Bench) -> object:
+    from safetensors.numpy import load_file, save_file
+
+    path, name = bench.model_folder() / WEIGHTS, "model.layers.0.mlp.up_proj.weight"
+    tensors = load_file(path)
+    save_file({**tensors, name: (tensors[name] * 99).astype(np.int8)}, path, metadata={"format": "pt"})
+    return _open(bench)
+
+
 def _with_tensor(name: str, *shape: int) -> Callable[[Bench], object]:
     """Weights with a tensor more."""
 
@@ -174,6 +183,8 @@ FOLDERS = [
     _file("an encoder with a decoder", CONFIG, {"is_encoder_decoder": True}, "is_encoder_decoder", "True", "a decoder alone", deep=True),
     _file("a text part that nobody has proven", CONFIG, {"model_type": "chameleon", "text_config": {"model_type": "llama"}}, CONFIG, "chameleon", "text_config was proven", deep=True),
     _file("a decoder that looks ahead", CONFIG, {"model_type": "gemma", "use_bidirectional_attention": True}, "gemma", "later tokens", "the tokens so far", deep=True),
+    _file("a decoder that is told to look ahead", CONFIG, {"is_causal": False}, "llama", "later tokens", "the tokens so far", deep=True),
+    BadInput("model folder", "weights of 8 bits that nothing says how to read", _narrow, "model", WEIGHTS, "up_proj.weight (I8)", "a quantization_config"),
     BadInput("model folder", "weights of no number", _scaled(float("nan")), "problem 1", "vectors of 2", "NaN", "not_finite"),
     BadInput("model folder", "weights beyond float16", _scaled(1e8), "problem 1", "block 2", "does not fit", "storage_dtype to float32"),
     BadInput("model folder", "a block that the model does not have", lambda bench: _open(bench, layer=99), "model", "extraction.layer", "99", "from 0 to 3"),

@@ -42,10 +42,10 @@ def character_spans(text: str, sentences: Sequence[str]) -> np.ndarray:
     literally) gets the empty span at the cursor.
 
     The prompt may hold the same words, as where a trace begins by restating its question. The first sentence is
-    therefore looked for behind ``<think>``: the last one of the text, else the first one (a prompt may ask for such a
-    tag, and so may a trace). Where that finds not every sentence, or there is no tag, the whole text is searched, and
-    every sentence but the last is moved to its last occurrence before the one after it: the sentences of a trace
-    follow one another.
+    therefore looked for behind ``<think>``: the last one of the text behind which all sentences are found (a prompt may
+    ask for such a tag, and a trace may name it). Where there is none, the whole text is searched. Sentences that all
+    stand there a second time, behind the first, are those of the trace and not of its prompt; and every sentence but
+    the last is moved to its last occurrence before the one after it: the sentences of a trace follow one another.
 
     Returns:
         [n_sentences, 2] int64, starts and ends in characters; starts never decrease, spans never overlap.
@@ -53,14 +53,26 @@ def character_spans(text: str, sentences: Sequence[str]) -> np.ndarray:
     Raises:
         UnalignedSentence: for the first sentence that is not found in the whole text.
     """
-    for opened in (text.rfind(OPEN), text.find(OPEN)):
-        if opened < 0:
-            continue
-        try:
-            return _forward(text, sentences, opened + len(OPEN))
-        except UnalignedSentence:
-            continue
-    return _moved_together(text, sentences, _forward(text, sentences, 0))
+    opened = text.rfind(OPEN)
+    while opened >= 0:
+        found = _found(text, sentences, opened + len(OPEN))
+        if found is not None:
+            return found
+        opened = text.rfind(OPEN, 0, opened)
+    found = _forward(text, sentences, 0)
+    while len(found) and (again := _found(text, sentences, int(found[-1, 1]))) is not None:
+        if again[-1, 1] == found[-1, 1]:
+            break
+        found = again
+    return _moved_together(text, sentences, found)
+
+
+def _found(text: str, sentences: Sequence[str], cursor: int) -> np.ndarray | None:
+    """As ``_forward``; None where a sentence is not found."""
+    try:
+        return _forward(text, sentences, cursor)
+    except UnalignedSentence:
+        return None
 
 
 def _forward(text: str, sentences: Sequence[str], cursor: int) -> np.ndarray:

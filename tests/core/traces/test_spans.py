@@ -86,12 +86,25 @@ SAID = [QUESTION, "Seven eights are 56.", "So 56."]
         pytest.param(f"Think in <think> tags. Problem: {QUESTION} Solution:\n<think>\n", id="the prompt names the tag"),
         pytest.param(f"Solve it. Problem: {QUESTION} Solution:\n", id="no tag"),
         pytest.param(f"Seven eights are 56. Problem: {QUESTION}\n", id="two of its sentences, in another order"),
+        pytest.param(f"An example: {' '.join(SAID)} Problem: {QUESTION} Solution: ", id="all of it as an example"),
+        pytest.param(f"<think> {SAID[1]} </think> is a tag. {QUESTION}\n<think>\n", id="the prompt shows the tag"),
     ],
 )
 def test_a_trace_that_restates_its_question_is_found_in_the_trace(prompt: str) -> None:
     text = prompt + " ".join(SAID)
     starts = [len(prompt), len(prompt) + len(SAID[0]) + 1, len(text) - len(SAID[2])]
     assert character_spans(text, SAID)[:, 0].tolist() == starts
+
+
+def test_a_trace_of_one_sentence_that_its_prompt_has_too_is_found_in_the_trace() -> None:
+    text = f"Say: {QUESTION} Solution: {QUESTION}"
+    assert character_spans(text, [QUESTION])[0, 0] == text.rindex(QUESTION)
+    assert character_spans(text, ["", ""]).tolist() == [[0, 0], [0, 0]]
+
+
+def test_a_trace_that_names_its_tag_again_and_again_begins_at_the_one_before_all_sentences() -> None:
+    text = f"Use <think>. {' '.join(SAID)} is no answer.\n<think>\n{' '.join(SAID)} I write <think> once more."
+    assert character_spans(text, SAID)[0, 0] == text.rindex(QUESTION)
 
 
 @pytest.mark.parametrize("text", ["A. B. A. B. C. Then: A. B. A. B. C.", "<think>A. B. A. B. C.", "A.\n\nB. A. B. C."])

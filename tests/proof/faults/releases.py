@@ -9,10 +9,10 @@ from typing import Any
 
 import dagster as dg
 
+from ta_assets.assets import expected
 from ta_assets.assets.verdicts import VERDICT_ASSET, read_release
 from ta_assets.core.results import deferral_cells
 from ta_assets.core.values import CorpusSource
-from ta_assets.jobs import stage
 from ta_assets.ledger.fingerprint import fingerprint
 from ta_assets.studies.loading import load_studies
 from ta_checks.rules.data import split_is_disjoint
@@ -52,14 +52,14 @@ def _body_raises(world: World) -> None:
 
 
 def _plan_raises(world: World) -> None:
-    right = stage.expected_made_from
+    right = expected.expected_made_from
 
     def broken(seen: Any, asset: str, partition: str) -> Any:
         if asset == "activations":
             raise ConnectionError("planted: the model cannot be identified")
         return right(seen, asset, partition)
 
-    replace(stage, "expected_made_from", broken)
+    replace(expected, "expected_made_from", broken)
 
 
 def _unreadable_problem(world: World) -> None:

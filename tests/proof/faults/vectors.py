@@ -334,6 +334,8 @@ FAULTS = (
             ("spans are one token early", _spans(lambda found, _: found - 1)),
             ("the last token of every sentence is dropped", _spans(lambda found, _: found - np.array([0, 1]))),
             ("the first token of every sentence is dropped", _spans(lambda found, _: found + np.array([1, 0]))),
+            ("every sentence takes the token before it", _spans(lambda found, _: found - np.array([1, 0]))),
+            ("every sentence takes the token behind it", _spans(lambda found, _: found + np.array([0, 1]))),
             ("the index of spans is off by one token", _index_shifted),
         )
     ),
