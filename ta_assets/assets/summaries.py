@@ -97,7 +97,7 @@ def _model_first(table: pd.DataFrame) -> pd.DataFrame:
     """For a page, on which the last columns may lie beyond the edge: names, then what is compared, then the rest."""
     first = ["model", "setting", "best"]
     means = [name for name in table.columns if name.endswith("_mean")]
-    return table[[*first, *means, *(name for name in table.columns if name not in {*first, *means})]]
+    return table.reindex(columns=[*first, *means, *(one for one in table.columns if one not in {*first, *means})])
 
 
 def _of_setting(setting: str, value: Mapping[str, Any]) -> pd.DataFrame:
