@@ -33,10 +33,8 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
 
 def aggregate_metrics(context: dg.AssetExecutionContext, world: WorldResource) -> dg.Output[dict[str, Any]]:
-    """Mean and standard deviation over the seeds of a setting, of the cells that may be believed.
-
-    Loads its cells itself: one that may not be believed must not even be opened.
-    """
+    """Mean and standard deviation over the seeds of a setting, of the cells that may be believed."""
+    # it loads its cells itself: one that may not be believed must not even be opened
     from ta_assets.core.probes.targets import TARGETS
     from ta_assets.core.results.aggregate import aggregate
 
