@@ -52,7 +52,8 @@ def build_definitions(
         resources: replacements by name (``store``, ``rollouts``, ``language_model``).
     """
     studies = studies or load_studies()
-    store = (resources or {}).get("store") or ArtifactStore()
+    store = (resources or {}).get("store")
+    store = store if isinstance(store, ArtifactStore) else ArtifactStore()
     given = {
         "store": store,
         "rollouts": RolloutsResource(),

@@ -23,11 +23,9 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
 
 def deferral_plan(context: dg.AssetExecutionContext, world: WorldResource) -> dg.Output[dict[str, Any]]:
-    """Two thresholds of one probe, chosen on val rows and reported on test rows, of cells that may be believed.
-
-    Tags of sentences come from the corpus through the store: a changed tag changes the hash of what the cells were
-    fitted on, so it reaches this plan through them.
-    """
+    """Two thresholds of one probe, chosen on val rows and reported on test rows, of cells that may be believed."""
+    # Tags of sentences come from the corpus through the store: a changed tag changes the hash of what the cells were
+    # fitted on, so it reaches this plan through them.
     from ta_assets.core.results.deferral_cells import grouped, plan_cells, seeds_to_plan
 
     name, store = context.partition_key, world.store

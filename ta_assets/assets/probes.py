@@ -58,9 +58,10 @@ def probe_metrics(
 ) -> dg.Output[CellResult]:
     """Metrics of every probe on val and test, position bins, bootstrap intervals, predictions, and a report.
 
-    Reads its corpus through the store: Dagster cannot validate a mapping from a corpus straight to cells. What changes
-    there reaches a cell through the seed-free scores, which carry a hash of all data they were fitted on.
+    One setting with one seed. Made also of the sentences and activations of its corpus, which the graph does not show.
     """
+    # They are read through the store: Dagster cannot validate a mapping from a corpus straight to cells. What changes
+    # there reaches a cell through the seed-free scores, which carry a hash of all data they were fitted on.
     from ta_assets.core.results.cells import evaluate_cell
     from ta_assets.core.results.report import cell_report
 

@@ -34,10 +34,8 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
 
 def aggregate_metrics(context: dg.AssetExecutionContext, world: WorldResource) -> dg.Output[dict[str, Any]]:
-    """Mean and standard deviation over the seeds of a setting, of the cells that may be believed.
-
-    Loads its cells itself: one that may not be believed must not even be opened.
-    """
+    """Mean and standard deviation over the seeds of a setting, of the cells that may be believed."""
+    # it loads its cells itself: one that may not be believed must not even be opened
     from ta_assets.core.probes.targets import TARGETS
     from ta_assets.core.results.aggregate import aggregate
 
@@ -108,7 +106,7 @@ def _model_first(table: pd.DataFrame) -> pd.DataFrame:
     """For a page, on which the last columns may lie beyond the edge: names, then what is compared, then the rest."""
     first = ["model", "setting", "best"]
     means = [name for name in table.columns if name.endswith("_mean")]
-    return table[[*first, *means, *(name for name in table.columns if name not in {*first, *means})]]
+    return table.reindex(columns=[*first, *means, *(one for one in table.columns if one not in {*first, *means})])
 
 
 def _of_setting(setting: str, value: Mapping[str, Any]) -> pd.DataFrame:

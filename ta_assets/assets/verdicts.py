@@ -182,10 +182,14 @@ def _rolled_up_results(report: ReleaseReport) -> Iterator[dg.AssetCheckResult]:
             description=escape(_in_words(rows, known)),
             metadata={
                 "cells_passed": len(rows) - len(red),
-                "cells": [f"{row.cell}: {row.status}: {row.verdict.message or row.verdict.found}" for row in red],
+                **({"cells": [f"{row.cell}: {row.status}: {_reason(row)}" for row in red]} if red else {}),
                 **{f"go_to_{asset}": dg.MetadataValue.asset(dg.AssetKey(asset)) for asset in assets},
             },
         )
+
+
+def _reason(row: CheckRow) -> str:
+    return row.verdict.message or row.verdict.found
 
 
 def _in_words(rows: list[CheckRow], known: list[CheckRow]) -> str:

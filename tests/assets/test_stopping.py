@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -116,7 +117,7 @@ def test_a_request_while_dagster_keeps_its_books_is_not_lost(
 ) -> None:
     handle = dg.DagsterInstance.handle_new_event
 
-    def stopping(self: dg.DagsterInstance, entry: dg.EventLogEntry, **rest: object) -> object:
+    def stopping(self: dg.DagsterInstance, entry: dg.EventLogEntry, **rest: Any) -> object:
         known = entry.dagster_event
         if known is not None and known.event_type_value == event and known.job_name == runs.job_of("cell"):
             stop("SIGINT")
