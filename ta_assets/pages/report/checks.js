@@ -24,7 +24,7 @@ function history(row) {
   });
   const words = [...row.history].map((letter, at) => `${DATA.checks.releases[at].ended?.slice(0, 10)} ${LETTERS[letter]}`).join(", ");
   if (!steps.length) return [el("h4", { text: "Earlier releases" }), el("p", { class: "note", text: "None is kept." })];
-  return [el("h4", { text: `Last ${steps.length} releases, the latest at the right` }), el("p", { role: "img", "aria-label": words }, steps)];
+  return [el("h4", { text: steps.length === 1 ? "In the one release that is kept" : `In the last ${steps.length} releases, the latest at the right` }), el("p", { role: "img", "aria-label": words }, steps)];
 }
 
 function checkCard(line, row) {
