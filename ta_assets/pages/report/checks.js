@@ -28,11 +28,11 @@ function history(row) {
 }
 
 function checkCard(line, row) {
-  if (!row) return el("aside", { class: "card detail", "aria-label": "Check" }, el("h3", { text: "Choose a square" }), el("p", { class: "note", text: "It shows what was observed, what is required, what a red one means, and what it said in earlier releases." }));
+  if (!row) return el("aside", { class: "card detail idle", "aria-label": "Check" }, el("h3", { text: "Choose a square" }), el("p", { class: "note", text: "It shows what was observed, what is required, what a red one means, and what it said in earlier releases." }));
   const figures = row.comparison ? [["observed", `${plain(row.observed)} ${row.unit}`], ["required", `${row.comparison} ${plain(row.threshold)} ${row.unit}`]] : [];
   const facts = [["cell", `${line.asset}[${row.partition}]`], ["severity", line.severity], ...figures, ["looked at", String(row.n)]];
   return el("aside", { class: "card detail", "aria-label": line.name, "aria-live": "polite" },
-    el("h3", {}, line.name, el("span", { class: `chip ${row.status}`, text: row.status })),
+    el("h3", {}, line.name, el("span", {}, el("span", { class: `chip ${row.status}`, text: row.status }), " ", closing(() => go("checks")))),
     el("dl", { class: "facts" }, facts.map(([name, text]) => [el("dt", { text: name }), el("dd", { text })])),
     row.message ? el("p", { text: row.message }) : null,
     row.offenders?.length ? [el("h4", { text: "What broke it" }), el("ul", { class: "replaced" }, row.offenders.map((text) => el("li", {}, el("span", { text }))))] : null,

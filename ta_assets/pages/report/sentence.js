@@ -44,7 +44,7 @@ function sentenceCard(setting, entry, trace, at) {
   } });
   return el("aside", { class: "card detail", "aria-label": `Sentence ${at}`, "aria-live": "polite" },
     el("h3", {}, `Sentence ${at}`, el("span", {}, trace.anchor[at] ? el("span", { class: "chip warned", text: "anchor" }) : null, " ", copied,
-      el("button", { type: "button", class: "quiet close", text: "✕", "aria-label": "Close", onclick: () => go("traces", setting, entry.id) }))),
+      closing(() => go("traces", setting, entry.id)))),
     el("blockquote", { text: trace.text[at] }),
     el("h4", { text: `Importance, ${rankText(ranks(size)[at])} of ${trace.text.length} by size` }), importanceWords(trace.importance[at], trace.error[at], trace.counts[at]),
     replacedWords(trace, at),
