@@ -118,11 +118,9 @@ def _page_faults(context: dg.OpExecutionContext, world: World, study: str) -> li
     if not runs.made(result, PAGE_ASSET):
         return [world.fresh().ledger.failure(result.run_id, PAGE_ASSET)]
     context.log.info(f"page: {report_path(study, world.store.base)}")
-    return [
-        f"{one.check_name}: {one.description or one.metadata['message'].value}"
-        for one in result.get_asset_check_evaluations()
-        if not one.passed
-    ]
+    judged = result.get_asset_check_evaluations()
+    red = [f"{one.check_name}: {one.description or 'does not hold'}" for one in judged if not one.passed]
+    return red if judged else ["no check of it was evaluated"]
 
 
 def _say(context: dg.OpExecutionContext, decision: str, summary: str, recorded: Mapping[str, Any]) -> None:

@@ -138,12 +138,12 @@ class TinyWorld:
         }
 
     def artifact_hashes(self) -> dict[str, str]:
-        """SHA-256 of every artifact but the verdicts, which name runs and times."""
+        """SHA-256 of every artifact but the verdicts and the page, which name runs and times."""
         base = self.folder / "artifacts"
         return {
             path.relative_to(base).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(base.rglob("*"))
-            if path.is_file() and not {"release", "releases", "release_verdict"} & set(path.parts)
+            if path.is_file() and not {"release", "releases", "release_verdict", "report"} & set(path.parts)
         }
 
     def release(self, fault: str = "") -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from ta_assets.core.errors import InputError
-from ta_assets.jobs import runs
 from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.table import FACTS, recorded_partitions
 from ta_assets.ledger.world import World
@@ -41,7 +40,6 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world:
     )
     with materialized(world.study) as world:
         instance, definitions = world.ledger.dagster, world.ledger.definitions()
-        assert runs.made(runs.make(definitions, instance, "release_verdict", "tiny"), "release_verdict")
         assert definitions.resolve_job_def("sweep").execute_in_process(instance=instance).success
         yield dataclasses.replace(world, ledger=Ledger(instance, lambda: definitions))
 

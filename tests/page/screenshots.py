@@ -13,10 +13,11 @@ from tests.page.conftest import CHROMIUM
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "artifacts/embedded/report/index.html"
 PICTURES = {
-    "docs/images/page_overview.png": ("overview", {"width": 1280, "height": 640}),
-    "docs/images/page_traces.png": ("traces/embedded_correct/10/6", {"width": 1280, "height": 800}),
+    "docs/images/page_overview.png": ("overview", 640),
+    "docs/images/page_traces.png": ("traces/embedded_correct/10/6", 800),
 }
-"""Path -> view and size in pixels."""
+"""Path -> view and height in pixels."""
+WIDTH = 1280
 
 
 def main() -> int:
@@ -27,8 +28,8 @@ def main() -> int:
         return 1
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        for picture, (view, size) in PICTURES.items():
-            page = browser.new_page(viewport=size, color_scheme="light")
+        for picture, (view, height) in PICTURES.items():
+            page = browser.new_page(viewport={"width": WIDTH, "height": height}, color_scheme="light")
             page.goto(f"{PAGE.as_uri()}#{view}")
             page.wait_for_selector(".view:not([hidden])")
             (ROOT / picture).parent.mkdir(parents=True, exist_ok=True)

@@ -139,7 +139,7 @@ def test_a_check_tells_its_bound_its_meaning_and_its_history(window: Open, page_
     said = page.locator("#checks .detail").inner_text()
     assert "required" in said
     assert "If it is red" in said
-    assert "Last 2 releases" in said
+    assert "In the last 2 releases" in said
     assert page.locator("#checks .detail .step").count() == 2
 
 

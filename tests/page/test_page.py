@@ -16,6 +16,7 @@ from ta_assets.pages.report import render as renderer
 from ta_assets.pages.report import words
 from ta_assets.pages.report.content import Content, content_of
 from ta_assets.pages.report.render import HERE, SCRIPTS, render
+from ta_assets.studies.loading import load_studies
 from ta_checks.evidence import Evidence
 from ta_checks.report.report import CheckRow
 from ta_checks.rules.files import report_is_inert, report_tells_artifacts
@@ -223,6 +224,21 @@ def test_the_row_of_what_activations_add_is_the_one_that_is_told() -> None:
     assert words.key_row([row(), added]) is added
     assert words.key_row([row(), row(name="ridge")]) == row()
     assert words.key_row([]) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "text", "verdict"),
+    [
+        ({}, "the best probe, lda, leads its strongest rival, order, by +.17 [.08, .27]", "better than all"),
+        ({"difference": -0.01, "low": None, "verdict": "inconclusive", "reason": "cannot be told"},
+         "the best probe, lda, against its strongest rival, order: -.01", "inconclusive: cannot be told"),
+        ({"kind": "increment"}, "activations add +.17 [.08, .27] to all that is known without them", "better than all"),
+    ],
+)  # fmt: skip
+def test_a_setting_is_told_of_in_words(changes: dict[str, Any], text: str, verdict: str) -> None:
+    study = load_studies("embedded").selected
+    found = words.headline(study, "embedded_correct", {"n_problems": 8, "rows": [row(**changes)]})
+    assert (found["traces"], found["text"], found["verdict"]) == ("right traces", text, verdict)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ PHASE_OF = {
     "activations": "extraction",
     **dict.fromkeys(("cv_scores", "probe_comparison", "seed_free_scores", "probe_metrics"), "fitting"),
     **dict.fromkeys(("aggregate_metrics", "deferral_plan", "scaling_summary", "readme_block"), "aggregation"),
-    "release_verdict": "verdict",
+    **dict.fromkeys(("release_verdict", "report"), "verdict"),
 }
 """Asset -> phase; those before the extraction are the phase ``data``, and all before them is ``start``."""
 AUDITED = {
@@ -116,8 +116,8 @@ def _watch_cells() -> None:
         definitions: dg.Definitions, instance: dg.DagsterInstance, asset: str, partition: str, config: Any = None
     ) -> dg.ExecuteInProcessResult:
         RECORDER.enter(PHASE_OF.get(asset, "data"))
-        # of the activations, the unit of work is the problem; the verdict is no work that could be kept
-        if asset not in {"activations", "release_verdict"}:
+        # of the activations, the unit of work is the problem; verdict and page are no work that could be kept
+        if asset not in {"activations", "release_verdict", "report"}:
             RECORDER.write(begun=f"{asset}[{partition}]")
         return make(definitions, instance, asset, partition, config)
 

@@ -24,15 +24,15 @@ function history(row) {
   });
   const words = [...row.history].map((letter, at) => `${DATA.checks.releases[at].ended?.slice(0, 10)} ${LETTERS[letter]}`).join(", ");
   if (!steps.length) return [el("h4", { text: "Earlier releases" }), el("p", { class: "note", text: "None is kept." })];
-  return [el("h4", { text: `Last ${steps.length} releases, the latest at the right` }), el("p", { role: "img", "aria-label": words }, steps)];
+  return [el("h4", { text: steps.length === 1 ? "In the one release that is kept" : `In the last ${steps.length} releases, the latest at the right` }), el("p", { role: "img", "aria-label": words }, steps)];
 }
 
 function checkCard(line, row) {
-  if (!row) return el("aside", { class: "card detail", "aria-label": "Check" }, el("h3", { text: "Choose a square" }), el("p", { class: "note", text: "It shows what was observed, what is required, what a red one means, and what it said in earlier releases." }));
+  if (!row) return el("aside", { class: "card detail idle", "aria-label": "Check" }, el("h3", { text: "Choose a square" }), el("p", { class: "note", text: "It shows what was observed, what is required, what a red one means, and what it said in earlier releases." }));
   const figures = row.comparison ? [["observed", `${plain(row.observed)} ${row.unit}`], ["required", `${row.comparison} ${plain(row.threshold)} ${row.unit}`]] : [];
   const facts = [["cell", `${line.asset}[${row.partition}]`], ["severity", line.severity], ...figures, ["looked at", String(row.n)]];
   return el("aside", { class: "card detail", "aria-label": line.name, "aria-live": "polite" },
-    el("h3", {}, line.name, el("span", { class: `chip ${row.status}`, text: row.status })),
+    el("h3", {}, line.name, el("span", {}, el("span", { class: `chip ${row.status}`, text: row.status }), " ", closing(() => go("checks")))),
     el("dl", { class: "facts" }, facts.map(([name, text]) => [el("dt", { text: name }), el("dd", { text })])),
     row.message ? el("p", { text: row.message }) : null,
     row.offenders?.length ? [el("h4", { text: "What broke it" }), el("ul", { class: "replaced" }, row.offenders.map((text) => el("li", {}, el("span", { text }))))] : null,

@@ -111,11 +111,13 @@ function layers(setting, numbers) {
   return chart("Layers", "What each block of the language model tells, beside what shuffled labels give.", 300, draw, `layers_${setting}`);
 }
 
+const judged = (row) => `${row.verdict}${!row.reason || row.reason.startsWith("than") ? " " : ": "}${row.reason ?? ""}`.trim();
+
 function numbersTable(setting, rows) {
   const made = rows.map((row) => ({
     class: isProbe(row) ? "probe" : null,
     cells: [row.name, row.kind, `${short(row.average_precision, false, 3)}${interval(row.ap_low, row.ap_high)}`, row.against, `${short(row.difference, true, 3)}${interval(row.low, row.high)}`,
-      pValue(row.p), percent(row.share_of_ceiling), row.needed === null ? "too many" : String(row.needed), `${row.verdict} ${row.reason ?? ""}`],
+      pValue(row.p), percent(row.share_of_ceiling), row.needed === null ? "too many" : String(row.needed), judged(row)],
   }));
   return el("div", { class: "card wide" }, el("h3", { text: "All numbers" }),
     el("p", { class: "note" }, "From ", link(`origin/probe_comparison[${part(setting)}]`, `probe_comparison[${setting}]`), "; p is adjusted for everything that was looked at."),

@@ -31,7 +31,7 @@ function scoresTable(setting, trace, at) {
   rows.sort((a, b) => b.probe - a.probe || (a.rank ?? 1e9) - (b.rank ?? 1e9));
   return table(["score", "rank", "", "value"], rows.map((row) => ({
     class: `${row.probe ? "probe" : ""}${row.name === STATE.probe || row.name === STATE.rival ? " chosen" : ""}`,
-    cells: [row.name, rankText(row.rank), el("span", { class: "meter", "--v": row.rank === null ? 0 : n > 1 ? (1 - (row.rank - 1) / (n - 1)).toFixed(3) : 1 }), row.score === null ? "–" : Number(row.score.toPrecision(3)).toString()],
+    cells: [breaking(row.name), rankText(row.rank), el("span", { class: "meter", "--v": row.rank === null ? 0 : n > 1 ? (1 - (row.rank - 1) / (n - 1)).toFixed(3) : 1 }), row.score === null ? "–" : Number(row.score.toPrecision(3)).toString()],
   })), new Set([1, 3]));
 }
 
@@ -44,7 +44,7 @@ function sentenceCard(setting, entry, trace, at) {
   } });
   return el("aside", { class: "card detail", "aria-label": `Sentence ${at}`, "aria-live": "polite" },
     el("h3", {}, `Sentence ${at}`, el("span", {}, trace.anchor[at] ? el("span", { class: "chip warned", text: "anchor" }) : null, " ", copied,
-      el("button", { type: "button", class: "quiet close", text: "✕", "aria-label": "Close", onclick: () => go("traces", setting, entry.id) }))),
+      closing(() => go("traces", setting, entry.id)))),
     el("blockquote", { text: trace.text[at] }),
     el("h4", { text: `Importance, ${rankText(ranks(size)[at])} of ${trace.text.length} by size` }), importanceWords(trace.importance[at], trace.error[at], trace.counts[at]),
     replacedWords(trace, at),

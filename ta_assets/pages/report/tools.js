@@ -83,5 +83,7 @@ function table(heads, rows, numeric = new Set()) {
 
 /** A name that may break behind its underscores. */
 const breaking = (name) => name.split("_").flatMap((one, at, all) => (at < all.length - 1 ? [`${one}_`, el("wbr")] : [one]));
+/** The button that closes a card where it lies over the page, on small screens. */
+const closing = (close) => el("button", { type: "button", class: "quiet close", text: "✕", "aria-label": "Close", onclick: close });
 const link = (hash, text) => el("a", { href: `#${hash}`, text });
 const part = (text) => encodeURIComponent(text).replaceAll("%5B", "[").replaceAll("%5D", "]").replaceAll("%7C", "|");

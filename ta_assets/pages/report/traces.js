@@ -31,8 +31,8 @@ function measured(trace) {
 const rankText = (rank) => (rank === null ? "–" : `#${Number.isInteger(rank) ? rank : rank.toFixed(1)}`);
 
 function sentenceRow(trace, one, at, chosen, open) {
-  const flag = !one.ranked ? null : one.anchor && !one.first ? "missed" : !one.anchor && one.first ? "false" : null;
-  const meaning = { missed: "an anchor that the probe does not rank among the first", false: "no anchor, but among the first of the probe" };
+  const flag = !one.ranked ? null : one.anchor && !one.first ? "missed" : !one.anchor && one.first ? "false alarm" : null;
+  const meaning = { missed: "an anchor that the probe does not rank among the first", "false alarm": "no anchor, but among the first of the probe" };
   const bar = (kind, value, text, first, said = null) => el("span", { class: `score ${kind}${first ? " first" : ""}`, "--v": value.toFixed(3) }, el("i"), el("b", { text }), said ? el("span", { class: "flag", text: said, title: meaning[said] }) : null);
   const before = trace.before[at];
   return el("div", {
@@ -66,7 +66,7 @@ function traceCard(setting, entry, trace, chosen, open, turn) {
       el("h2", { text: `Problem ${entry.id}`, class: "tight" }),
       el("p", { text: `${entry.n} sentences, ${entry.anchors} anchors. Average precision: ${STATE.probe ?? "–"} ${precision(STATE.probe)}, ${STATE.rival ?? "–"} ${precision(STATE.rival)}` })),
     trace.prompt.trim() ? el("details", { class: "prompt" }, el("summary", { text: "What the model was asked" }), el("p", { text: trace.prompt.trim() })) : null,
-    el("div", { class: "heads", "aria-hidden": "true" }, ["", "sentence", "importance", STATE.probe ?? "", STATE.rival ?? ""].map((text) => el("span", { text }))),
+    el("div", { class: "heads", "aria-hidden": "true" }, ["", "sentence", "importance", STATE.probe ?? "", STATE.rival ?? ""].map((text) => el("span", {}, breaking(text)))),
     el("div", { class: "body", role: "listbox", "aria-label": `Sentences of problem ${entry.id}`, onkeydown: move }, rows),
     trace.tail.trim() ? el("div", { class: "tail", text: trace.tail.trim(), title: "Not labelled" }) : null);
 }

@@ -46,7 +46,7 @@ def headline(study: Study, setting: str, value: Mapping[str, Any] | None) -> dic
         "row": row["name"],
         "class": CLASSES.get(row["verdict"], "open"),
         "text": _text(row),
-        "verdict": f"{row['verdict']} {row['reason']}".strip(),
+        "verdict": judged(row),
         "problems": value["n_problems"],
         "low": row["low"],
         "high": row["high"],
@@ -62,6 +62,12 @@ def key_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     return by_kind.get(INCREMENT, by_kind.get("probe", rows[0] if rows else None))
 
 
+def judged(row: Mapping[str, Any]) -> str:
+    """The verdict of a row with its reason."""
+    between = " " if not row["reason"] or row["reason"].startswith("than") else ": "
+    return f"{row['verdict']}{between}{row['reason']}".strip()
+
+
 def short(value: float, *, sign: bool = False) -> str:
     """Two places without the zero before the point, such as +.17."""
     text = f"{value:+.2f}" if sign else f"{value:.2f}"
@@ -74,6 +80,8 @@ def _text(row: Mapping[str, Any]) -> str:
     if row["kind"] == INCREMENT:
         return f"activations add {lead}{between} to all that is known without them"
     kind = "the best probe" if row["kind"] == "probe" else "the best score"
+    if row["difference"] < 0:
+        return f"{kind}, {row['name']}, against its strongest rival, {row['against']}: {lead}{between}"
     return f"{kind}, {row['name']}, leads its strongest rival, {row['against']}, by {lead}{between}"
 
 

@@ -38,8 +38,9 @@ def read(evidence: Evidence) -> dict[str, Any]:
     told = {}
     for name, setting in study.settings.items():
         sentences, wanted = stored("sentences", setting.corpus), stored("problem_ids", name)
-        known = sentences is not None and wanted is not None
-        inside = sentences.take(np.flatnonzero(sentences["problem_id"].isin(wanted).to_numpy())) if known else None
+        inside = None
+        if sentences is not None and wanted is not None:
+            inside = sentences.take(np.flatnonzero(sentences["problem_id"].isin(wanted).to_numpy()))
         fitted = stored("cv_scores", name)
         told[name] = Told(
             comparison=stored("probe_comparison", name),
