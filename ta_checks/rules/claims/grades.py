@@ -34,6 +34,8 @@ DIAGNOSES = ("label_support", "support_trained")
 """Scores that know of the campaign behind the labels; nobody must beat them."""
 BESIDE_KNOWN = "known_and_activations"
 PROBES = ("ridge", "logistic", "difference_of_means", "lda", "banded_ridge")
+ON_POSTERIOR = ("ridge_anchor_chance", "ridge_true_size")
+"""Probes that are trained on what rollouts say of a sentence."""
 RANDOM_ORDERS = 4000
 ROUNDING = 1e-12
 
@@ -68,7 +70,7 @@ def expected_names(blocks: Sequence[int], *, counted: bool) -> set[str]:
         blocks: of the activations.
         counted: whether every sentence's rollouts are known.
     """
-    families = [*PROBES, BESIDE_KNOWN]
+    families = [*PROBES, BESIDE_KNOWN, *(ON_POSTERIOR if counted else ())]
     on_blocks = {family if len(blocks) == 1 else f"{family}@{block}" for family in families for block in blocks}
     best = {"ridge@best"} if len(blocks) > 1 else set()
     return {*RIVALS, *on_blocks, *best, *(DIAGNOSES if counted else ())}

@@ -52,10 +52,11 @@ def catalogue() -> tuple[Fault, ...]:
         pages,
         records,
         releases,
+        rivals,
         splits,
         vectors,
     )
 
-    before = (datasets, splits, labels, vectors, models, one_problem, joins, comparisons)
+    before = (datasets, splits, labels, vectors, models, one_problem, joins, rivals, comparisons)
     modules = (*before, cells, measures, aggregates, pages, files, releases, records)
     return tuple(fault for module in modules for fault in module.FAULTS)
