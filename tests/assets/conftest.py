@@ -47,11 +47,11 @@ def write_problem(folder: Path, rng: random.Random) -> None:
                 "counterfactual_importance_accuracy": importance,
             }
         )
-    solution = " ".join(sentences)
+    solution, question = " ".join(sentences), f"How much is {folder.name}?"
     folder.mkdir(parents=True)
     for name, content in (
-        ("problem", {"problem": "How much?", "gt_answer": "5"}),
-        ("base_solution", {"prompt": "How much? ", "solution": solution, "full_cot": f"How much? {solution}"}),
+        ("problem", {"problem": question, "gt_answer": "5"}),
+        ("base_solution", {"prompt": f"{question} ", "solution": solution, "full_cot": f"{question} {solution}"}),
         ("chunks_labeled", chunks),
     ):
         (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")

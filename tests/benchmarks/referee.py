@@ -178,7 +178,10 @@ def coverage(regime: str, n_problems: int, sets: int) -> Record:
     """Share of intervals of a lead over a trained rival that hold the mean lead over data sets."""
     drawn = [trained_lead(seed, n_problems, regime) for seed in range(sets)]
     truth = float(np.mean([lead.mean() for lead, _, _ in drawn]))
-    found = [intervals.interval(lead, inflation=jackknife.factor(lead, *rest)) for lead, *rest in drawn]
+    found = [
+        intervals.interval(lead, inflation=jackknife.factor(lead, without, expected))
+        for lead, without, expected in drawn
+    ]
     hit = sum(one is not None and one.low <= truth <= one.high for one in found)
     claim = f"coverage of the interval of a lead over a trained rival, {regime}, {n_problems} problems"
     return rate(claim, hit, sets, ">=", 0.93) | {"true_lead": truth}

@@ -79,12 +79,17 @@ def test_a_limit_that_every_test_problem_breaks_fails(objective: str, test: list
     assert said in verdict.message
 
 
-def test_plans_that_keep_nothing_on_val_fail_and_single_problems_are_not_judged() -> None:
+def test_plans_that_keep_nothing_on_val_fail_and_of_nothing_decided_nothing_is_said() -> None:
     verdict = deferral_objective_met("error", 0.2, on_test([1, 1, 1], [0, 0, 0]), ["seed 3, all"], 5)
     assert verdict.status == "failed"
     assert "1 of 5 plans" in verdict.message
-    assert deferral_objective_met("error", 0.2, on_test([5], [5]), [], 5).status == "skipped"
     assert deferral_objective_met("error", 0.2, on_test([10, 10, 10], [0, 0, 0]), [], 5).status == "skipped"
+
+
+def test_a_single_test_problem_is_judged_by_its_sentences() -> None:
+    assert deferral_objective_met("budget", 0.2, on_test([4], [0]), [], 5).passed
+    assert deferral_objective_met("budget", 0.2, on_test([10], [0]), [], 5).status == "failed"
+    assert deferral_objective_met("error", 0.1, on_test([0], [0]), [], 5).passed
 
 
 @pytest.mark.parametrize("n_problems", [3, 6, 15])

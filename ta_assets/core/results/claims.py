@@ -67,8 +67,7 @@ def verdict_of(tested: Tested) -> Claim:
         further = {test: p_value for test in BEYOND if (p_value := getattr(row, test)) is not None}
         blocked = [test for test, p_value in further.items() if p_value > level]
         if not blocked:
-            others = "" if row.kind == "increment" else " and every other rival"
-            return Claim("better", f"than {row.against}{others}")
+            return Claim("better", f"than {row.against} and every other rival")
         reason = f"leads, but not beyond {BEYOND[blocked[0]]}: {blocked[0]} {further[blocked[0]]:.3f}"
         return Claim(_inconclusive(row), reason)
     if narrow and -tested.margin < narrow.low and narrow.high < tested.margin:

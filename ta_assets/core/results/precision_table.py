@@ -25,6 +25,8 @@ from ta_assets.core.values import CrossFitted
 HURDLES = ("order", *TRAINED_BASELINES)
 """What a probe must beat: none of them reads the language model."""
 CHANCE = "chance"
+FIRST_BLOCK = f"{WITH_ACTIVATIONS}@0"
+"""What the first block adds to all that is known; there only where several blocks are read."""
 MIN_FLIPS = 10_000
 ROUNDING = 1e-12
 RANDOM_ORDERS = 4000
@@ -129,13 +131,17 @@ class PrecisionTable:
 
     def rivals(self, name: str) -> tuple[str, ...]:
         """What a row is held against: every baseline for a probe, all that is known for what activations add to it,
-        the plain order for the others; chance for all."""
+        the plain order for the others; chance for all.
+
+        Where block 0 was read beside others, what it adds is a rival of theirs: it has the words, and little more.
+        """
         kind = kind_of(name)
-        if kind == "increment":
-            return (ALL_KNOWN, CHANCE)
         if name == "order":
             return (CHANCE,)
-        return (*HURDLES, CHANCE) if kind == "probe" else ("order", CHANCE)
+        if kind not in ("increment", "probe"):
+            return ("order", CHANCE)
+        first = (FIRST_BLOCK,) if FIRST_BLOCK in self.names and name.partition("@")[2] != "0" else ()
+        return (*((ALL_KNOWN,) if kind == "increment" else HURDLES), *first, CHANCE)
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from ta_checks.written_twice import CONTINUOUS, TARGET_COLUMN
 
 NETWORK = "mlp_probe"
 AGREEMENT = 0.999
-"""Least correlation of scores. Training is the same to the digit on one machine; in the embedded study networks that were
-trained on the test sentences as well correlate by .74 to .94."""
+"""Least correlation of scores. Training is the same to the digit on one machine; in the embedded study networks that
+were trained on the test sentences as well correlate by .74 to .94."""
 ROUNDINGS, ROUNDING = 4, 1e-6
-"""Tries with vectors that are off by rounding, where the first differs: another machine's digits may end the training of
-one network in six at another epoch."""
+"""Tries with vectors that are off by rounding, where the first differs: another machine's digits may end the training
+of one network in six at another epoch."""
 HELD_BACK, PATIENCE = 0.1, 20
 
 

@@ -160,6 +160,18 @@ def test_a_probe_and_its_twin_are_one_finding() -> None:
     assert {found[name] for name in HURDLES} == {None}
 
 
+def test_what_the_first_block_adds_is_a_rival_of_later_blocks() -> None:
+    rows = made_rows(10)
+    told = made_vectors(rows, 2.0)
+    options = InferenceOptions.model_construct(permutations=40, ceiling_draws=20)
+    value = compare(rows, cross_fitted(rows, {0: told, 2: made_vectors(rows, 0.0)}, options), options)
+    found = by_name(value)
+    assert found["known_and_activations@2"]["against"] == found["ridge@2"]["against"] == "known_and_activations@0"
+    assert found["known_and_activations@0"]["against"] == "all_known"
+    assert found["ridge@0"]["against"] != "known_and_activations@0"
+    assert found["known_and_activations@2"]["verdict"] != "better"
+
+
 def test_probes_of_other_orders_are_findings_of_their_own() -> None:
     fitted = fitted_to(2.0)
     noise = np.random.default_rng(0).normal(size=len(fitted.scores))
