@@ -15,10 +15,10 @@ from ta_checks.rules.cells.network_refits import network_refits, read
 from ta_checks.verdict import Verdict
 from tests.core.made_traces import made_rows, made_vectors
 
-OPTIONS = ProbeOptions(mlp_hidden=8, mlp_max_iter=60)
+OPTIONS = ProbeOptions(mlp_hidden=16, mlp_max_iter=200)
 ROWS = made_rows(12, n_sentences=12)
 PARTS = np.where(ROWS["problem_id"] <= 8, "train", np.where(ROWS["problem_id"] <= 10, "val", "test"))
-DATA = ProbeData(ROWS.assign(split=PARTS), made_vectors(ROWS, 1.0), PARTS == "train")
+DATA = ProbeData(ROWS.assign(split=PARTS), made_vectors(ROWS, 3.0), PARTS == "train")
 KEPT = np.flatnonzero(PARTS != "train")
 
 
@@ -43,7 +43,9 @@ def judged(data: ProbeData, seed: int, options: ProbeOptions = OPTIONS) -> Verdi
 
 def test_the_network_of_the_drawn_seed_agrees_to_the_digit() -> None:
     verdict = judged(DATA, drawn())
-    assert (verdict.status, verdict.observed, verdict.n) == ("passed", 1.0, len(KEPT))
+    assert (verdict.status, verdict.n) == ("passed", len(KEPT))
+    assert isinstance(verdict.observed, float)
+    assert verdict.observed < 1e-4
 
 
 def drawn() -> int:
