@@ -73,6 +73,18 @@ def _lead(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _deviation(value: dict[str, Any]) -> dict[str, Any]:
+    value["rows"][0]["deviation"] += SMALL
+    return value
+
+
+def _others(value: Any) -> Any:
+    """Every problem has the vectors of the next one."""
+    shards = value.record["shards"]
+    value.record["shards"] = dict(zip(shards, [*list(shards.values())[1:], next(iter(shards.values()))], strict=True))
+    return value
+
+
 def _errors(value: dict[str, Any]) -> dict[str, Any]:
     value["plans"][0]["test"]["n_errors"] += 1
     return value
@@ -88,8 +100,10 @@ CANARIES = (
     Canary("split_is_disjoint", "splits", _in_both),
     Canary("labels_follow_rule", "sentences", lambda value: _rolled(value, "counterfactual_raw")),
     Canary("zero_skipped_problems", "activations", _skip),
+    Canary("plain_forward_agrees", "activations", _others),
     Canary("scores_out_of_fold", "cv_scores", lambda value: _score(value, "difference_of_means")),
     Canary("comparison_recomputes", "probe_comparison", _lead),
+    Canary("claims_recompute", "probe_comparison", _deviation),
     Canary("scores_refit", "seed_free_scores", lambda value: _score(value, "score_linear_probe")),
     Canary("predictions_recompute", "probe_metrics", _metric),
     Canary("aggregate_recomputes", "aggregate_metrics", _mean),

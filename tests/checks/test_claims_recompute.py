@@ -24,7 +24,7 @@ from ta_checks.verdict import Verdict
 from tests.core.made_traces import made_rows, made_vectors
 
 OPTIONS = InferenceOptions(permutations=200, ceiling_draws=20)
-ROWS = made_rows(10, n_sentences=12)
+ROWS = made_rows(14, n_sentences=12)
 Row = dict[str, Any]
 
 
@@ -88,7 +88,7 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "the easiest rival": (edited(against=lambda _: "chance"), "ridge: against is chance"),
     "a share of another ceiling": (edited(share_of_ceiling=lambda row: row["share_of_ceiling"] * 1.01), "share_of"),
     "an interval without the root of n": (
-        edited(low=lambda row: row["difference"] - (row["difference"] - row["low"]) * 10**0.5),
+        edited(low=lambda row: row["difference"] - (row["difference"] - row["low"]) * 14**0.5),
         "ridge: low is",
     ),
     "half of the problems": (edited(needed=lambda row: row["needed"] // 2), "ridge: needed is"),
@@ -133,6 +133,13 @@ def test_the_rivals_written_down_are_those_of_the_science() -> None:
     assert grades.RIVALS == precision_table.HURDLES
     names = [*grades.RIVALS, *grades.DIAGNOSES, "known_and_activations", "ridge", "banded_ridge@3"]
     assert [grades.kind_of(name) for name in names] == [precision_table.kind_of(name) for name in names]
+
+
+def test_what_the_first_block_adds_is_a_rival_of_the_others() -> None:
+    names = [*grades.RIVALS, "known_and_activations@0", "known_and_activations@3", "ridge@0", "ridge@3", "ridge@best"]
+    table: Any = SimpleNamespace(names=tuple(names))
+    for name in names:
+        assert grades.rivals_of(name, names) == precision_table.PrecisionTable.rivals(table, name)
 
 
 def test_a_second_look_has_the_level_of_the_sequential_design() -> None:

@@ -42,8 +42,12 @@ Some things no check of this release can tell, whatever it computes:
   the traces are not read by it: then these checks pass, look at nothing (n is 0), and say why. A model that is nearly
   the right one (one more step of training) is surprised no more than it expects; only a pinned hash tells it.
 - What the log said before the verdict before the last one; a row that was edited back and forth between two verdicts.
-- Of several folds one is refitted, drawn by content, and of it the linear models; a rival that is weaker than its
-  name says, or a list of rivals cut short, is not seen.
+- Of the folds behind a comparison three are fitted again, drawn by content; of a cell's split, or one of its folds, the
+  linear models, and the network of one seed; probes on tokens are not, nor probes that are trained on rollouts.
+  What a problem's absence does to a fit is taken as stored; so are permuted refits and the noise ceiling.
+- Numbers of problems needed are computed again at a first look only.
+- Looks at data are counted from the event log of this instance. Other studies of the same data, other options that were
+  tried, and looks of another instance are counted nowhere.
 """
 EVERY = "every asset"
 

@@ -23,6 +23,7 @@ TOLERANCE = 0.01
 one of 14 training problems more or less gives 0.1 and above."""
 INVERSE_PENALTY, MAX_ITERATIONS = 1.0, 1_000
 RIDGE_PENALTY = 1.0
+TEXT, MOST_WORDS = "text_only_baseline", 10_000
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class StoredFit:
     scores: np.ndarray
     """[n] float, as stored."""
     continuous: bool = False
+    scaled: bool = True
+    """Whether columns are standardized over the training rows."""
 
 
 def read(evidence: Evidence) -> dict[str, Any]:
@@ -52,18 +55,23 @@ def read(evidence: Evidence) -> dict[str, Any]:
     if fold is not None:
         stored = stored.take(np.flatnonzero(stored[FOLD] == fold))
     aligned = data.rows[KEYS].merge(stored, on=KEYS, how="left", validate="one_to_one")
+    train = (data.rows["split"] == "train").to_numpy()
+    vectors, place = np.asarray(data.vectors, np.float32), data.rows[list(POSITION_COLUMNS)].to_numpy(np.float32)
     inputs = {
-        "position_baseline": data.rows[list(POSITION_COLUMNS)].to_numpy(dtype=np.float32),
-        "linear_probe": np.asarray(data.vectors, dtype=np.float32),
+        "position_baseline": lambda: place,
+        "linear_probe": lambda: vectors,
+        "activations_plus_position": lambda: np.hstack([vectors, place]),
+        TEXT: lambda: _words(data.rows["chunk_text"].tolist(), train),
     }
     fits = (
         StoredFit(
             model if fold is None else f"fold {fold}: {model}",
-            features,
+            features(),
             data.rows[target].to_numpy(np.float64 if continuous else np.int64),
-            (data.rows["split"] == "train").to_numpy(),
+            train,
             aligned[f"{SCORE_PREFIX}{model}"].to_numpy(np.float64),
             continuous=continuous,
+            scaled=model != TEXT,
         )
         for model, features in inputs.items()
         if model in options.models
@@ -107,6 +115,15 @@ ROW = Invariant(
 )
 
 
+def _words(texts: list[str], train: np.ndarray) -> np.ndarray:
+    """[n, d] float64 TF-IDF of the words and pairs of words of the training rows."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), max_features=MOST_WORDS)
+    vectorizer.fit([text for text, inside in zip(texts, train, strict=True) if inside])
+    return vectorizer.transform(texts).toarray()
+
+
 def _refitted(fit: StoredFit) -> np.ndarray:
     """[n] float64 scores of a model fitted to the training rows."""
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -114,8 +131,7 @@ def _refitted(fit: StoredFit) -> np.ndarray:
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
-        scaler = StandardScaler().fit(fit.features[fit.train])
-        x = scaler.transform(fit.features)
+        x = StandardScaler().fit(fit.features[fit.train]).transform(fit.features) if fit.scaled else fit.features
         if fit.continuous:
             model = Ridge(alpha=RIDGE_PENALTY).fit(x[fit.train], fit.target[fit.train])
             return np.asarray(model.predict(x), dtype=np.float64)

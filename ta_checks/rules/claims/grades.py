@@ -7,7 +7,7 @@ here: numbers of pairs of scores and of families. Stays out: rows (``own_rows``)
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -34,6 +34,8 @@ DIAGNOSES = ("label_support", "support_trained")
 """Scores that know of the campaign behind the labels; nobody must beat them."""
 BESIDE_KNOWN = "known_and_activations"
 PROBES = ("ridge", "logistic", "difference_of_means", "lda", "banded_ridge")
+ON_POSTERIOR = ("ridge_anchor_chance", "ridge_true_size")
+"""Probes that are trained on what rollouts say of a sentence."""
 RANDOM_ORDERS = 4000
 ROUNDING = 1e-12
 
@@ -52,13 +54,17 @@ def reads_activations(name: str) -> bool:
     return kind_of(name) in ("increment", "probe")
 
 
-def rivals_of(name: str) -> tuple[str, ...]:
-    """What a score is held against."""
-    if kind_of(name) == "increment":
-        return ("all_known", CHANCE)
-    if kind_of(name) == "probe":
-        return (*RIVALS, CHANCE)
-    return (CHANCE,) if name == "order" else ("order", CHANCE)
+def rivals_of(name: str, names: Collection[str]) -> tuple[str, ...]:
+    """What a score is held against, among ``names``.
+
+    Where the first block was read beside others, what it adds is a rival of these.
+    """
+    if name == "order":
+        return (CHANCE,)
+    if not reads_activations(name):
+        return ("order", CHANCE)
+    first = [one for one in (f"{BESIDE_KNOWN}@0",) if one in names and not name.endswith("@0")]
+    return (*(("all_known",) if kind_of(name) == "increment" else RIVALS), *first, CHANCE)
 
 
 def expected_names(blocks: Sequence[int], *, counted: bool) -> set[str]:
@@ -68,7 +74,7 @@ def expected_names(blocks: Sequence[int], *, counted: bool) -> set[str]:
         blocks: of the activations.
         counted: whether every sentence's rollouts are known.
     """
-    families = [*PROBES, BESIDE_KNOWN]
+    families = [*PROBES, BESIDE_KNOWN, *(ON_POSTERIOR if counted else ())]
     on_blocks = {family if len(blocks) == 1 else f"{family}@{block}" for family in families for block in blocks}
     best = {"ridge@best"} if len(blocks) > 1 else set()
     return {*RIVALS, *on_blocks, *best, *(DIAGNOSES if counted else ())}
@@ -136,7 +142,7 @@ class Grades:
 
     def hardest(self, name: str) -> str:
         """The rival with the least lead."""
-        return min(rivals_of(name), key=lambda rival: (self.lead(name, rival).mean(), rival))
+        return min(rivals_of(name, self.names), key=lambda rival: (self.lead(name, rival).mean(), rival))
 
     @cached_property
     def random_means(self) -> np.ndarray:
@@ -165,7 +171,7 @@ class Corrected:
 
 def corrected(grades: Grades, names: Sequence[str], flips: Callable[[np.ndarray, np.ndarray], Flipped]) -> Corrected:
     """Test ``names``, each against its rivals; ``flips`` takes leads [n_problems, n] and factors [n]."""
-    pairs = [(name, rival) for name in names for rival in rivals_of(name)]
+    pairs = [(name, rival) for name in names for rival in rivals_of(name, grades.names)]
 
     def test(held: Sequence[tuple[str, str]]) -> tuple[dict[tuple[str, str], float], float]:
         leads = np.stack([grades.lead(*pair) for pair in held], axis=1)

@@ -135,7 +135,7 @@ class OwnRows:
         mean, deviation = float(lead.mean()), float(np.std(lead, ddof=1)) if grades.n > 1 else 0.0
         ends = interval(lead, factor, asked.seed)
         half = family.critical[against] * ends.error if ends else math.nan
-        ahead = max(family.ahead[name, rival] for rival in rivals_of(name))
+        ahead = max(family.ahead[name, rival] for rival in rivals_of(name, self.grades.names))
         level = self._level_of_one(family.critical[against])
         found = {
             "kind": kind_of(name),
@@ -176,7 +176,7 @@ class OwnRows:
             return {**absent, **_ends("supported", None)}
         against = again.hardest(name)
         lead = again.lead(name, against)
-        ahead = max(family.ahead[name, rival] for rival in rivals_of(name))
+        ahead = max(family.ahead[name, rival] for rival in rivals_of(name, self.grades.names))
         return {
             "supported_p": ahead if lead.mean() > 0 else 1.0,
             "supported_against": against,

@@ -55,8 +55,11 @@ def fits_refit(refits: Iterable[tuple[int, Refit]], n_drawn: int, n_folds: int) 
         n_drawn: how many folds were done again.
         n_folds: how many folds there are.
     """
-    offenders, worst, n = [], 0.0, 0
+    offenders, unseen, worst, n = [], set(), 0.0, 0
     for problem, refit in refits:
+        if not refit.is_again:
+            unseen.add(refit.name)
+            continue
         n += 1
         where = f"{refit.name}, fold of problem {problem}"
         worst = max(worst, refit.distance / refit.bound)
@@ -64,6 +67,7 @@ def fits_refit(refits: Iterable[tuple[int, Refit]], n_drawn: int, n_folds: int) 
             offenders.append(f"{where}: scores are off by {refit.distance:.2g} of their deviation")
         offenders += [f"{where}: {fault}" for fault in refit.faults]
     message = f"{n} scores fitted again in {n_drawn} of {n_folds} folds: {len(offenders)} faults"
+    message += f"; {len(unseen)} scores are trained on what rollouts say, and not looked at" if unseen else ""
     return Verdict.no_faults(offenders, n=n, message=message, details={"largest_share_of_bound": worst})
 
 

@@ -29,6 +29,8 @@ BANDS = (0.1, 1.0)
 """Squared scales of the position splines beside activations."""
 OFF = len(BLOCK_GRID)
 """Place of a block of features that is left out."""
+ON_POSTERIOR = ("ridge_anchor_chance", "ridge_true_size")
+"""Scores that are trained on what rollouts say of a sentence, which is not computed a second time."""
 UNFITTED = {
     "order": lambda rows: -rows["chunk_idx"].to_numpy(np.float64),
     "label_support": lambda rows: -rows["n_different"].to_numpy(np.float64),
@@ -47,6 +49,8 @@ class Refit:
     bound: float = AGREEMENT
     faults: tuple[str, ...] = ()
     """What is wrong with how it was tuned."""
+    is_again: bool = True
+    """False where it was not fitted again, and ``again`` is what is stored."""
 
     @property
     def distance(self) -> float:
@@ -126,6 +130,8 @@ class Refitted:
         facts = self.choices.get(name, {})
         if family in UNFITTED:
             return Refit(name, stored, UNFITTED[family](self.seen.rows)[self.test])
+        if family in ON_POSTERIOR:
+            return Refit(name, stored, stored, is_again=False)
         if block == "best":
             return self._best_block(name, stored, every)
         if family in self.seen.rivals:

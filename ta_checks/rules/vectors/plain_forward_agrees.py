@@ -172,7 +172,9 @@ def _of_problem(asked: _Asked, reader: Reader, problem: Problem, shards: Mapping
         for index, (start, end) in spans.items():
             plain = states[start + len(first) : end + len(first)]
             key = f"problem {problem.problem_id}, sentence {index}, block {block}"
-            if shard.offsets is None:
+            if index >= len(shard.spans):
+                yield Row(f"{key} is not stored", np.zeros(0), plain)
+            elif shard.offsets is None:
                 yield Row(key, shard.vectors[index], plain[-1] if asked.pooling == "last" else plain.mean(axis=0))
             else:
                 yield Row(key, shard.vectors[shard.offsets[index] : shard.offsets[index + 1]], plain)

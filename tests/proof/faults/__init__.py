@@ -53,10 +53,11 @@ def catalogue() -> tuple[Fault, ...]:
         records,
         releases,
         reports,
+        rivals,
         splits,
         vectors,
     )
 
-    before = (datasets, splits, labels, vectors, models, one_problem, joins, comparisons)
+    before = (datasets, splits, labels, vectors, models, one_problem, joins, rivals, comparisons)
     modules = (*before, cells, measures, aggregates, pages, files, releases, records, reports)
     return tuple(fault for module in modules for fault in module.FAULTS)
