@@ -75,7 +75,7 @@ def read_table(path: Path, columns: Columns) -> pd.DataFrame:
         raise InputError(path, "rows", 0, "at least one row")
     for name in numbers:
         if name is not None:
-            _require_numbers(table[name], name, path)
+            _require_numbers(table, name, path)
     odd = sorted(set(table[columns.label].tolist()) - {0, 1})
     if odd:
         raise InputError(path, columns.label, odd, "only 0 and 1")
@@ -107,7 +107,8 @@ def _planned(table: pd.DataFrame, columns: Columns, asked: argparse.Namespace) -
     return {"objective": objective.kind, "limit": objective.limit, "group": columns.group, "scores": plans}
 
 
-def _require_numbers(values: pd.Series, name: str, path: Path) -> None:
+def _require_numbers(table: pd.DataFrame, name: str, path: Path) -> None:
+    values = table[name]
     if not (pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)):
         raise InputError(path, name, str(values.dtype), "a column of numbers")
     bad = int(np.count_nonzero(~np.isfinite(values.to_numpy(dtype=np.float64, na_value=np.nan))))

@@ -124,7 +124,9 @@ def _corpus_of_cell(world: World, partition: str, _made_from: Mapping[str, Any])
 
 
 def _corpora_of_study(world: World, partition: str, _made_from: Mapping[str, Any]) -> list[Node]:
-    return [("activations", corpus) for corpus in world.studies.by_name[partition].corpora]
+    settings = world.studies.by_name[partition].settings
+    summed_up = [one.corpus for name, one in settings.items() if world.store.exists("aggregate_metrics", name)]
+    return [("activations", corpus) for corpus in dict.fromkeys(summed_up)]
 
 
 def _shown(world: World, partition: str, _made_from: Mapping[str, Any]) -> list[Node]:

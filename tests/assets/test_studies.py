@@ -97,6 +97,15 @@ def test_a_hub_id_is_not_taken_for_a_folder(tmp_path: Path) -> None:
         ({"probes": {"models": ["mlp_probe", "mlp_probe"]}}, "probes.models", "each model once"),
         ({"probes": {"models": []}}, "probes.models", "at least 1"),
         ({"probes": {"models": ["attention_probe"]}}, "probes.models", "expected extraction.pooling: tokens"),
+        (
+            {
+                "probes": {"models": ["attention_probe"]},
+                "extraction": {"pooling": "tokens"},
+                "labels": {"target": "importance_abs"},
+            },
+            "probes.models",
+            "token_probes.loss: huber or mse, not bce",
+        ),
         ({"probes": {"token_probes": {"heads": 0}}}, "probes.token_probes.heads", "at least 1"),
         ({"splits": {"scheme": "kfold"}}, "splits.scheme", "'lopo'"),
         ({"verification": {"problem": "some"}}, "verification.problem", "'auto'"),

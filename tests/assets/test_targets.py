@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ta_assets.core.option_values import DEFAULT_MODELS
 from ta_assets.core.options import LabelRule, ProbesSection
 from ta_assets.core.probes.residuals import AGAINST
 from ta_assets.core.probes.targets import TARGETS
@@ -26,12 +27,19 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world: Callable) -> Iterator[World]:
-    """One setting whose target is the signed importance."""
+    """One setting whose target is the signed importance, also of a probe on tokens."""
     folder = tmp_path_factory.mktemp("continuous")
     world = make_world(folder, tiny_model)
     world.change_study(
         labels={"target": "importance_signed"},
-        probes={"mlp_hidden": 8, "mlp_max_iter": 30, "residualize_against": "position_plus_text"},
+        extraction={"storage_dtype": "float32", "pooling": "tokens"},
+        probes={
+            "models": [*DEFAULT_MODELS, "attention_probe"],
+            "mlp_hidden": 8,
+            "mlp_max_iter": 30,
+            "token_probes": {"loss": "huber", "width": 8, "epochs": 3},
+            "residualize_against": "position_plus_text",
+        },
         settings={"tiny_correct": {"model": "tiny", "solutions": "correct"}},
     )
     with materialized(world.study) as world:

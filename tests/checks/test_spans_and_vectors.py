@@ -80,8 +80,9 @@ def test_right_spans_of_a_normalizing_tokenizer_pass_and_those_off_by_one_fail(n
 
 def narrower(reader: TraceTokenizer, aligned: AlignedTrace) -> list[tuple[str, str]]:
     """What the tokens of each sentence but the first, and but the last, decode to."""
-    without = [reader.decode_spans(aligned.text, aligned.token_spans + less) for less in ([1, 0], [0, -1])]
-    return list(zip(*without, strict=True))
+    later = reader.decode_spans(aligned.text, aligned.token_spans + np.array([1, 0]))
+    sooner = reader.decode_spans(aligned.text, aligned.token_spans + np.array([0, -1]))
+    return list(zip(later, sooner, strict=True))
 
 
 @pytest.mark.parametrize("normalizer", NORMALIZERS)
@@ -89,7 +90,7 @@ def narrower(reader: TraceTokenizer, aligned: AlignedTrace) -> list[tuple[str, s
 def test_a_span_with_one_token_of_its_neighbour_fails(normalizer: Any, shift: list[int]) -> None:
     reader = normalizing(normalizer)
     aligned = reader.align("Q. " + " ".join(NORMALIZED), NORMALIZED)
-    wide = AlignedTrace(aligned.text, aligned.ids, aligned.token_spans + shift)
+    wide = AlignedTrace(aligned.text, aligned.ids, aligned.token_spans + np.array(shift))
     wrong = reader.decode_spans(wide.text, wide.token_spans)
     read, keys = reader.as_read(NORMALIZED), [(1, index) for index in range(len(NORMALIZED))]
     verdict = span_integrity(wrong, NORMALIZED, keys, as_read=read, narrower=narrower(reader, wide))

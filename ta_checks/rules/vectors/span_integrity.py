@@ -41,8 +41,8 @@ def read(evidence: Evidence) -> dict[str, Any]:
         own = activations.spans.loc[activations.spans["problem_id"] == problem.problem_id, SPAN_COLUMNS]
         spans = np.asarray(own)
         decoded += tokenizer.decode_spans(pooled.text, spans)
-        ends = (tokenizer.decode_spans(pooled.text, spans + less) for less in ([1, 0], [0, -1]))
-        narrower += zip(*ends, strict=True)
+        later, sooner = (tokenizer.decode_spans(pooled.text, spans + np.array(less)) for less in ([1, 0], [0, -1]))
+        narrower += zip(later, sooner, strict=True)
         sentences += problem.sentences
         keys += [(problem.problem_id, index) for index in range(len(problem.sentences))]
     as_read = tokenizer.as_read(sentences)
