@@ -40,7 +40,7 @@ def test_a_long_text_is_cut_into_screens_and_none_of_it_is_lost(blocks: int) -> 
     pieces = plots.screens("report", text)
     assert "\n\n".join(piece.md_str or "" for piece in pieces.values()) == text
     assert all(len((piece.md_str or "").splitlines()) <= plots.MAX_LINES for piece in pieces.values())
-    assert list(pieces)[0] == ("report" if blocks <= 3 else "report 1 of 7")
+    assert next(iter(pieces)) == ("report" if blocks <= 3 else "report 1 of 7")
 
 
 def test_a_table_for_a_page_is_no_longer_than_a_screen() -> None:
