@@ -40,7 +40,7 @@ def effects(value: dict[str, Any], title: str) -> dg.MarkdownMetadataValue:
         axes.axvline(0, color="0.6", linestyle="--")
         names = [f"{in_words(row['name'])} minus {in_words(row['against'])}" for row in rows]
         axes.set_yticks(range(len(rows)), names, fontsize="small")
-        axes.set_xlabel("difference in average precision, mean over problems (line: 95 % interval)")
+        axes.set_xlabel("difference in average precision (line: 95 % interval)")
         _explain_colors(axes)
 
     return figure(draw, f"{title}: lead over the hardest rival", _height(value))
@@ -93,7 +93,7 @@ def permutations(scores: CrossFitted, title: str) -> dg.MarkdownMetadataValue:
     def draw(axes: Any) -> None:
         styles = (("0.4", "-"), ("tab:orange", "--"), ("tab:green", ":"))
         for null, (color, style) in zip(best_nulls(scores), styles, strict=False):
-            model = null.name.replace("|", ", penalty ")
+            model = null.name.replace("|", ", penalty no. ")
             axes.hist(null.permuted, bins=40, color=color, alpha=0.6, label=f"{model}, labels {null.scheme}")
             axes.axvline(null.observed, color=color, linestyle=style, label=f"{model}, labels as they are")
         axes.set_xlabel("average precision, mean over problems, refitted to permuted labels")
@@ -123,9 +123,10 @@ def _explain_colors(axes: Any) -> None:
 
     lines, _ = axes.get_legend_handles_labels()
     kinds = [Patch(color=COLORS[True], label="probe of activations"), Patch(color=COLORS[False], label="baseline")]
-    axes.legend(handles=[*kinds, *lines], fontsize="small")
+    # below the axes: within them it would hide rows
+    axes.legend(handles=[*kinds, *lines], fontsize="small", ncols=3, loc="upper right", bbox_to_anchor=(1.0, -0.14))
 
 
 def _height(value: dict[str, Any]) -> float:
     """Inches that leave room for a line of text a row."""
-    return max(4.0, 1.5 + 0.22 * len(value["rows"]))
+    return min(5.6, max(4.0, 1.8 + 0.2 * len(value["rows"])))

@@ -46,8 +46,6 @@ Some things no check of this release can tell, whatever it computes:
   linear models, and the network of one seed; probes on tokens are not, nor probes that are trained on rollouts.
   What a problem's absence does to a fit is taken as stored; so are permuted refits and the noise ceiling.
 - Numbers of problems needed are computed again at a first look only.
-- Looks at data are counted from the event log of this instance. Other studies of the same data, other options that were
-  tried, and looks of another instance are counted nowhere.
 """
 EVERY = "every asset"
 
