@@ -125,6 +125,15 @@ def test_a_link_leads_to_a_sentence_with_all_that_is_known_of_it(window: Open, p
         assert words in said, words
 
 
+def test_a_trace_reads_as_running_text(window: Open, page_file: Path, content: Content) -> None:
+    page = window(page_file, "traces/embedded_correct/10/6")
+    page.select_option("label:has-text('Show as') select", "flow")
+    page.wait_for_selector("#traces .flow #sentence-6[aria-selected=true]")
+    trace = content.traces["embedded_correct"][10]
+    running = "".join(before + text for before, text in zip(trace["before"], trace["text"], strict=True))
+    assert page.locator("#traces .body").evaluate("body => body.textContent") == running
+
+
 def test_problems_are_sorted_by_where_probe_and_label_disagree_most(window: Open, page_file: Path) -> None:
     page = window(page_file, "traces/embedded_incorrect")
     shown = page.locator("#traces .list .top span:last-child").all_inner_texts()

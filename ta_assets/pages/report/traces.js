@@ -35,14 +35,15 @@ function sentenceRow(trace, one, at, chosen, open) {
   const meaning = { missed: "an anchor that the probe does not rank among the first", "false alarm": "no anchor, but among the first of the probe" };
   const bar = (kind, value, text, first, said = null) => el("span", { class: `score ${kind}${first ? " first" : ""}`, "--v": value.toFixed(3) }, el("i"), el("b", { text }), said ? el("span", { class: "flag", text: said, title: meaning[said] }) : null);
   const before = trace.before[at];
-  return el("div", {
+  const made = el("div", {
     class: `sentence${one.anchor ? " anchor" : ""}${/\n\s*\n/.test(before) ? " gap" : ""}`, role: "option", id: `sentence-${at}`, tabindex: at === (chosen ?? 0) ? "0" : "-1",
     "aria-selected": String(at === chosen), "data-at": at, "--shade": one[STATE.shade].toFixed(3), onclick: () => open(at),
     "aria-label": `${at}: ${trace.text[at]}; importance ${short(one.size)}${one.anchor ? ", anchor" : ""}; probe rank ${rankText(one.probeRank)}`,
   },
   el("span", { class: "place", text: String(at) }),
-  el("span", { class: "text" }, STATE.layout === "flow" ? before + trace.text[at] : leading(before) + trace.text[at]),
+  el("span", { class: "text" }, STATE.layout === "flow" ? trace.text[at] : leading(before) + trace.text[at]),
   bar("importance", one.importance, short(one.size), false), bar("probe", one.probe, rankText(one.probeRank), one.first, flag), bar("rival", one.rival, rankText(one.rivalRank), one.rivalFirst));
+  return STATE.layout === "flow" ? [before, made] : made;
 }
 
 /** Of what stands before a sentence, the words that are no sentence; a line of its own needs no line break. */
@@ -53,7 +54,7 @@ function traceCard(setting, entry, trace, chosen, open, turn) {
   const precision = (name) => (entry.precision[name] === undefined ? "–" : short(entry.precision[name], false, 3));
   const move = (event) => {
     const steps = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 };
-    const last = rows.length - 1, now = chosen ?? -1;
+    const last = trace.text.length - 1, now = chosen ?? -1;
     const to = event.key === "Home" ? 0 : event.key === "End" ? last : steps[event.key] ? Math.min(last, Math.max(0, now + steps[event.key])) : null;
     if (to === null || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
