@@ -59,8 +59,8 @@ def probe_comparison(
 
     The event log tells at which other sets of problems was looked before.
     """
-    from ta_assets.core.results.compare import compare
-    from ta_assets.core.results.precision_table import graded_problems
+    from ta_assets.core.comparison.compare import compare
+    from ta_assets.core.comparison.precision_table import graded_problems
     from ta_assets.core.statistics.looks import Looked
 
     name, problems = context.partition_key, graded_problems(cv_scores)

@@ -73,8 +73,8 @@ def scaling_summary(
     Beside the metrics: its lead over what it is compared with in a cell, with the 95 % t interval over the test
     problems of the smallest seed, and the bytes that the vectors of the setting's corpus take on the disk.
     """
+    from ta_assets.core.comparison.compare import compared_rows
     from ta_assets.core.markdown import comparison_table
-    from ta_assets.core.results.compare import compared_rows
 
     settings = world.studies.by_name[context.partition_key].settings
     frames = [

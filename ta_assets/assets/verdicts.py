@@ -11,8 +11,8 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from ta_assets.assets.kept_releases import ABOUT_FILE, about, keep, measured
-from ta_assets.assets.release_rows import FILES, VERDICT_ASSET, VERDICT_FILE, judged_rows, release_folder
+from ta_assets.assets.releases.kept_releases import ABOUT_FILE, about, keep, measured
+from ta_assets.assets.releases.release_rows import FILES, VERDICT_ASSET, VERDICT_FILE, judged_rows, release_folder
 from ta_assets.core.errors import InputError
 from ta_assets.core.markdown import escape
 from ta_assets.ledger.fingerprint import output

@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from ta_assets.assets.kept_releases import STEP
+from ta_assets.assets.releases.kept_releases import STEP
 from ta_assets.assets.verdicts import RED, RED_ROWS, VERDICT_ASSET, VerdictConfig, read_release
 from ta_assets.jobs import runs
 from ta_assets.jobs.stage import Outcome, Stage, cells_of_release, crashed, incidents

@@ -143,8 +143,8 @@ def _table(
 def _comparison(
     own: Node, study: Study, comparisons: Mapping[str, Mapping[str, Any]], *, headlines_only: bool = False
 ) -> list[Line]:
+    from ta_assets.core.comparison.compare import compared_rows
     from ta_assets.core.markdown import comparison_columns
-    from ta_assets.core.results.compare import compared_rows
 
     compared = compared_rows(study.settings, comparisons)
     headers, rows = comparison_columns(_headlines(compared) if headlines_only else compared, ["setting"])

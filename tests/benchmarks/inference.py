@@ -20,13 +20,13 @@ import pandas as pd
 from scipy.stats import beta
 from sklearn.linear_model import LinearRegression
 
+from ta_assets.core.comparison.compare import compare
+from ta_assets.core.comparison.precision_table import CHANCE, PrecisionTable
 from ta_assets.core.crossfit.cross_fitted import cross_fitted
 from ta_assets.core.crossfit.increment import partial_products
 from ta_assets.core.crossfit.spectrum import within_problems
 from ta_assets.core.options import InferenceOptions
 from ta_assets.core.probes.feature_sets import position_splines
-from ta_assets.core.results.compare import compare
-from ta_assets.core.results.precision_table import CHANCE, PrecisionTable
 from ta_assets.core.statistics import intervals, power
 from ta_assets.core.statistics.label_noise import noise_ceiling, support
 from ta_assets.core.statistics.metrics import average_precision

@@ -20,11 +20,11 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression, Ridge
 from threadpoolctl import threadpool_limits
 
+from ta_assets.core.comparison.compare import compare
 from ta_assets.core.crossfit import logistic, ridge
 from ta_assets.core.crossfit.cross_fitted import cross_fitted
 from ta_assets.core.crossfit.spectrum import Spectrum, prepare, within_problems
 from ta_assets.core.options import InferenceOptions
-from ta_assets.core.results.compare import compare
 from tests.benchmarks.inference import Record, record
 from tests.core.made_traces import made_rows
 

@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.stats import binomtest, norm
 from threadpoolctl import threadpool_limits
 
+from ta_assets.core.comparison.compare import compare
 from ta_assets.core.crossfit.cross_fitted import cross_fitted
 from ta_assets.core.crossfit.folds import evaluation_folds
 from ta_assets.core.crossfit.one_fit import Fit
@@ -20,7 +21,6 @@ from ta_assets.core.crossfit.out_of_fold import EVERY, OutOfFold, Sentences, fol
 from ta_assets.core.crossfit.spectrum import prepare, within_problems
 from ta_assets.core.options import InferenceOptions
 from ta_assets.core.probes.feature_sets import position_splines
-from ta_assets.core.results.compare import compare
 from ta_assets.core.statistics import intervals, jackknife, looks, power
 from ta_assets.core.statistics.looks import Looked
 from ta_assets.core.traces.labels import anchors

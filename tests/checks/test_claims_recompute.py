@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from ta_assets.core.comparison import precision_table
+from ta_assets.core.comparison.compare import compare
 from ta_assets.core.crossfit.cross_fitted import cross_fitted
 from ta_assets.core.options import InferenceOptions
-from ta_assets.core.results import precision_table
-from ta_assets.core.results.compare import compare
 from ta_assets.core.statistics import jackknife, looks
 from ta_checks.rules import own_power, own_tests
 from ta_checks.rules.claims import grades

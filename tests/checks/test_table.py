@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from ta_assets.core import score_columns
+from ta_assets.core.comparison import claims
 from ta_assets.core.crossfit import fit
 from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes import features, models
 from ta_assets.core.probes.residuals import residual_metric_names
 from ta_assets.core.probes.targets import TARGETS
-from ta_assets.core.results import claims, lopo
+from ta_assets.core.results import lopo
 from ta_assets.core.statistics import intervals
 from ta_checks import evidence, written_twice
 from ta_checks.invariant import Invariant

@@ -15,10 +15,10 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from ta_assets.core.comparison.compare import compare
 from ta_assets.core.crossfit.fit import TRAINED_BASELINES, UNTRAINED
 from ta_assets.core.errors import InputError
 from ta_assets.core.options import InferenceOptions
-from ta_assets.core.results.compare import compare
 from ta_assets.core.score_columns import ScoreTable
 from ta_assets.core.traces.labels import label_problems
 from ta_assets.core.values import CrossFitted, Problem

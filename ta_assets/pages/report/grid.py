@@ -1,6 +1,6 @@
 """Checks x cells, with what each means and what it said in the releases before.
 
-Stays out: judging (``ta_checks``), where releases are kept (``assets.kept_releases``).
+Stays out: judging (``ta_checks``), where releases are kept (``assets.releases.kept_releases``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a release found, in one line a setting.
 
-Stays out: what decides a verdict (``core.results.claims``); nothing is judged here.
+Stays out: what decides a verdict (``core.comparison.claims``); nothing is judged here.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ta_assets.assets import comparison
+from ta_assets.core.comparison import claims
 from ta_assets.core.crossfit import fit as crossfit
 from ta_assets.core.crossfit import logistic, nulls
-from ta_assets.core.results import claims
 from ta_assets.core.statistics import intervals
 from ta_assets.core.values import CrossFitted
 from tests.proof.faults import Fault

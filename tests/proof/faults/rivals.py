@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ta_assets.core.comparison import precision_table
 from ta_assets.core.crossfit import fit, ridge
 from ta_assets.core.probes import feature_sets
-from ta_assets.core.results import cells, precision_table
+from ta_assets.core.results import cells
 from ta_assets.core.statistics import intervals, jackknife, power
 from tests.proof.faults import Fault
 from tests.proof.faults.planting import make_wrong, replace

@@ -1,6 +1,6 @@
 """What a release keeps of itself: when it ran, on what, how long and how large; and a folder of its own for its files.
 
-Stays out: the verdict, and the copy of the latest release that people and CI read (``verdicts``).
+Stays out: the verdict, and the copy of the latest release that people and CI read (``assets.verdicts``).
 """
 
 from __future__ import annotations

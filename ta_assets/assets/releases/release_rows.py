@@ -1,7 +1,7 @@
 """The rows of a verdict that the release itself judges: incidents, the earlier verdict, the event log, the code.
 
 Belongs here: reading what these rules judge. Stays out: the rules (``ta_checks.rules.files``), the verdict
-(``verdicts``).
+(``assets.verdicts``).
 """
 
 import json

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ta_assets.core.results.precision_table import kind_of, reads_activations
+from ta_assets.core.comparison.precision_table import kind_of, reads_activations
 from ta_assets.core.statistics.metrics import spearman_mean
 from ta_assets.core.values import CrossFitted
 

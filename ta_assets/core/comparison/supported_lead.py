@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ta_assets.core.comparison.precision_table import CHANCE, Family, PrecisionTable, reads_activations
 from ta_assets.core.crossfit.out_of_fold import SUPPORTED
 from ta_assets.core.options import InferenceOptions
-from ta_assets.core.results.precision_table import CHANCE, Family, PrecisionTable, reads_activations
 from ta_assets.core.statistics import intervals
 from ta_assets.core.statistics.supported import could_be_anchors
 from ta_assets.core.statistics.true_importance import Posterior, expected_precisions

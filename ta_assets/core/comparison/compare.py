@@ -21,14 +21,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_assets.core.crossfit.fit import TRAINED_SUPPORT
-from ta_assets.core.crossfit.increment import partial_products
-from ta_assets.core.crossfit.nulls import RefitNull, adjusted_by_probe
-from ta_assets.core.options import InferenceOptions
-from ta_assets.core.probes.known import known_features
-from ta_assets.core.results.claims import Tested, verdict_of
-from ta_assets.core.results.comparison_row import ComparisonRow
-from ta_assets.core.results.precision_table import (
+from ta_assets.core.comparison.claims import Tested, verdict_of
+from ta_assets.core.comparison.comparison_row import ComparisonRow
+from ta_assets.core.comparison.precision_table import (
     CHANCE,
     Family,
     PrecisionTable,
@@ -36,8 +31,13 @@ from ta_assets.core.results.precision_table import (
     kind_of,
     reads_activations,
 )
-from ta_assets.core.results.supported_lead import SupportedLeads
-from ta_assets.core.results.twins import twins
+from ta_assets.core.comparison.supported_lead import SupportedLeads
+from ta_assets.core.comparison.twins import twins
+from ta_assets.core.crossfit.fit import TRAINED_SUPPORT
+from ta_assets.core.crossfit.increment import partial_products
+from ta_assets.core.crossfit.nulls import RefitNull, adjusted_by_probe
+from ta_assets.core.options import InferenceOptions
+from ta_assets.core.probes.known import known_features
 from ta_assets.core.score_columns import KEYS
 from ta_assets.core.statistics import intervals, label_noise, power
 from ta_assets.core.statistics.looks import Looked

@@ -12,16 +12,16 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from ta_assets.core.comparison import claims
+from ta_assets.core.comparison.compare import compare
+from ta_assets.core.comparison.comparison_row import ComparisonRow
+from ta_assets.core.comparison.precision_table import HURDLES, Family, PrecisionTable, kind_of, reads_activations
+from ta_assets.core.comparison.twins import twins
 from ta_assets.core.crossfit.cross_fitted import CrossFitted, cross_fitted
 from ta_assets.core.crossfit.increment import partial_products
 from ta_assets.core.crossfit.spectrum import within_problems
 from ta_assets.core.options import InferenceOptions
 from ta_assets.core.probes.feature_sets import position_splines
-from ta_assets.core.results import claims
-from ta_assets.core.results.compare import compare
-from ta_assets.core.results.comparison_row import ComparisonRow
-from ta_assets.core.results.precision_table import HURDLES, Family, PrecisionTable, kind_of, reads_activations
-from ta_assets.core.results.twins import twins
 from ta_assets.core.statistics.intervals import Interval, nadeau_bengio, one_sided_p, t_interval
 from ta_assets.core.statistics.looks import Looked
 from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ta_assets.core.results.comparison_row import ComparisonRow
+from ta_assets.core.comparison.comparison_row import ComparisonRow
 from ta_assets.core.statistics.intervals import ALPHA, Interval
 from ta_assets.core.statistics.power import MAX_PROBLEMS, least_problems
 

@@ -1,0 +1,1 @@
+"""What a release judges and keeps of itself, beside its checks."""
