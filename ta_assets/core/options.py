@@ -124,7 +124,7 @@ class ExtractionSpec(ExtractionOptions):
 
     def __init__(self, language_model: str, **options: Any) -> None:
         """The model, and options by their names."""
-        super().__init__(language_model=language_model, **options)
+        super().__init__(**{"language_model": language_model, **options})
 
     @property
     def scored_attention(self) -> VerticalAttention | None:

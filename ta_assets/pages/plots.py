@@ -63,7 +63,7 @@ def precision_recall(predictions: pd.DataFrame, title: str) -> dg.MarkdownMetada
     def draw(axes: Any) -> None:
         from sklearn.metrics import precision_recall_curve
 
-        test = predictions[predictions["split"] == "test"]
+        test = predictions.loc[predictions["split"] == "test"]
         for model in scored_models(test):
             precision, recall, _ = precision_recall_curve(test["anchor"], test[f"{SCORE_PREFIX}{model}"])
             found = recall > 0  # where nothing is found, a precision is a matter of taste
@@ -82,7 +82,7 @@ def scores_over_target(predictions: pd.DataFrame, target: str, title: str) -> dg
     """Score of every probe against a continuous target, on the test rows."""
 
     def draw(axes: Any) -> None:
-        test = predictions[predictions["split"] == "test"]
+        test = predictions.loc[predictions["split"] == "test"]
         for model in scored_models(test):
             axes.scatter(test[target], test[f"{SCORE_PREFIX}{model}"], s=8, label=in_words(model))
         axes.set_xlabel(f"{in_words(target)} (change of accuracy)")

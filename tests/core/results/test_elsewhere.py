@@ -56,7 +56,7 @@ def test_a_plan_is_chosen_on_val_within_each_group_of_any_column(table: pd.DataF
     assert set(found["groups"]) == {"de", "en"}
     for group, plan in found["groups"].items():
         rows = table[(table["part"] == "val") & (table["language"] == group)]
-        alone = choose(Rows(rows["probe"].to_numpy(), rows["hit"].to_numpy()), objective, 21)
+        alone = choose(Rows(np.asarray(rows["probe"]), np.asarray(rows["hit"])), objective, 21)
         assert (plan["t_neg"], plan["t_pos"]) == (alone.thresholds.negative, alone.thresholds.positive)
     assert found["test"]["n"] == sum(plan["test"]["n"] for plan in found["groups"].values()) == 120
     changed = table.assign(hit=np.where(table["part"] == "test", 1 - table["hit"], table["hit"]))
