@@ -107,6 +107,15 @@ def test_a_probe_or_rival_that_is_not_what_it_says_is_named(
     assert any(offender.startswith(f"{named},") for offender in verdict.offenders), verdict.offenders
 
 
+def test_turning_the_labels_of_a_held_out_problem_moves_none_of_its_scores_by_a_bit(healthy: CrossFitted) -> None:
+    own = ROWS["problem_id"].to_numpy() == 4
+    turned = ROWS.assign(anchor=np.where(own, 1 - ROWS["anchor"], ROWS["anchor"]))
+    scores = cross_fitted(turned, BLOCKS, OPTIONS).scores
+    columns = [name for name in scores.columns if "/" in name]
+    pd.testing.assert_frame_equal(scores.loc[own, columns], healthy.scores.loc[own, columns], check_exact=True)
+    assert not scores.loc[~own, columns].equals(healthy.scores.loc[~own, columns]), "the others train on them"
+
+
 def test_a_score_that_nobody_knows_is_a_fault(healthy: CrossFitted) -> None:
     strange = CrossFitted(**{**vars(healthy), "scores": healthy.scores.rename(columns={"order/0": "oracle/0"})})
     verdict = judged(strange)

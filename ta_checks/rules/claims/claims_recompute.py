@@ -23,6 +23,8 @@ TOLERANCE = 1e-6
 """Of numbers, relative to themselves or one: the order of sums."""
 ONE_PROBLEM = 0.005
 """Share of a number of problems by which it may differ, and at least one: two quadratures of one level."""
+FEWEST = 2
+"""Problems with which there is anything to recompute."""
 COUNTS = ("needed", "needed_low", "needed_high")
 
 
@@ -49,7 +51,8 @@ def read(evidence: Evidence) -> dict[str, Any]:
         ceiling=(value["ceiling"] or {}).get("oracle"),
     )
     own = OwnRows(rows, grades, again, fitted.nulls, asked)
-    names = [row["name"] for row in value["rows"] if row["name"] in grades.names]
+    # of one problem there is neither a deviation nor a test
+    names = [row["name"] for row in value["rows"] if row["name"] in grades.names and grades.n >= FEWEST]
     return {
         "rows": value["rows"],
         "expected": {name: own.expected(name) for name in names},
@@ -57,7 +60,7 @@ def read(evidence: Evidence) -> dict[str, Any]:
         "whole": {
             "n_problems": (value["n_problems"], grades.n),
             "family": (value["family"], sum(map(reads_activations, grades.names))),
-            "chance": (value["chance"], float(grades.precision["chance"].mean())),
+            **({"chance": (value["chance"], float(grades.precision["chance"].mean()))} if names else {}),
         },
     }
 

@@ -156,7 +156,7 @@ class OwnRows:
             **self._supported(name),
             **self._shares(name),
         }
-        if asked.is_first:
+        if asked.is_first and asked.level > LEAST_LEVEL:
             found |= self._needed(deviation, factor, level)
         narrow = interval(lead, factor, asked.seed, 1 - 2 * asked.level)
         return {**found, "word": self._word(found, ends, narrow)}

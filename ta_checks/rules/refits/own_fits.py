@@ -119,6 +119,8 @@ def logistic_scores(part: Part, penalty: float, *, used: np.ndarray | None = Non
     from sklearn.linear_model import LogisticRegression
 
     kept = np.ones(len(part.labels), bool) if used is None else used
+    if len(np.unique(part.labels[kept])) < 2:
+        return np.zeros(len(part.scored) if used is None else int((~kept).sum()))
     model = LogisticRegression(C=1 / penalty, class_weight="balanced", max_iter=ITERATIONS, tol=STOP)
     model.fit(part.trained[kept], part.labels[kept])
     return model.decision_function(part.scored if used is None else part.trained[~kept])

@@ -147,10 +147,19 @@ def library_reader(folder: Path) -> Reader:
 
 
 def transformers_reader(folder: Path) -> Reader:
-    """The tokenizer that transformers makes of the folder."""
+    """The tokenizer that transformers makes of the folder.
+
+    Raises:
+        NotPlain: it makes none.
+    """
     from transformers import AutoTokenizer
 
-    return Reader(AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True), False)
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # each class of tokenizers asks for files of its own
+        raise NotPlain(f"transformers makes no tokenizer of the folder ({type(error).__name__})") from error
+    return Reader(tokenizer, is_library=False)
 
 
 def first_tokens(folder: Path, bos: str) -> list[int]:
