@@ -14,8 +14,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from ta_assets.core.option_values import VERTICAL_MODELS
-from ta_assets.core.option_values import KNOWN_MODELS
+from ta_assets.core.option_values import KNOWN_MODELS, VERTICAL_MODELS
 from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes.features import position_features
 from ta_assets.core.probes.models import MODELS, NEEDS_ACTIVATIONS, SEED_FREE, SEEDED, ProbeData, fit_scores
