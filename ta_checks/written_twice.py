@@ -12,7 +12,7 @@ SCORE_PREFIX = "score_"
 """Beginning of the column of a model's scores in the predictions of a cell."""
 CONTINUOUS = ("importance_abs", "importance_signed")
 """Targets that are measured by ranks."""
-SEEDED = ("mlp_probe",)
+SEEDED = ("mlp_probe", "attention_probe", "multimax_probe")
 """Models of a cell whose scores depend on its seed."""
 UNTRAINED = ("order", "label_support")
 """Scores of a comparison that nobody fits."""

@@ -22,6 +22,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from ta_assets.core.option_values import TOKEN_PROBES
 from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes.features import position_features, vertical_features
 from ta_assets.core.probes.regressors import MLP_VALIDATION_FRACTION, mlp_settings, regression_twin, tfidf
@@ -230,7 +231,7 @@ _MODELS: Mapping[str, _Model] = {
 }
 
 MODELS: tuple[str, ...] = tuple(_MODELS)
-SEEDED: tuple[str, ...] = ("mlp_probe",)
+SEEDED: tuple[str, ...] = ("mlp_probe", *TOKEN_PROBES)
 """Models whose scores depend on the seed: fitted in every cell."""
 SEED_FREE: tuple[str, ...] = tuple(name for name in MODELS if name not in SEEDED)
 """Models that any seed fits alike: fitted once per setting."""

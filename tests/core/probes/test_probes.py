@@ -14,7 +14,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from ta_assets.core.option_values import VERTICAL_MODELS
+from ta_assets.core.option_values import KNOWN_MODELS, VERTICAL_MODELS
 from ta_assets.core.options import ProbeOptions
 from ta_assets.core.probes.features import position_features
 from ta_assets.core.probes.models import MODELS, NEEDS_ACTIVATIONS, SEED_FREE, SEEDED, ProbeData, fit_scores
@@ -102,7 +102,8 @@ def test_stored_scores_of_both_baselines_come_back(shared_folder: Path, name: st
 
 
 def test_every_model_is_either_seeded_or_seed_free() -> None:
-    assert sorted(SEED_FREE + SEEDED) == sorted(MODELS)
+    assert sorted(SEED_FREE + SEEDED) == sorted(KNOWN_MODELS)
+    assert set(SEED_FREE) < set(MODELS)
     assert ProbeOptions().models + VERTICAL_MODELS == MODELS
     assert set(NEEDS_ACTIVATIONS) < set(MODELS)
 

@@ -263,6 +263,7 @@ def test_seeds_are_averaged_and_groups_added_up(predictions: pd.DataFrame) -> No
 def test_a_probe_that_no_seed_changes_is_planned_once() -> None:
     assert seeds_to_plan("linear_probe", [4, 2, 3]) == [2]
     assert seeds_to_plan("mlp_probe", [4, 2, 3]) == [2, 3, 4]
+    assert seeds_to_plan("attention_probe", [4, 2, 3]) == [2, 3, 4]
 
 
 def test_predictions_of_every_fold_get_the_tag_of_their_sentence() -> None:
