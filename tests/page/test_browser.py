@@ -131,7 +131,7 @@ def test_a_trace_reads_as_running_text(window: Open, page_file: Path, content: C
     page.wait_for_selector("#traces .flow #sentence-6[aria-selected=true]")
     trace = content.traces["embedded_correct"][10]
     running = "".join(before + text for before, text in zip(trace["before"], trace["text"], strict=True))
-    assert page.locator("#traces .body").evaluate("body => body.textContent") == running
+    assert page.locator("#traces .body").inner_text().strip() == running.strip()
 
 
 def test_problems_are_sorted_by_where_probe_and_label_disagree_most(window: Open, page_file: Path) -> None:
