@@ -25,6 +25,8 @@ from tests.core.made_traces import made_rows, made_vectors
 
 OPTIONS = InferenceOptions(permutations=200, ceiling_draws=20)
 ROWS = made_rows(14, n_sentences=12)
+LABELLED = ROWS.drop(columns="token_count")
+"""What the table of sentences holds."""
 Row = dict[str, Any]
 
 
@@ -39,7 +41,7 @@ class Made:
 
 def evidence_of(fitted: Any, value: dict[str, Any]) -> dict[str, Any]:
     study = SimpleNamespace(inference=OPTIONS)
-    return read(SimpleNamespace(value=value, cross_fitted=fitted, study=study, sentences=lambda: ROWS))  # type: ignore[arg-type]
+    return read(SimpleNamespace(value=value, cross_fitted=fitted, study=study, sentences=lambda: LABELLED))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

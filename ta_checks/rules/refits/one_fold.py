@@ -27,8 +27,8 @@ NO_BETTER = 1e-6
 """Share by which an error may be less than that of what was chosen: rounding."""
 BANDS = (0.1, 1.0)
 """Squared scales of the position splines beside activations."""
-OFF = len(BLOCK_GRID)
-"""Place of a block of features that is left out."""
+SWEEPS = 3
+"""Times that the search for penalties of blocks goes through all of them."""
 ON_POSTERIOR = ("ridge_anchor_chance", "ridge_true_size")
 """Scores that are trained on what rollouts say of a sentence, which is not computed a second time."""
 UNFITTED = {
@@ -205,9 +205,12 @@ class Refitted:
         if set(penalties) != set(blocks):
             faults = f"its blocks are {', '.join(penalties)}, not {', '.join(blocks)}"
             return Refit(name, stored, np.full(len(stored), np.nan), faults=(faults,))
-        searched = [*blocks] if name == "all_known" else ["activations"]
+        if name == "all_known":
+            others = [self._searched(blocks)]
+        else:
+            others = [{**penalties, "activations": one} for one in (*map(float, BLOCK_GRID), None)]
         own, faults = self._error(blocks, penalties), []
-        for other in _neighbours(penalties, searched, together=name == "all_known"):
+        for other in others:
             if self._error(blocks, other) < own * (1 - NO_BETTER):
                 changed = [f"{one} {other[one]}" for one in blocks if other[one] != penalties[one]]
                 faults.append(f"with {', '.join(changed)} there is less error left out")
@@ -233,28 +236,32 @@ class Refitted:
         faults = [f"penalties of {', '.join(sorted(moved))} are not those of what is known alone"] if moved else []
         return Refit(name, refit.stored, refit.again, refit.bound, (*refit.faults, *faults))
 
+    def _searched(self, blocks: Mapping[str, np.ndarray]) -> dict[str, float | None]:
+        """Penalties that a search ends at: from the best common one, block by block a step up or else down, while the
+        error within the fold falls, three times through all blocks at most."""
+        grid: list[float | None] = [float(one) for one in BLOCK_GRID]
+        errors: dict[tuple[int, ...], float] = {}
+
+        def error(at: tuple[int, ...]) -> float:
+            if at not in errors:
+                errors[at] = self._error(blocks, dict(zip(blocks, (grid[one] for one in at), strict=True)))
+            return errors[at]
+
+        best = min(((place,) * len(blocks) for place in range(len(grid) - 1, -1, -1)), key=error)
+        for _ in range(SWEEPS):
+            before = best
+            for block in range(len(blocks)):
+                moved = [(*best[:block], best[block] + step, *best[block + 1 :]) for step in (1, -1)]
+                inside = [at for at in moved if 0 <= at[block] < len(grid)]
+                best = next((at for at in inside if error(at) < error(best)), best)
+            if best == before:
+                break
+        return dict(zip(blocks, (grid[one] for one in best), strict=True))
+
     def _error(self, blocks: Mapping[str, np.ndarray], penalties: Mapping[str, float | None]) -> float:
         rows = own_fits.scaled_blocks(blocks, np.flatnonzero(~self.test), penalties)
         part = self.part(rows)
         return own_fits.inner_error(part, part.trained)
-
-
-def _neighbours(
-    penalties: Mapping[str, float | None], searched: Sequence[str], *, together: bool
-) -> Iterator[dict[str, float | None]]:
-    """Penalties one step away in one block; of blocks that are searched ``together`` all common ones, too."""
-    grid: list[float | None] = [float(one) for one in BLOCK_GRID]
-    if together:
-        yield from (dict.fromkeys(penalties, one) for one in grid)
-        for name in searched:
-            at = _place(penalties[name])
-            yield from ({**penalties, name: grid[step]} for step in (at - 1, at + 1) if 0 <= step < len(grid))
-    else:
-        yield from ({**penalties, name: one} for name in searched for one in [*grid, None] if one != penalties[name])
-
-
-def _place(penalty: float | None) -> int:
-    return OFF if penalty is None else int(np.argmin(np.abs(np.log(BLOCK_GRID / penalty))))
 
 
 def _not_least(penalty: float, grid: np.ndarray, errors: np.ndarray, slack: float = NO_BETTER) -> list[str]:

@@ -47,19 +47,20 @@ def rival_features(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """Name of a score that is fitted without activations, on one set of features -> [n, d] as prepared.
 
     Args:
-        rows: by problem and sentence, with label columns and token_count.
+        rows: by problem and sentence, with label columns; without token_count there is nothing that needs it.
     """
     problems, text = rows["problem_id"].to_numpy(), rows["chunk_text"].tolist()
     words = _directions([_without_numbers(one) for one in text], 3, drop=True)
     raw: dict[str, np.ndarray] = {
-        "sentence_length": np.log1p(rows[["token_count"]].to_numpy(np.float64)),
-        "position_linear": rows[list(POSITION_COLUMNS)].to_numpy(np.float32),
         "position_spline": _places(rows),
         "function_tags": _indicators(rows["function_tag"]),
         "text_tfidf": _directions(text, 2, drop=False),
         "text_normalised": words,
         "text_context": _of_sentence_before(words, rows),
     }
+    if "token_count" in rows:
+        raw["sentence_length"] = np.log1p(rows[["token_count"]].to_numpy(np.float64))
+        raw["position_linear"] = rows[list(POSITION_COLUMNS)].to_numpy(np.float32)
     if "n_different" in rows and not rows["n_different"].isna().any():
         count = rows["n_different"].to_numpy(np.float64)
         functions: list[Callable[[np.ndarray], Any]] = [
