@@ -41,6 +41,14 @@ def fewest_problems(level: float) -> int:
     return n
 
 
+def first_of(holds: Callable[[int], bool], low: int, high: int) -> int:
+    """The least number from ``low`` to ``high`` from which on something holds that holds at ``high``."""
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
 def limit_of(deviation: float, n: int, confidence: float) -> float:
     """Upper limit of a deviation that n problems showed."""
     from scipy import stats

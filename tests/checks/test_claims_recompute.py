@@ -164,6 +164,11 @@ def test_power_and_limits_are_those_of_the_noncentral_distribution() -> None:
     assert own_power.fewest_problems(0.05) == 6
 
 
+def test_the_least_number_is_the_first_from_which_on_something_holds() -> None:
+    assert own_power.first_of(lambda n: n >= 17, 2, 1000) == 17
+    assert own_power.first_of(lambda _: True, 5, 9) == 5
+
+
 def test_flips_of_few_problems_are_all_patterns() -> None:
     leads = np.random.default_rng(0).normal(0.5, 1.0, (7, 3))
     found = own_tests.flip_signs(leads, np.ones(3), 200, 0, 0.05)

@@ -27,7 +27,7 @@ from ta_checks.rules.claims.grades import (
 from ta_checks.rules.claims.precisions import CHANCE
 from ta_checks.rules.inference import holm, one_sided_p
 from ta_checks.rules.levels import FURTHER_TESTS
-from ta_checks.rules.own_power import MOST_PROBLEMS, enough_problems, fewest_problems, later_share, limit_of
+from ta_checks.rules.own_power import MOST_PROBLEMS, enough_problems, fewest_problems, first_of, later_share, limit_of
 from ta_checks.rules.own_tests import Ends, Flipped, flip_signs, interval
 from ta_checks.rules.refits.own_features import known_blocks, prepared, rival_features
 from ta_checks.rules.refits.own_fits import RIDGE_GRID, LeftOut
@@ -198,25 +198,23 @@ class OwnRows:
         return {"support_share": support, "share_of_ceiling": float(over.mean()) / room, **_ends("share", scaled)}
 
     def _needed(self, deviation: float, factor: float, level: float) -> dict[str, Any]:
-        """Columns of numbers of problems, each as a range of numbers that are right but for rounding."""
+        """Columns of numbers of problems, each with the one or two from which on power is enough."""
         n, asked = self.grades.n, self.asked
         share = self._share_of_later
 
-        def least(lead: float, confidence: float) -> int | None:
-            limit, low, high = limit_of(deviation, n, confidence), 1, MOST_PROBLEMS
-            least_n = next(size for size in range(1, 1000) if size >= fewest_problems(level * share(size)))
+        def least(lead: float, confidence: float) -> tuple[int | None, ...]:
+            limit = limit_of(deviation, n, confidence)
+            fewest = next(size for size in range(1, 1000) if size >= fewest_problems(level * share(size)))
             if limit <= 0:
-                return least_n
-            low = max(least_n, 2)
-            if not enough_problems(lead, limit, factor, level * share(high), high):
-                return None
-            while low < high:
-                middle = (low + high) // 2
-                if enough_problems(lead, limit, factor, level * share(middle), middle):
-                    high = middle
-                else:
-                    low = middle + 1
-            return low
+                return (fewest,)
+
+            def enough(size: int) -> bool:
+                return enough_problems(lead, limit, factor, level * share(size), size)
+
+            # a later look has a smaller level, so power falls once behind the present one
+            parts = ((max(fewest, 2), max(n, fewest, 2)), (max(n + 1, fewest, 2), MOST_PROBLEMS))
+            found = tuple(first_of(enough, *part) for part in parts if enough(part[1]))
+            return found or (None,)
 
         planned = {"needed": 0.8, "needed_low": 0.025, "needed_high": 0.975}
         found: dict[str, Any] = {key: least(asked.smallest_lead, confidence) for key, confidence in planned.items()}
