@@ -204,7 +204,10 @@ class OwnRows:
 
         def least(lead: float, confidence: float) -> tuple[int | None, ...]:
             limit = limit_of(deviation, n, confidence)
-            fewest = next(size for size in range(1, 1000) if size >= fewest_problems(level * share(size)))
+            reached = (size for size in range(1, 1000) if size >= fewest_problems(level * share(size)))
+            fewest = next(reached, None)
+            if fewest is None:  # a first look that spends everything leaves nothing for a later one
+                return (None,)
             if limit <= 0:
                 return (fewest,)
 
