@@ -82,7 +82,7 @@ def _second_level(n: int, size: int, level: float, both: float) -> float:
     def passed(bound: float) -> float:
         def at(z: float) -> float:
             high, low = (bound - correlation * z) / spread, (-bound - correlation * z) / spread
-            return stats.norm.pdf(z) * (stats.norm.sf(high) + stats.norm.cdf(low))
+            return float(stats.norm.pdf(z) * (stats.norm.sf(high) + stats.norm.cdf(low)))
 
         return integrate.quad(at, -edge, edge, epsabs=1e-12)[0] - (both - level)
 

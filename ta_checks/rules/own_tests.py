@@ -53,8 +53,8 @@ def interval(values: np.ndarray, factor: float, seed: int, coverage: float = 0.9
     spread = np.std(drawn, axis=1, ddof=1) / math.sqrt(n)
     ratio = (drawn.mean(axis=1) - mean)[spread > NO_SPREAD] / spread[spread > NO_SPREAD]
     low, high = np.quantile(ratio, [(1 - coverage) / 2, (1 + coverage) / 2])
-    student = stats.t.ppf((1 + coverage) / 2, n - 1)
-    return Ends(mean - max(student, high) * error, mean + max(student, -low) * error, error)
+    student = float(stats.t.ppf((1 + coverage) / 2, n - 1))
+    return Ends(mean - max(student, float(high)) * error, mean + max(student, -float(low)) * error, error)
 
 
 @dataclass(frozen=True)

@@ -220,6 +220,7 @@ def test_a_failed_release_says_what_failed_and_what_to_do(server: Server, releas
     assert "sentences\\[tiny" in entries["red"]["mdStr"]
     assert {one["assetKey"]["path"][0] for one in entries.values() if "assetKey" in one} == {
         "release_verdict",
+        "report",
         "sentences",
         "activations",
     }

@@ -173,6 +173,6 @@ def test_flips_of_few_problems_are_all_patterns() -> None:
     leads = np.random.default_rng(0).normal(0.5, 1.0, (7, 3))
     found = own_tests.flip_signs(leads, np.ones(3), 200, 0, 0.05)
     signs = np.array(np.meshgrid(*[[1, -1]] * 7)).reshape(7, -1).T
-    t = np.abs([stats.ttest_1samp(leads * one[:, None], 0.0).statistic for one in signs])
-    expected = [(t.max(axis=1) >= one - 1e-9).mean() for one in np.abs(stats.ttest_1samp(leads, 0.0).statistic)]
+    t = np.abs([stats.ttest_1samp(leads * one[:, None], 0.0)[0] for one in signs])
+    expected = [(t.max(axis=1) >= one - 1e-9).mean() for one in np.abs(stats.ttest_1samp(leads, 0.0)[0])]
     assert found.p_values == pytest.approx(expected)

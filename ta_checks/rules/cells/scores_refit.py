@@ -121,7 +121,8 @@ def _words(texts: list[str], train: np.ndarray) -> np.ndarray:
 
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), max_features=MOST_WORDS)
     vectorizer.fit([text for text, inside in zip(texts, train, strict=True) if inside])
-    return vectorizer.transform(texts).toarray()
+    found: Any = vectorizer.transform(texts)
+    return found.toarray()
 
 
 def _refitted(fit: StoredFit) -> np.ndarray:

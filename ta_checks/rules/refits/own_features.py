@@ -53,7 +53,7 @@ def rival_features(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     words = _directions([_without_numbers(one) for one in text], 3, drop=True)
     raw: dict[str, np.ndarray] = {
         "position_spline": _places(rows),
-        "function_tags": _indicators(rows["function_tag"]),
+        "function_tags": _indicators(rows.loc[:, "function_tag"]),
         "text_tfidf": _directions(text, 2, drop=False),
         "text_normalised": words,
         "text_context": _of_sentence_before(words, rows),
@@ -61,8 +61,8 @@ def rival_features(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     if "token_count" in rows:
         raw["sentence_length"] = np.log1p(rows[["token_count"]].to_numpy(np.float64))
         raw["position_linear"] = rows[list(POSITION_COLUMNS)].to_numpy(np.float32)
-    if "n_different" in rows and not rows["n_different"].isna().any():
-        count = rows["n_different"].to_numpy(np.float64)
+    count = np.asarray(rows["n_different"], np.float64) if "n_different" in rows else np.full(len(rows), np.nan)
+    if not np.isnan(count).any():
         functions: list[Callable[[np.ndarray], Any]] = [
             lambda n: n == 0, np.log1p, lambda n: n, lambda n: n * n, lambda n: 1 / (1 + n),
         ]  # fmt: skip
@@ -80,7 +80,7 @@ def known_blocks(rows: pd.DataFrame, rivals: Mapping[str, np.ndarray]) -> dict[s
         rivals: what that gave.
     """
     problems = rows["problem_id"].to_numpy()
-    tags = _indicators(rows["function_tag"])
+    tags = _indicators(rows.loc[:, "function_tag"])
     blocks = {
         "position": rivals["position_spline"],
         "length": prepared(np.log1p([[len(text)] for text in rows["chunk_text"]]), problems),
@@ -89,7 +89,7 @@ def known_blocks(rows: pd.DataFrame, rivals: Mapping[str, np.ndarray]) -> dict[s
         "text_context": rivals["text_context"],
     }
     if rows["chunk_idx"].max() < LONGEST_INDEXED:
-        blocks["index"] = prepared(_indicators(rows["chunk_idx"]), problems)
+        blocks["index"] = prepared(_indicators(rows.loc[:, "chunk_idx"]), problems)
     return blocks
 
 
@@ -127,13 +127,15 @@ def _directions(texts: list[str], longest: int, *, drop: bool) -> np.ndarray:
 
     vectorizer = TfidfVectorizer(ngram_range=(1, longest), token_pattern=r"(?u)\S+")
     try:
-        table = vectorizer.fit_transform(texts).astype(np.float64)
+        table: Any = vectorizer.fit_transform(texts)
     except ValueError:  # no words
         return np.zeros((len(texts), 1))
+    table = table.astype(np.float64)
     rank = min(DIRECTIONS, *(side - 1 for side in table.shape))
     if rank < 1:
         return np.asarray(table.todense())
-    left, lengths, _ = randomized_svd(table, n_components=rank, random_state=0)
+    found: Any = randomized_svd(table, n_components=rank, random_state=0)
+    left, lengths, _ = found
     kept = lengths > ROUNDING_OF_DIRECTIONS * lengths.max(initial=0.0) if drop else slice(None)
     return (left * lengths)[:, kept]
 

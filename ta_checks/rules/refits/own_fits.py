@@ -89,12 +89,12 @@ class LeftOut:
             found[rows] = np.linalg.solve(np.eye(len(rows)) - given_back, found[rows])
         return found
 
-    def errors(self, targets: np.ndarray, penalties: Sequence[float]) -> np.ndarray:
+    def errors(self, targets: np.ndarray, penalties: Sequence[float] | np.ndarray) -> np.ndarray:
         """[n_penalties, n_targets] sums of squares of the residuals."""
         return np.stack([(self.residuals(targets, penalty) ** 2).sum(axis=0) for penalty in penalties])
 
 
-def left_out_errors(part: Part, penalties: Sequence[float]) -> np.ndarray:
+def left_out_errors(part: Part, penalties: Sequence[float] | np.ndarray) -> np.ndarray:
     """[n_penalties] sums of squares when each training problem is predicted by the fit to the others."""
     return LeftOut.of(part.trained, part.problems).errors(part.target[:, None], penalties)[:, 0]
 
@@ -126,7 +126,7 @@ def logistic_scores(part: Part, penalty: float, *, used: np.ndarray | None = Non
     return model.decision_function(part.scored if used is None else part.trained[~kept])
 
 
-def logistic_losses(part: Part, penalties: Sequence[float]) -> np.ndarray:
+def logistic_losses(part: Part, penalties: Sequence[float] | np.ndarray) -> np.ndarray:
     """[n_penalties] balanced log losses over the inner folds; folds with one class on either side count for nothing."""
     inner, losses = part.inner, np.zeros(len(penalties))
     for fold in np.unique(inner):
