@@ -45,7 +45,8 @@ def test_the_example_is_read_as_it_says(tmp_path: Path) -> None:
     source, rollouts = study.source("small_correct"), RolloutsResource()
     assert rollouts.list_problem_ids(source) == [PROBLEM_ID]
     problem = rollouts.load_problem(source, PROBLEM_ID)
-    table = label_problem(problem, study.labels)
+    # two sentences tell nothing of the size of their campaign
+    table = label_problem(problem, study.labels.model_copy(update={"rollouts": 100}))
     assert table["chunk_text"].tolist() == ["First the product.", "3 * 4 = 12."]
     assert table["anchor"].tolist() == [0, 1]
     assert table["function_tag"].tolist() == ["plan_generation", "active_computation"]
