@@ -114,7 +114,8 @@ def verdict(context: dg.OpExecutionContext, outcomes: list[Outcome], world: Worl
 
 def _page_faults(context: dg.OpExecutionContext, world: World, study: str) -> list[str]:
     """Make the page, which shows the verdict and so comes after it; what its own checks say against it."""
-    result = runs.make(world.ledger.definitions(), context.instance, PAGE_ASSET, study)
+    within = runs.Within(context, world, f"{PAGE_ASSET}[{study}]: computing, of the verdict")
+    result = runs.make(world.ledger.definitions(), context.instance, PAGE_ASSET, study, within=within)
     if not runs.made(result, PAGE_ASSET):
         return [world.fresh().ledger.failure(result.run_id, PAGE_ASSET)]
     context.log.info(f"page: {report_path(study, world.store.base)}")

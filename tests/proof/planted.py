@@ -113,13 +113,13 @@ def _watch_cells() -> None:
     make, begin, problems = runs.make, runs.begin, MissingTexts.__iter__
 
     def recorded_make(
-        definitions: dg.Definitions, instance: dg.DagsterInstance, asset: str, partition: str, config: Any = None
+        definitions: dg.Definitions, instance: dg.DagsterInstance, asset: str, partition: str, *rest: Any, **named: Any
     ) -> dg.ExecuteInProcessResult:
         RECORDER.enter(PHASE_OF.get(asset, "data"))
         # of the activations, the unit of work is the problem; verdict and page are no work that could be kept
         if asset not in {"activations", "release_verdict", "report"}:
             RECORDER.write(begun=f"{asset}[{partition}]")
-        return make(definitions, instance, asset, partition, config)
+        return make(definitions, instance, asset, partition, *rest, **named)
 
     def recorded_begin(*arguments: Any) -> None:
         begin(*arguments)
