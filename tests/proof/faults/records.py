@@ -49,8 +49,10 @@ def _after_a_verdict(*edits: tuple[str, str], is_wrong: bool) -> Callable[[World
     return plant
 
 
-FAILED, PASSED = '"text": "failed"', '"text": "passed"'
-GREEN = ((FAILED, PASSED), ('"success": false', '"success": true'))
+FAILED, PASSED = ('"text": "failed"', '"status": "failed"'), ('"text": "passed"', '"status": "passed"')
+"""As people and as the verdict read it."""
+RED = tuple(zip(PASSED, FAILED, strict=True))
+GREEN = (*zip(FAILED, PASSED, strict=True), ('"success": false', '"success": true'))
 
 
 def _other_code(world: World) -> None:
@@ -77,10 +79,10 @@ FAULTS = (
         Fault(name, "records_unedited", "release_verdict", plant)
         for name, plant in (
             ("a red row of the event log was edited to green", _after_a_verdict(*GREEN, is_wrong=True)),
-            ("a green row of the event log was edited to red", _after_a_verdict((PASSED, FAILED), is_wrong=False)),
+            ("a green row of the event log was edited to red", _after_a_verdict(*RED, is_wrong=False)),
             (
                 "the figure of a row of the event log was edited",
-                _after_a_verdict(('"value": 1}', '"value": 7}'), is_wrong=True),
+                _after_a_verdict(('"observed": 1', '"observed": 7'), is_wrong=True),
             ),
         )
     ),
