@@ -24,9 +24,10 @@ import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.consolidated_sqlite_event_log import SQLITE_EVENT_LOG_FILENAME
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.schedules import SqliteScheduleStorage
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
 from dagster._serdes import ConfigurableClassData
 from dagster._utils.concurrency import ConcurrencyClaimStatus
 from filelock import FileLock
@@ -47,6 +48,8 @@ LOCK = ".created.lock"
 UNWRITABLE = ("disk is full", "readonly database", "unable to open database file", "disk I/O error")
 """What SQLite says when it is the disk's fault."""
 
+DATABASES = ("runs", SQLITE_EVENT_LOG_FILENAME)
+"""Names of those whose connections are kept, without the ending."""
 STORAGES = ("run_storage", "event_storage", "schedule_storage")
 """Those that Dagster opens, and would create, at once."""
 
@@ -66,6 +69,12 @@ def engine(database: str) -> Engine:
     # with a write-ahead log, this can lose the last transactions to a power cut, but neither to a kill nor half of one
     listens_for(made, "connect")(lambda connection, _: connection.execute("PRAGMA synchronous = NORMAL"))
     return made
+
+
+def forget_connections(folder: Path) -> None:
+    """Close what is kept of databases in a folder: it would stay with files that were renamed or deleted."""
+    for name in DATABASES:
+        engine(create_db_conn_string(str(folder), name)).dispose()
 
 
 def owner_tags() -> dict[str, str]:
@@ -211,7 +220,9 @@ def created_whole(config: Mapping[str, Any], make: Callable[[str], Storage]) -> 
                 shutil.rmtree(unfinished, ignore_errors=True)
                 with clear_errors(str(unfinished)):
                     make(str(unfinished))
+                forget_connections(unfinished)
                 unfinished.rename(folder)
+                forget_connections(folder)
     except OSError as error:
         raise cannot_write(folder, error) from error
     return make(str(folder))

@@ -62,8 +62,8 @@ def test_the_study_is_ok_and_every_check_is_evaluated(made: World) -> None:
         for invariant in invariants_of("probe_metrics", made.studies.selected):
             found = judge(invariant, Evidence("probe_metrics", f"{seed}|{SETTING}", made))
             assert found.status == "passed" or invariant.severity == "WARN", (invariant.name, found.message)
-            drawn = not found.message.startswith("not evaluated because seed")
-            assert (found.n > 0) == drawn
+            left_out = invariant.name == "network_refits" and found.message.startswith("not evaluated because seed")
+            assert found.n > 0 or left_out
 
 
 def test_every_problem_is_tested_once_by_probes_that_never_saw_it(made: World) -> None:

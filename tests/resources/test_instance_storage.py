@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +47,19 @@ def test_what_a_killed_process_left_half_made_is_made_again(tmp_path: Path) -> N
     storage = EventLogStorage.from_config_value(None, {"base_dir": str(tmp_path / "events")})
     assert storage.supports_global_concurrency_limits
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["events"]
+
+
+def test_a_database_that_is_deleted_and_made_again_by_one_process_is_a_new_one(tmp_path: Path) -> None:
+    config = {"base_dir": str(tmp_path / "runs")}
+    for _ in range(2):
+        storage = RunStorage.from_config_value(None, config)
+        assert storage.get_runs() == []
+        storage.add_run(dg.DagsterRun(job_name="release"))
+        shutil.rmtree(tmp_path / "runs")
+    storage = RunStorage.from_config_value(None, config)
+    storage.add_run(dg.DagsterRun(job_name="release"))
+    with contextlib.closing(sqlite3.connect(tmp_path / "runs/runs.db")) as read_by_others:
+        assert read_by_others.execute("SELECT count(*) FROM runs").fetchone() == (1,)
 
 
 def test_a_run_is_owned_by_the_process_that_creates_it_from_its_first_row(tmp_path: Path) -> None:
