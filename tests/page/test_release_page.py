@@ -29,7 +29,7 @@ def faults(
     """What a release has against a page that was made, or not, and judged like this."""
     step = SimpleNamespace(is_step_success=made, step_key=release.PAGE_ASSET)
     result = SimpleNamespace(all_events=[step], run_id="run", get_asset_check_evaluations=lambda: checks)
-    monkeypatch.setattr(release.runs, "make", lambda *_: result)
+    monkeypatch.setattr(release.runs, "make", lambda *_, **__: result)
     ledger = SimpleNamespace(definitions=lambda: None, failure=lambda run, asset: f"{asset} failed in {run}")
     world: Any = SimpleNamespace(ledger=ledger, store=SimpleNamespace(base=folder))
     world.fresh = lambda: world
