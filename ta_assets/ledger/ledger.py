@@ -23,8 +23,9 @@ from dagster._utils.cached_method import cached_method
 from ta_assets.core.errors import InputError
 from ta_assets.ledger.fingerprint import MADE_FROM, mismatches
 from ta_resources.hub_client import HubFailedError
+from ta_resources.storage.objects import StoreFailedError
 
-OURS = {InputError.__name__, HubFailedError.__name__}
+OURS = {InputError.__name__, StoreFailedError.__name__, HubFailedError.__name__}
 """Errors that say all there is to say; Dagster stores an error's class by name."""
 
 
