@@ -74,7 +74,7 @@ def later_share(n: int, level: float, first: float) -> Callable[[int], float]:
 
 def _second_level(n: int, size: int, level: float, both: float) -> float:
     """Two-sided level at which a second look at ``size`` problems errs with chance ``both`` less ``level``, or less."""
-    from scipy import integrate, optimize
+    from scipy import integrate, optimize, stats
     from scipy.special import ndtr, ndtri
 
     edge, correlation = -ndtri(level / 2), math.sqrt(n / size)
@@ -90,4 +90,4 @@ def _second_level(n: int, size: int, level: float, both: float) -> float:
 
     if both - level <= 0:
         return 0.0
-    return float(2 * ndtr(-optimize.brentq(passed, 0.0, 8.0)))
+    return float(2 * stats.norm.sf(optimize.brentq(passed, 0.0, 8.0)))
