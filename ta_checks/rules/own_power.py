@@ -30,7 +30,8 @@ def enough_problems(lead: float, deviation: float, factor: float, level: float, 
     from scipy import special
 
     bound = -factor * special.stdtrit(n - 1, level / 2)
-    return bool(1 - special.nctdtr(n - 1, lead / (deviation / math.sqrt(n)), bound) >= POWER)
+    # from the left: scipy 1.17 gives NaN for a tail on the right of a large noncentrality
+    return bool(special.nctdtr(n - 1, -lead / (deviation / math.sqrt(n)), -bound) >= POWER)
 
 
 def fewest_problems(level: float) -> int:

@@ -31,6 +31,7 @@ def power(delta: float, deviation: float, n: int, *, alpha: float = ALPHA, infla
         inflation: factor on the standard error that the test uses.
     """
     threshold = -inflation * float(special.stdtrit(n - 1, alpha / 2))
+    # from the left: scipy 1.17 gives NaN for a tail on the right of a large noncentrality
     return float(special.nctdtr(n - 1, -delta * math.sqrt(n) / deviation, -threshold))
 
 
