@@ -28,7 +28,7 @@ from ta_assets.ledger.table import ASSETS, FACTS, partitions_of
 from ta_assets.ledger.world import World
 from ta_assets.studies.loading import load_studies
 from ta_resources.hub_client import HubFailedError
-from ta_resources.instance_storage import existing_instance
+from ta_resources.existing_instance import existing_instance
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactStore

@@ -61,7 +61,7 @@ def start(context: dg.OpExecutionContext, world: WorldResource) -> list[Outcome]
     study = world.studies.selected
     context.log.info(f"release of study {study.name}, {len(cells_of_release(study))} cells: {study.path}")
     try:
-        runs.begin(context.instance, world.store.base, context.log.info)
+        runs.begin(context.instance, world.store.base, study.name, context.log.info)
         for path in (readme_path, results_path):
             clear_abandoned(path(world.studies.selected, world.store.base).parent, "*")
     except Exception as error:
