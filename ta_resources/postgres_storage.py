@@ -9,6 +9,7 @@ extra ``postgres``.
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,14 @@ DRIVER = "postgresql+psycopg2"
 """SQLAlchemy takes another one where none is named; Dagster's code is written for this one."""
 KEEPALIVE = {"keepalives": 1, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
 """Seconds: a server whose machine is gone would be waited for for hours."""
+
+
+def _is_no_retry(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Retrying failed database connection")
+
+
+# Dagster's code tells several lines of each of six attempts; the error that comes after the last says the same
+logging.getLogger().addFilter(_is_no_retry)
 
 
 def with_driver(url: str) -> str:
@@ -174,9 +183,9 @@ class ScheduleStorage(PostgresScheduleStorage):
         self._engine = kept(postgres_url)
 
     @contextmanager
-    def connect(self) -> Iterator[Any]:
+    def connect(self, run_id: str | None = None) -> Iterator[Any]:
         """As that of ``RunStorage``."""
-        with clear_errors(self.postgres_url), super().connect() as connection:
+        with clear_errors(self.postgres_url), super().connect(run_id) as connection:
             yield connection
 
 

@@ -98,7 +98,8 @@ def verdict(context: dg.OpExecutionContext, outcomes: list[Outcome], world: Worl
     within = runs.Within(context, world, f"{VERDICT_ASSET}[{study}]: computing")
     definitions = world.ledger.definitions()
     result = runs.make(definitions, context.instance, VERDICT_ASSET, study, config.model_dump(), within)
-    ledger = world.fresh().ledger
+    ledger = world.ledger
+    ledger.forget(VERDICT_ASSET, study)
     if not runs.made(result, VERDICT_ASSET):
         why = ledger.failure(result.run_id, VERDICT_ASSET)
         raise dg.Failure(f"the verdict of study {study} was not written: {why}", allow_retries=False)
@@ -106,7 +107,7 @@ def verdict(context: dg.OpExecutionContext, outcomes: list[Outcome], world: Worl
     # at the very end: Dagster still has a page of events to print after a failing step
     atexit.register(print, table, flush=True)
     latest = ledger.materialization(VERDICT_ASSET, study)
-    faults = _page_faults(context, world.fresh(), study)
+    faults = _page_faults(context, world, study)
     _say(context, decision, table.rstrip().splitlines()[-1], latest.metadata if latest else {})
     if faults:
         raise dg.Failure(f"the page of study {study} cannot be read: {'; '.join(faults)}", allow_retries=False)
@@ -117,7 +118,7 @@ def _page_faults(context: dg.OpExecutionContext, world: World, study: str) -> li
     within = runs.Within(context, world, f"{PAGE_ASSET}[{study}]: computing, of the verdict")
     result = runs.make(world.ledger.definitions(), context.instance, PAGE_ASSET, study, within=within)
     if not runs.made(result, PAGE_ASSET):
-        return [world.fresh().ledger.failure(result.run_id, PAGE_ASSET)]
+        return [world.ledger.failure(result.run_id, PAGE_ASSET)]
     context.log.info(f"page: {report_path(study, world.store.base)}")
     judged = result.get_asset_check_evaluations()
     red = [f"{one.check_name}: {one.description or 'does not hold'}" for one in judged if not one.passed]

@@ -11,7 +11,7 @@ import dagster as dg
 from ta_assets.assets.expected import why_left_out, why_made
 from ta_assets.core.errors import InputError
 from ta_assets.jobs import runs
-from ta_assets.ledger.table import ASSETS, partitions_of
+from ta_assets.ledger.table import ASSETS, partitions_of, read_together
 from ta_assets.ledger.world import World
 from ta_assets.studies.study import Study
 from ta_checks.checks import PARAMETERS, evaluate
@@ -67,8 +67,9 @@ class Stage:
     def __init__(
         self, context: dg.OpExecutionContext, asset: str, world: World, so_far: Sequence[Outcome] = ()
     ) -> None:
-        """``world`` is the run's; stages before this one may have made much since, ``so_far`` are their outcomes."""
-        self.context, self.asset, self.world = context, asset, world.fresh()
+        """``world`` is the run's; ``so_far`` are the outcomes of the stages before this one."""
+        self.context, self.asset, self.world = context, asset, world
+        read_together(world, world.studies.selected)
         self.said = {outcome.why for outcome in so_far}
         self.lost = {outcome.cell for outcome in so_far if outcome.what in LOST}
 
@@ -108,7 +109,7 @@ class Stage:
         within = runs.Within(self.context, self.world, f"{cell}: computing, {place}, because: {reason}")
         definitions = self.world.ledger.definitions()
         result = runs.make(definitions, self.context.instance, self.asset, partition, within=within)
-        self.world = self.world.fresh()
+        self.world.ledger.forget(self.asset, partition)
         if runs.made(result, self.asset):
             return Outcome(cell, "computed", reason)
         why = self.world.ledger.last_failure(self.asset, partition)

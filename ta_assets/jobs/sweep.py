@@ -51,7 +51,7 @@ def sweep_combinations(context: dg.OpExecutionContext, world: WorldResource) -> 
         if world.ledger.work("problem_ids", setting, made_from(world, "problem_ids", setting)):
             within = runs.Within(context, world, f"problem_ids[{setting}]: computing")
             runs.make(definitions, context.instance, "problem_ids", setting, within=within)
-    failed = _scored(context, world.fresh(), cells)
+    failed = _scored(context, world, cells)
     within = runs.Within(context, world, f"sweep_leaderboard[{study.name}]: computing")
     result = runs.make(definitions, context.instance, "sweep_leaderboard", study.name, within=within)
     if not runs.made(result, "sweep_leaderboard"):
@@ -65,6 +65,7 @@ def sweep_combinations(context: dg.OpExecutionContext, world: WorldResource) -> 
 def _scored(context: dg.OpExecutionContext, world: World, cells: list[SweepCell]) -> list[str]:
     """Score what is not finished; the keys of the combinations that failed."""
     failed = []
+    world.ledger.together({"sweep_metrics": [cell.key for cell in cells]})
     for number, cell in enumerate(cells, start=1):
         reason = _owed(world, cell)
         if reason is None:

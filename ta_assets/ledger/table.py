@@ -208,6 +208,11 @@ def partitions_of(asset: str, study: Study) -> list[str]:
     return FACTS[asset].scope.keys(study)
 
 
+def read_together(world: World, study: Study) -> None:
+    """Let the ledger read the cells of a study an asset at a time: whoever looks at one looks at all."""
+    world.ledger.together({asset: partitions_of(asset, study) for asset in ASSETS})
+
+
 def recorded_partitions(world: World, asset: str) -> list[str]:
     """The partitions that an asset can have been made of."""
     scope = FACTS[asset].scope

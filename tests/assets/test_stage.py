@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from ta_assets.jobs.stage import Outcome, Stage, incidents
+from ta_assets.studies.loading import load_studies
 
 PARENTS = {"a": [("sentences", "a")], "b": [("sentences", "b")]}
 
@@ -15,8 +16,8 @@ PARENTS = {"a": [("sentences", "a")], "b": [("sentences", "b")]}
 @pytest.fixture
 def stage() -> Stage:
     """The activations of two corpora, after the sentences of one of them crashed."""
-    world = SimpleNamespace(ledger=SimpleNamespace(parents=lambda _, key: PARENTS[key]))
-    world.fresh = lambda: world
+    ledger = SimpleNamespace(parents=lambda _, key: PARENTS[key], together=lambda _: None)
+    world = SimpleNamespace(ledger=ledger, studies=load_studies("embedded"))
     so_far = [Outcome("sentences[a]", "crashed", "no network"), Outcome("sentences[b]", "computed", "never made")]
     return Stage(cast("Any", None), "activations", cast("Any", world), so_far)
 
