@@ -34,7 +34,8 @@ from ta_assets.studies.study import Study
 from ta_checks import checks
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
-from ta_resources.storage.artifacts import ArtifactIOManager, ArtifactStore
+from ta_resources.storage.artifacts import ArtifactStore
+from ta_resources.storage.io_manager import ArtifactIOManager
 
 FAMILIES = (problems, activations, comparison, probes, summaries, deferrals, readme, verdicts, report, sweeps)
 """The modules of assets."""
@@ -51,7 +52,7 @@ def build_definitions(
     """
     studies = studies or load_studies()
     store = (resources or {}).get("store")
-    store = store if isinstance(store, ArtifactStore) else ArtifactStore()
+    store = store if isinstance(store, ArtifactStore) else ArtifactStore.configured()
     given = {
         "store": store,
         "rollouts": RolloutsResource(),
@@ -90,7 +91,7 @@ def _with_sources(assets: list[dg.AssetsDefinition]) -> list[dg.AssetsDefinition
 
 
 def was_made(store: ArtifactStore, study: Study) -> bool:
-    """Whether anything of a study is stored."""
+    """Whether anything of a study is known to be stored; an object store is not asked, which would take requests."""
     return any(store.was_made(asset, partition) for asset in ASSETS for partition in partitions_of(asset, study))
 
 

@@ -177,7 +177,7 @@ def _world() -> Iterator[World]:
     with instance:
         yield World(
             studies,
-            ArtifactStore(recovers=False),
+            ArtifactStore.configured(recovers=False),
             RolloutsResource(offline=True),
             LanguageModelResource(offline=True),
             Ledger(instance, lambda: defs),

@@ -78,10 +78,11 @@ def start(context: dg.OpExecutionContext, world: WorldResource) -> list[Outcome]
     """What a release does before its first stage."""
     study = world.studies.selected
     context.log.info(f"release of study {study.name}, {len(cells_of_release(study))} cells: {study.path}")
+    world.store.files.check()  # without it not even a verdict could be kept
     try:
-        runs.begin(context.instance, world.store.base, study.name, context.log.info)
+        runs.begin(context.instance, world.store.local_folder, study.name, context.log.info)
         for path in (readme_path, results_path):
-            clear_abandoned(path(world.studies.selected, world.store.base).parent, "*")
+            clear_abandoned(path(world.studies.selected, world.store.local_folder).parent, "*")
     except Exception as error:
         return [crashed("start", error)]
     return []
@@ -179,7 +180,7 @@ def verdict(context: dg.OpExecutionContext, outcomes: list[Outcome], world: Worl
     if not runs.made(result, VERDICT_ASSET):
         why = ledger.failure(result.run_id, VERDICT_ASSET)
         raise dg.Failure(f"the verdict of study {study} was not written: {why}", allow_retries=False)
-    decision, table = read_release(ledger, study, world.store.base)
+    decision, table = read_release(ledger, study, world.store.local_folder)
     # at the very end: Dagster still has a page of events to print after a failing step
     atexit.register(print, table, flush=True)
     latest = ledger.materialization(VERDICT_ASSET, study)
@@ -195,7 +196,7 @@ def _page_faults(context: dg.OpExecutionContext, world: World, study: str) -> li
     result = runs.make(world.ledger.definitions(), context.instance, PAGE_ASSET, study, within=within)
     if not runs.made(result, PAGE_ASSET):
         return [world.ledger.failure(result.run_id, PAGE_ASSET)]
-    context.log.info(f"page: {report_path(study, world.store.base)}")
+    context.log.info(f"page: {report_path(study, world.store.local_folder)}")
     judged = result.get_asset_check_evaluations()
     red = [f"{one.check_name}: {one.description or 'does not hold'}" for one in judged if not one.passed]
     return red if judged else ["no check of it was evaluated"]

@@ -45,7 +45,8 @@ def sweep_combinations(context: dg.OpExecutionContext, world: WorldResource) -> 
     if not cells:
         raise dg.Failure(f"study {study.name} has no section sweep: {study.path}", allow_retries=False)
     context.log.info(f"sweep of study {study.name}, {len(cells)} combinations: {study.path}")
-    runs.begin(context.instance, world.store.base, study.name, context.log.info)
+    world.store.files.check()
+    runs.begin(context.instance, world.store.local_folder, study.name, context.log.info)
     context.instance.add_dynamic_partitions(str(COMBINATIONS.name), [cell.key for cell in cells])
     for setting in study.settings:
         if world.ledger.work("problem_ids", setting, made_from(world, "problem_ids", setting)):

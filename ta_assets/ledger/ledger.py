@@ -22,8 +22,9 @@ from ta_assets.ledger.fingerprint import MADE_FROM, mismatches
 from ta_assets.ledger.records import CheckState, Materialization, Records
 from ta_assets.ledger.staleness import causes, in_words
 from ta_resources.hub_client import HubFailedError
+from ta_resources.storage.objects import StoreFailedError
 
-OURS = {InputError.__name__, HubFailedError.__name__}
+OURS = {InputError.__name__, StoreFailedError.__name__, HubFailedError.__name__}
 """Errors that say all there is to say; Dagster stores an error's class by name."""
 
 

@@ -31,8 +31,8 @@ EXIT_UNVERIFIED, EXIT_BAD_INPUT = 1, 2
 DESCRIPTION = (
     "Walk from TARGET to the data, code and configuration that made it, and verify every step. TARGET is a number as "
     "it is printed in the README's block of results (or, with --report, in another report), an artifact as "
-    "'asset[partition]', or a file below the artifacts. Exit code 0: all verified; 1: something is not what was "
-    "recorded; 2: there is no such target, or no release that it could be of."
+    "'asset[partition]', or a file (path or URL) below the artifacts. Exit code 0: all verified; 1: something is not "
+    "what was recorded; 2: there is no such target, or no release that it could be of."
 )
 
 
@@ -69,5 +69,5 @@ def _world() -> World:
     studies = load_studies()
     from ta_assets.definitions import defs  # reads the studies when imported, whose faults have been named by now
 
-    store = ArtifactStore(recovers=False)
+    store = ArtifactStore.configured(recovers=False)
     return World(studies, store, RolloutsResource(), LanguageModelResource(), Ledger(instance, lambda: defs))

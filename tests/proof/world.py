@@ -118,12 +118,12 @@ class World:
     @property
     def readme(self) -> Path:
         """The file that holds the results."""
-        return self.store.base / NAME / "README.md"
+        return self.store.local_folder / NAME / "README.md"
 
     @property
     def verdict_file(self) -> Path:
         """``verdict.json`` of the last release."""
-        return release_folder(NAME, self.store.base) / "verdict.json"
+        return release_folder(NAME, self.store.local_folder) / "verdict.json"
 
     def make(self, asset: str, partition: str, config: dict[str, Any] | None = None) -> None:
         """Materialize one cell with its checks, whatever comes of it."""

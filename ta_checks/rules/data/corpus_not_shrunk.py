@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ta_assets.studies.readme_file import study_folder
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
@@ -15,7 +16,7 @@ COUNTED_BY = "problems_as_asked"
 
 def read(evidence: Evidence) -> dict[str, Any]:
     """The stored ids against the number of problems in the verdict before this one."""
-    path = evidence.world.store.base / evidence.study.name / "release" / "verdict.json"
+    path = study_folder(evidence.study.name, evidence.world.store.local_folder) / "release" / "verdict.json"
     before = None
     if path.is_file():
         rows = json.loads(path.read_text(encoding="utf-8"))["checks"]
