@@ -5,11 +5,9 @@ Stays out: assets, checks, resources and jobs themselves.
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Mapping
 from functools import partial
-from types import TracebackType
 
 import dagster as dg
 
@@ -25,7 +23,7 @@ from ta_assets.assets import (
     sweeps,
     verdicts,
 )
-from ta_assets.core.errors import InputError
+from ta_assets.core.errors import InputError, say_alone
 from ta_assets.jobs import automation, release, sweep
 from ta_assets.ledger.catalog import described
 from ta_assets.ledger.partitions import Partitions
@@ -109,15 +107,8 @@ def load() -> dg.Definitions:
     try:
         return build_definitions()
     except InputError:
-        sys.excepthook = _say_input_error
+        say_alone()
         raise
-
-
-def _say_input_error(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    if isinstance(error, InputError):
-        print(f"{kind.__name__}: {error}", file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, traceback)
 
 
 defs = load()

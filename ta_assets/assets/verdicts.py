@@ -18,7 +18,7 @@ from ta_assets.core.markdown import escape
 from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.partitions import Partitions
-from ta_assets.ledger.table import ASSETS, partitions_of
+from ta_assets.ledger.table import ASSETS, partitions_of, read_together
 from ta_assets.ledger.world import World, WorldResource
 from ta_assets.studies.readme_file import study_folder
 from ta_checks.report import formats
@@ -65,6 +65,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 def release_verdict(context: dg.AssetExecutionContext, config: VerdictConfig, world: WorldResource) -> Iterator[Any]:
     """OK only when every ERROR check passed in every cell of the study."""
     recorded: dict[str, Any] = {}
+    read_together(world, world.studies.by_name[context.partition_key])
     try:
         recorded = measured(world, context.partition_key, config.run)
         report = make_report(world, context.partition_key, config)

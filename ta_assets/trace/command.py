@@ -22,7 +22,7 @@ from ta_assets.studies.loading import load_studies
 from ta_assets.trace.printed import as_json, as_text
 from ta_assets.trace.targets import resolve
 from ta_assets.trace.walk import trace
-from ta_resources.instance_storage import existing_instance
+from ta_resources.existing_instance import existing_instance
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactStore
