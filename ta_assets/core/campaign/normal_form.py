@@ -34,7 +34,7 @@ def normal_form(text: str) -> str:
     numbers and numbers with commas of thousands become one fraction in lowest terms; ``x = 5`` is 5; a set, or numbers
     without brackets between commas, are sorted; a point or an interval keeps its order.
     """
-    return _form(_spelled(text))
+    return _form(_spelled(text.strip()))
 
 
 def _spelled(text: str) -> str:
