@@ -61,7 +61,9 @@ def require_room(prefix_token_ids: Sequence[int], sampling: Sampling) -> int:
     return room
 
 
-def checked(completion: Completion, prefix_tokens: int, room: int, decode: Callable[[Sequence[int]], str]) -> Completion:
+def checked(
+    completion: Completion, prefix_tokens: int, room: int, decode: Callable[[Sequence[int]], str]
+) -> Completion:
     """The completion, or where it contradicts itself or what was asked, a failed one that says in what.
 
     Args:

@@ -78,7 +78,13 @@ class TransformersEngine:
 
     @classmethod
     def open(
-        cls, language_model: str, revision: str = "main", *, device: str = "auto", dtype: str = "auto", bos: str = "never"
+        cls,
+        language_model: str,
+        revision: str = "main",
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        bos: str = "never",
     ) -> TransformersEngine:
         """Load a model from a folder or the Hub, with the checks of ``checkpoint``.
 

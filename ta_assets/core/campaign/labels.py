@@ -63,7 +63,10 @@ def label_sentences(
     counts = _counts(groups, flags)
     low, high = (difference_sequence if stopped else difference_interval)(counts, alpha)
     fields = recompute_labels(
-        [_as_rollouts(group, known, trace.sentences[place]) for place, (group, known) in enumerate(zip(groups, answered, strict=True))],
+        [
+            _as_rollouts(group, known, trace.sentences[place])
+            for place, (group, known) in enumerate(zip(groups, answered, strict=True))
+        ],
         [mask[known] for mask, known in zip(flags, answered, strict=True)],
     )
     entries = []

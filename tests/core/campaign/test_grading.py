@@ -64,9 +64,7 @@ def test_a_pattern_takes_its_last_match() -> None:
     assert stated_answer("So the answer is unknown.", rule, False) == ""
 
 
-@given(
-    st.sampled_from(list(FinishReason)), st.sampled_from(["", "4"]), st.sampled_from([True, False, None]), st.text()
-)
+@given(st.sampled_from(list(FinishReason)), st.sampled_from(["", "4"]), st.sampled_from([True, False, None]), st.text())
 def test_every_completion_has_exactly_one_outcome(reason, answer, verdict, text) -> None:
     found = outcome_of(completion(text, reason), answer, verdict)
     expected = {

@@ -17,9 +17,7 @@ from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS, rollout_counts
 
 PROMPT = "Prompt: <think>"
 SENTENCES = ("First it is so. ", "Then it goes on. ", "In the end it is four.")
-TRACE = cut_trace(
-    tuple(map(ord, PROMPT + "".join(SENTENCES))), len(PROMPT), lambda ids: "".join(map(chr, ids))
-)
+TRACE = cut_trace(tuple(map(ord, PROMPT + "".join(SENTENCES))), len(PROMPT), lambda ids: "".join(map(chr, ids)))
 
 
 def draw(place: int, text: str, answer: str, outcome: Outcome, drawn_at: int | None = None) -> Draw:

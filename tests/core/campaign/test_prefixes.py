@@ -113,7 +113,12 @@ def test_prefixes_of_published_traces_are_their_bytes_and_ids(shared_folder, tok
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("", ""), ("</think> 4", ""), (" So it is.\nYes, it is so.", "So it is.\nYes, it is so."), (" It is so. Then not.", "It is so. Then not.")],
+    [
+        ("", ""),
+        ("</think> 4", ""),
+        (" So it is.\nYes, it is so.", "So it is.\nYes, it is so."),
+        (" It is so. Then not.", "It is so. Then not."),
+    ],
 )
 def test_the_first_sentence_of_a_rollout(text: str, sentence: str) -> None:
     assert first_sentence(text) == split_trace(sentence)[0] if sentence else first_sentence(text) == ""

@@ -59,7 +59,12 @@ def test_every_campaign_ends_within_the_most(seed: int) -> None:
         drawn += asked
         totals = np.stack([drawn[:2] // 3, drawn[1:]], axis=1)
         counts = np.stack(
-            [totals[:, 0], rng.binomial(totals[:, 0], rates[:, 0]), totals[:, 1], rng.binomial(totals[:, 1], rates[:, 1])],
+            [
+                totals[:, 0],
+                rng.binomial(totals[:, 0], rates[:, 0]),
+                totals[:, 1],
+                rng.binomial(totals[:, 1], rates[:, 1]),
+            ],
             axis=1,
         )
     else:
