@@ -13,7 +13,7 @@ from ta_assets.core.errors import InputError
 
 
 class EngineUnavailableError(ConnectionError):
-    """The engine as a whole does not answer: nothing is recorded, and the campaign goes on where it was when it does."""
+    """The engine as a whole does not answer: nothing is recorded, and a campaign goes on from there when it does."""
 
 
 class Engine(Protocol):

@@ -75,7 +75,7 @@ def stated_answer(text: str, rule: AnswerRule, thinking: bool) -> str:
 
 
 def last_boxed(text: str) -> str:
-    """What stands in the last ``\\boxed`` of a text, without whitespace around it; empty where its brace never closes."""
+    """What stands in the last ``\\boxed`` of a text, without whitespace around it; empty where no brace closes it."""
     start = text.rfind("\\boxed{")
     if start < 0:
         return ""

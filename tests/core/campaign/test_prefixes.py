@@ -54,7 +54,7 @@ def test_every_prefix_is_a_slice_of_the_ids_whose_text_begins_the_trace(tokenize
     decode = decoded(tokenizer)
     ids = [*prompt, *tokenizer.encode(text).ids]
     if not split_trace(text):
-        with pytest.raises(InputError, match="sentence|prompt"):
+        with pytest.raises(InputError, match=r"sentence|prompt"):
             cut_trace(ids, len(prompt), decode)
         return
     trace = cut_trace(ids, len(prompt), decode)

@@ -90,6 +90,6 @@ def test_a_gold_answer_that_cannot_be_read_is_refused() -> None:
 
 
 def test_a_grader_that_cannot_be_started_is_an_input_fault() -> None:
-    with Graders(AnswerRule(grader="no_such_module.function", second=None)) as graders:
-        with pytest.raises(InputError, match="can be started"):
-            graders.both("4", "4")
+    rule = AnswerRule(grader="no_such_module.function", second=None)
+    with Graders(rule) as graders, pytest.raises(InputError, match="can be started"):
+        graders.both("4", "4")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -152,8 +153,6 @@ def test_without_an_engine_what_is_missing_is_said(engine, tmp_path: Path) -> No
 
 
 def test_a_gold_answer_or_sentences_that_cannot_be_are_refused_before_any_token(engine, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     store = source(tmp_path, engine)
     for wrong in (
         replace(task(engine), gold=" "),
