@@ -27,7 +27,9 @@ from ta_resources.language_model.tokenizing import TraceTokenizer
 TRANSIENT = (408, 425, 429)
 LONGEST_WAIT_SECONDS = 120.0
 IDS = ("token_ids", "tokens")
-"""Where servers put the ids that they generated: vLLM and SGLang, llama.cpp."""
+"""Where servers put the ids that they generated; llama.cpp has them among its ``logprobs``, where one asks for these."""
+NOTHING_ELSE = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+"""Sent with every request: servers have defaults of their own for these, or take those that come with a model."""
 
 _log = logging.getLogger(__name__)
 
@@ -109,10 +111,10 @@ class CompletionsServer:
             "max_tokens": room,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
+            **NOTHING_ELSE,
             "n": 1,
             "stream": False,
             "return_token_ids": True,
-            "return_tokens": True,
             **self._options.extra,
         }
         with ThreadPoolExecutor(self._options.concurrency) as pool:
@@ -180,8 +182,10 @@ class CompletionsServer:
         read, generated = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
         if reason not in (FinishReason.STOP, FinishReason.LENGTH):
             return Completion.failed(f"it finished for the reason {shown(reason)}", len(ids))
-        own = next((choice[name] for name in IDS if isinstance(choice.get(name), list)), None)
-        token_ids = () if own is None else self._without_end(tuple(int(one) for one in own), text)
+        own = _ids_of(choice)
+        token_ids = () if own is None else self._without_end(own, text)
+        if token_ids and self._is_text_of(text, token_ids):
+            text = self.decode(token_ids)
         if own is not None and abs(len(own) - generated) > 1:
             return Completion.failed(f"it counts {generated} tokens and gives {len(own)}", len(ids))
         given = Completion(token_ids, text, FinishReason(reason), read, generated)
@@ -190,10 +194,27 @@ class CompletionsServer:
     def _without_end(self, token_ids: tuple[int, ...], text: str) -> tuple[int, ...]:
         """The ids without the one that ended the text, which some servers give and others do not."""
         shorter = token_ids[:-1]
-        return shorter if token_ids and self.decode(token_ids) != text and self.decode(shorter) == text else token_ids
+        ended = token_ids and self.decode(token_ids) != text and self.decode(shorter) == text
+        return shorter if ended else token_ids
+
+    def _is_text_of(self, text: str, token_ids: Sequence[int]) -> bool:
+        """Whether a server's text is that of the ids, where it may leave out special tokens and half a character."""
+        texts = (self._tokenizer.decode(token_ids, special=special) for special in (True, False))
+        return text.replace("�", "") in [one.replace("�", "") for one in texts]
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         backoff = tenacity.wait_exponential(self._options.first_wait_seconds, max=LONGEST_WAIT_SECONDS / 2)(state)
         error = state.outcome.exception() if state.outcome else None
         wish = error.wait_seconds if isinstance(error, _TransientError) else 0.0
         return min(max(backoff, wish) + random.uniform(0, backoff), LONGEST_WAIT_SECONDS)
+
+
+def _ids_of(choice: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """The ids that a server generated; None where it does not tell them."""
+    for name in IDS:
+        if isinstance(choice.get(name), list):
+            return tuple(int(one) for one in choice[name])
+    content = (choice.get("logprobs") or {}).get("content")
+    if isinstance(content, list) and content and all("id" in one for one in content):
+        return tuple(int(one["id"]) for one in content)
+    return None

@@ -33,7 +33,7 @@ class Characters:
 
         return np.array(SCRIPTED.encode(text)), None
 
-    def decode(self, token_ids) -> str:
+    def decode(self, token_ids, *, special: bool = True) -> str:
         return SCRIPTED.decode(token_ids)
 
 
@@ -63,6 +63,21 @@ def test_a_server_that_tells_no_ids_gives_texts_whose_tokens_nobody_knows(server
     server.ids = None
     (one,), (known,) = client(server).sample(PREFIX, [5], SAMPLING), SCRIPTED.sample(PREFIX, [5], SAMPLING)
     assert (one.token_ids, one.text, one.generated_tokens) == ((), known.text, known.generated_tokens)
+
+
+def test_ids_among_the_logprobs_count_as_well(server: StandInServer) -> None:
+    server.ids = None
+    known = SCRIPTED.sample(PREFIX, [5], SAMPLING)
+    content = [{"id": one, "token": chr(one)} for one in known[0].token_ids]
+    server.change = _choice(logprobs={"content": content})
+    assert client(server).sample(PREFIX, [5], SAMPLING) == known
+
+
+def test_what_a_server_would_do_by_itself_is_switched_off(server: StandInServer) -> None:
+    client(server).sample(PREFIX, [5], SAMPLING)
+    sent = server.requests[0]
+    assert (sent["top_k"], sent["min_p"], sent["repetition_penalty"]) == (-1, 0, 1)
+    assert (sent["temperature"], sent["top_p"], sent["n"]) == (SAMPLING.temperature, SAMPLING.top_p, 1)
 
 
 def test_what_passes_is_waited_for_with_the_same_seed(server: StandInServer) -> None:
