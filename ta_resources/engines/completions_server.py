@@ -27,7 +27,7 @@ from ta_resources.language_model.tokenizing import TraceTokenizer
 TRANSIENT = (408, 425, 429)
 LONGEST_WAIT_SECONDS = 120.0
 IDS = ("token_ids", "tokens")
-"""Where servers put the ids that they generated; llama.cpp has them among its ``logprobs``, where one asks for these."""
+"""Where servers put the ids that they generated; llama.cpp has them in its ``logprobs``, where one asks for those."""
 NOTHING_ELSE = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
 """Sent with every request: servers have defaults of their own for these, or take those that come with a model."""
 
