@@ -69,7 +69,8 @@ class TransformersEngine:
         if not ends:
             expected = "the id of the token that ends a text (eos_token_id in generation_config.json or config.json)"
             raise InputError("language model", "end token", None, expected)
-        self._model, self._tokenizer, self._ends = model, tokenizer, sorted(set(ends))
+        self._model: Any = model
+        self._tokenizer, self._ends = tokenizer, sorted(set(ends))
         self._identity = {**identity, "ends": self._ends, "dtype": str(model.dtype).removeprefix("torch.")}
         self._trunk: _Trunk | None = None
         self.rows = 64

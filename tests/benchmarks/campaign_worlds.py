@@ -50,7 +50,7 @@ def published() -> tuple[Posterior, pd.DataFrame]:
         frames.append(pd.DataFrame({"problem_id": number, "share": share, **rollout_counts(chunks, 100)})[:-1])
     rows = pd.concat(frames, ignore_index=True).dropna().reset_index(drop=True)
     posterior = Posterior.of(rows)
-    return posterior, rows[posterior.known].reset_index(drop=True)
+    return posterior, rows.take(np.flatnonzero(posterior.known)).reset_index(drop=True)
 
 
 def drawn_world(rng: np.random.Generator) -> tuple[np.ndarray, ...]:

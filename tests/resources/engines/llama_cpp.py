@@ -121,7 +121,7 @@ class LlamaCppServer:
 
 def serve(gguf: str, port: str) -> None:
     """Serve until the process ends."""
-    import xllamacpp
+    import xllamacpp  # type: ignore[import-not-found]
 
     params = xllamacpp.CommonParams()
     params.model.path = gguf
