@@ -46,7 +46,7 @@ class ServerOptions:
     """How prefixes are sent. Text is tokenized by the server, whose tokens at the seam may be others: where it counts
     another number of tokens than were meant, the rollout fails."""
     concurrency: int = 16
-    """Requests at a time."""
+    """Requests at a time, of all batches together."""
     attempts: int = 6
     first_wait_seconds: float = 1.0
     """Doubles with each attempt; up to as much again is added at random."""
@@ -88,7 +88,13 @@ class CompletionsServer:
             raise InputError("server", "options", shown(options), "at least one request, one attempt, and some time")
         self._options, self._tokenizer = options, tokenizer
         self._identity = {**identity, "kind": "server", "model": options.model, "extra": dict(options.extra)}
+        self._requests = ThreadPoolExecutor(options.concurrency)
         self._url = f"{options.address.rstrip('/')}/v1/completions"
+
+    @property
+    def batches_at_once(self) -> int:
+        """As many as requests: while the last rollouts of a batch are waited for, others are asked for."""
+        return self._options.concurrency
 
     def identity(self) -> Mapping[str, Any]:
         """What the user says of the model, and what is sent with each request; no address."""
@@ -101,6 +107,10 @@ class CompletionsServer:
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of the ids, special tokens included."""
         return self._tokenizer.decode(token_ids)
+
+    def close(self) -> None:
+        """Send no more requests."""
+        self._requests.shutdown(wait=False, cancel_futures=True)
 
     def sample(self, prefix_token_ids: Sequence[int], seeds: Sequence[int], sampling: Sampling) -> list[Completion]:
         """One completion per seed; see ``Engine.sample``."""
@@ -117,14 +127,13 @@ class CompletionsServer:
             "return_token_ids": True,
             **self._options.extra,
         }
-        with ThreadPoolExecutor(self._options.concurrency) as pool:
-            futures = [pool.submit(self._one, {**body, "seed": seed}, ids, room) for seed in seeds]
-            try:
-                return [future.result() for future in futures]
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                raise
+        futures = [self._requests.submit(self._one, {**body, "seed": seed}, ids, room) for seed in seeds]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
 
     def _one(self, body: Mapping[str, Any], ids: list[int], room: int) -> Completion:
         retrying = tenacity.Retrying(

@@ -97,6 +97,11 @@ class TransformersEngine:
         model, ends = load_causal_model(folder, where, resolve_dtype(dtype, where))
         return cls(model, tokenizer, {"kind": "transformers", "model": folder.identity(), "bos": bos}, ends)
 
+    @property
+    def batches_at_once(self) -> int:
+        """One: it computes by itself."""
+        return 1
+
     def identity(self) -> Mapping[str, Any]:
         """Model, tokenizer, end tokens and dtype; no path and no device."""
         return self._identity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,6 +176,29 @@ def test_a_rollout_that_takes_too_long_is_an_engine_error_and_not_drawn_again(
     assert outcomes[slow["seed"]] == Outcome.ENGINE_ERROR
     assert [*outcomes.values()].count(Outcome.ENGINE_ERROR) == 1
     assert [one["seed"] for one in server.requests].count(slow["seed"]) == 1
+
+
+def test_batches_are_asked_for_at_once_and_never_more_requests_than_allowed(
+    server: StandInServer, tmp_path: Path
+) -> None:
+    running, most, lock = 0, 0, threading.Lock()
+
+    def fault(request: dict[str, Any], number: int) -> None:
+        nonlocal running, most
+        with lock:
+            running, most = running + 1, max(most, running + 1)
+        time.sleep(0.02)
+        with lock:
+            running -= 1
+
+    server.fault = fault
+    engine = client(server, concurrency=6)
+    store = Source(Parts(tmp_path / "server"), dict(engine.identity()), SAMPLING, engine)
+    rule = StoppingRule(rollouts=6, batch=2)
+    result = run_trace(store, task(SCRIPTED), rule, judgement(SCRIPTED))
+    assert 3 <= most <= 6
+    alone = Source(Parts(tmp_path / "alone"), dict(engine.identity()), SAMPLING, SCRIPTED)
+    assert run_trace(alone, task(SCRIPTED), rule, judgement(SCRIPTED)).labels() == result.labels()
 
 
 def test_an_empty_text_is_a_rollout_without_an_answer(server: StandInServer, tmp_path: Path) -> None:
