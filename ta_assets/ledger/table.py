@@ -108,6 +108,8 @@ class AssetFacts:
     """What a partition, made from this record, loads beside its parents in the graph."""
     owed: Callable[[Mapping[str, Any]], str | None] = nothing_owed
     """Why a partition with this metadata must be made again although nothing changed."""
+    light: bool = False
+    """Whether it is made in a moment, so that a process of its own would cost more."""
     ages_with_reads: bool = False
     """Whether it is old as soon as something that it ``reads`` was made again; Dagster knows that of parents only."""
     leaves_out_cells: bool = False
@@ -149,9 +151,11 @@ def _ranked_combinations(_world: World, _partition: str, made_from: Mapping[str,
 
 
 FACTS: Mapping[str, AssetFacts] = {
-    "problem_ids": AssetFacts(Scope.SETTING, identity=how.problems_identity),
-    "splits": AssetFacts(Scope.SETTING, options=how.split_options),
-    "sentences": AssetFacts(Scope.CORPUS, identity=how.labels_identity, some_are_enough=frozenset({"problem_ids"})),
+    "problem_ids": AssetFacts(Scope.SETTING, identity=how.problems_identity, light=True),
+    "splits": AssetFacts(Scope.SETTING, options=how.split_options, light=True),
+    "sentences": AssetFacts(
+        Scope.CORPUS, identity=how.labels_identity, some_are_enough=frozenset({"problem_ids"}), light=True
+    ),
     "activations": AssetFacts(
         Scope.CORPUS,
         identity=how.extraction_identity,
@@ -206,6 +210,11 @@ ASSETS = with_role(Role.RESULT)
 def partitions_of(asset: str, study: Study) -> list[str]:
     """The partition keys of an asset that belong to a study."""
     return FACTS[asset].scope.keys(study)
+
+
+def read_together(world: World, study: Study) -> None:
+    """Let the ledger read the cells of a study an asset at a time: whoever looks at one looks at all."""
+    world.ledger.together({asset: partitions_of(asset, study) for asset in ASSETS})
 
 
 def recorded_partitions(world: World, asset: str) -> list[str]:

@@ -10,11 +10,13 @@ import dagster as dg
 
 from ta_assets.core.errors import InputError
 from ta_assets.ledger.ledger import Ledger
+from ta_assets.ledger.progress import also_around
 from ta_assets.studies.loading import Studies
 from ta_assets.studies.sweep import SweepCell, sweep_cells
 from ta_resources.interrupts import noticed
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
+from ta_resources.run_owners import own, watched
 from ta_resources.storage.artifacts import ArtifactStore
 
 
@@ -54,6 +56,9 @@ WorldResource = dg.ResourceParam[World]
 def world_resource(studies: Studies, definitions: Callable[[], dg.Definitions]) -> dg.ResourceDefinition:
     """The resource ``world``, made of a run's other resources when the run begins.
 
+    Before any step of the run claims a slot of a pool, the run says which process drives it, and while it waits for a
+    slot it is told for whom.
+
     When the run ends after a request to stop, it is marked as being canceled: Dagster does that for its button only,
     and would call a Ctrl-C a failure.
 
@@ -67,12 +72,23 @@ def world_resource(studies: Studies, definitions: Callable[[], dg.Definitions]) 
         if context.instance is None:
             raise ValueError("a world needs an instance: its ledger reads what runs recorded")
         resources = context.resources
-        ledger = Ledger(context.instance, definitions)
-        with noticed() as stopped:
+        made = World(
+            studies,
+            resources.store,
+            resources.rollouts,
+            resources.language_model,
+            Ledger(context.instance, definitions),
+        )
+        if context.run is None or context.log is None:
+            yield made
+            return
+        own(context.instance, context.run.run_id)
+        waiting = watched(context.instance, context.run.run_id, also_around(context.log.warning))
+        with noticed() as stopped, waiting:
             try:
-                yield World(studies, resources.store, resources.rollouts, resources.language_model, ledger)
+                yield made
             finally:
-                run = context.instance.get_run_by_id(context.run.run_id) if context.run and stopped() else None
+                run = context.instance.get_run_by_id(context.run.run_id) if stopped() else None
                 if run is not None and not run.is_finished and run.status is not dg.DagsterRunStatus.CANCELING:
                     context.instance.report_run_canceling(run)
 
