@@ -20,7 +20,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ta_assets.jobs.queue import BATCH_JOB
+from ta_assets.jobs.batches import BATCH_JOB
 from ta_assets.jobs.runs import job_of
 from tests.assets.conftest import ROOT, TinyWorld, build_world, write_model
 from tests.postgres.conftest import Server, free_port
