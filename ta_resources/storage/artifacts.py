@@ -154,7 +154,7 @@ class ArtifactStore(dg.ConfigurableResource):
             InputError: it is not there, a file is not the one that was stored, or it is not what the asset stores.
         """
         files, folder = self.files, self.folder(asset, partition)
-        manifest = self._manifest(asset, partition)
+        manifest = self._manifest(files, asset, partition)
         places, contents = {}, {}
         for name, expected in manifest.files.items():
             part = files.part(folder, name, expected)
@@ -186,7 +186,7 @@ class ArtifactStore(dg.ConfigurableResource):
         files.settle(folder)
         parts, shards = {}, []
         try:
-            manifest = self._manifest(asset, partition)
+            manifest = self._manifest(files, asset, partition)
             parts = manifest.files
             value = self.load(asset, partition) if manifest.kind == Activations.__name__ else None
             shards = value.files() if isinstance(value, Activations) else []
@@ -196,13 +196,13 @@ class ArtifactStore(dg.ConfigurableResource):
             pass
         return {**files.hashes_of_parts(folder, parts), **files.hashes([shard.file for shard in shards])}
 
-    def _manifest(self, asset: str, partition: str) -> Manifest:
-        files, name = self.files, f"{self.folder(asset, partition)}/{MANIFEST}"
-        files.settle(self.folder(asset, partition))
+    def _manifest(self, files: Files, asset: str, partition: str) -> Manifest:
+        folder = self.folder(asset, partition)
+        name = f"{folder}/{MANIFEST}"
+        files.settle(folder)
         content = files.read(name)
         if content is None:
-            expected = f"an artifact; materialize {asset} first"
-            raise InputError(self.place(asset, partition), MANIFEST, None, expected)
+            raise InputError(files.place(folder), MANIFEST, None, f"an artifact; materialize {asset} first")
         return manifest_of(content, files.place(name), asset, [VALUE, *RECORDS])
 
 

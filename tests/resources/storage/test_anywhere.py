@@ -344,7 +344,7 @@ for number in range(10**6):
 @pytest.mark.s3
 def test_a_writer_that_is_killed_leaves_a_whole_artifact(bucket: str, tmp_path: Path) -> None:
     store = ArtifactStore(base_dir=bucket, local_dir=str(tmp_path))
-    for wait in (0.05, 0.21, 0.4):
+    for wait in (0.05, 0.3):
         command = [sys.executable, "-c", SAVES_FOR_EVER, bucket, str(tmp_path)]
         with subprocess.Popen(command, cwd=ROOT, env={**os.environ}, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
