@@ -138,3 +138,23 @@ def test_kills_of_workers_and_of_the_release_lose_nothing_and_make_nothing_twice
         unfinished = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
         assert unfinished == []
         assert not instance.event_log_storage.get_concurrency_info("gpu").claimed_slots
+
+
+def test_a_release_that_is_stopped_stops_what_it_gave_to_the_queue(deployed: Deployment) -> None:
+    releasing = deployed.release()
+    deadline = time.monotonic() + SECONDS
+    with deployed.instance as instance:
+
+        def batches(*statuses: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
+            return list(instance.get_runs(dg.RunsFilter(job_name=BATCH_JOB, statuses=statuses or None)))
+
+        while not batches(dg.DagsterRunStatus.STARTED) and time.monotonic() < deadline:
+            assert releasing.poll() is None
+            time.sleep(0.5)
+        releasing.send_signal(signal.SIGINT)
+        assert releasing.wait(timeout=120) != 0
+        while any(not run.is_finished for run in batches()) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert {run.status for run in batches()} == {dg.DagsterRunStatus.CANCELED}
+        unfinished = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+        assert unfinished == []
