@@ -122,7 +122,7 @@ def sources(world: World) -> list[Source]:
     study = world.studies.selected
     found = []
     for name, setting in study.settings.items():
-        source = study.source(setting.corpus)
+        source = world.source(setting.corpus)
         place = source.folder or f"dataset {source.repo_id} at {source.revision}"
         found.append(Source("data", name, f"{place}, {source.prefix}", _said(partial(_problems, world, name))))
     for corpus in study.corpora:
@@ -150,7 +150,7 @@ def _said(tell: Callable[[], str]) -> str:
 
 
 def _problems(world: World, setting: str) -> str:
-    ids, available = chosen_ids(world.studies, world.rollouts, setting)
+    ids, available = chosen_ids(world, setting)
     return f"{len(ids)} of {available} problems"
 
 

@@ -16,7 +16,7 @@ from ta_assets.assets.releases.kept_releases import STEP
 from ta_assets.assets.verdicts import RED, RED_ROWS, VERDICT_ASSET, VerdictConfig, read_release
 from ta_assets.jobs import runs
 from ta_assets.jobs.stage import Outcome, Stage, cells_of_release, crashed, incidents
-from ta_assets.ledger.table import ASSETS, Role, with_role
+from ta_assets.ledger.table import ASSETS, Role, partitions_of, with_role
 from ta_assets.ledger.world import World, WorldResource
 from ta_assets.studies.loading import STUDY_VARIABLE
 from ta_assets.studies.readme_file import readme_path, report_path, results_path
@@ -45,7 +45,7 @@ def build(study: Study) -> list[Any]:
     )
     def release() -> None:
         outcomes = start()
-        for asset in ASSETS:
+        for asset in (one for one in ASSETS if partitions_of(one, study)):
             outcomes = _step(asset)(outcomes)
         verdict(outcomes)
 

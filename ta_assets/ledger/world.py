@@ -9,6 +9,7 @@ from functools import cached_property
 import dagster as dg
 
 from ta_assets.core.errors import InputError
+from ta_assets.core.values import CorpusSource
 from ta_assets.ledger.ledger import Ledger
 from ta_assets.studies.loading import Studies
 from ta_assets.studies.sweep import SweepCell, sweep_cells
@@ -31,6 +32,17 @@ class World:
     def fresh(self) -> World:
         """The same world with an empty ledger: what a ledger has read is out of date once a run made something."""
         return replace(self, ledger=Ledger(self.ledger.dagster, self.ledger.definitions))
+
+    def source(self, corpus: str) -> CorpusSource:
+        """Where the traces of a corpus lie: in its study's dataset, or in the artifact that was made of its rollouts.
+
+        Raises:
+            KeyError: no study has the corpus.
+        """
+        source = self.studies.by_corpus[corpus].source(corpus)
+        if source.folder is not None or source.repo_id is not None:
+            return source
+        return replace(source, folder=str(self.store.folder("labels", corpus) / "layout"))
 
     def combination(self, key: str) -> SweepCell:
         """The combination of a sweep that a partition key stands for.

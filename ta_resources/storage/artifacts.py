@@ -1,8 +1,9 @@
 """What the assets make, on disk: parquet for tables, Markdown for reports, JSON for the rest; no pickle.
 
-One folder an artifact: ``{base}/{asset}/{partition}/`` holds the files and a ``manifest.json`` with their hashes. A
-folder appears as a whole and is verified whenever it is read. Stays out: activations' vectors (``shards.py``), which
-the artifact only names; what an artifact must look like (``artifact_shapes.py``).
+One folder an artifact: ``{base}/{asset}/{partition}/`` holds the files and a ``manifest.json`` with their hashes; a
+layout of many files is a folder within it. A folder appears as a whole and is verified whenever it is read. Stays out:
+activations' vectors (``shards.py``) and rollouts, which the artifact only names; what an artifact must look like
+(``shapes.py``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import dagster as dg
@@ -22,6 +23,7 @@ from pydantic import Field
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import CellResult, CrossFitted, Markdown, SeedFreeScores
 from ta_resources.storage.atomic import recover_folder, sha256_of, write_folder
+from ta_resources.storage.campaigns import CampaignTable, LabelledCorpus, Layout
 from ta_resources.storage.shapes import check_record, check_value
 from ta_resources.storage.shards import Shard
 
@@ -60,8 +62,13 @@ class Activations:
         return [Shard(**shard) for of in self.record["shards"].values() for shard in of.values()]
 
 
-RECORDS = {record.__name__: record for record in (Activations, CellResult, CrossFitted, SeedFreeScores)}
+RECORDS = {
+    record.__name__: record
+    for record in (Activations, CampaignTable, CellResult, CrossFitted, LabelledCorpus, SeedFreeScores)
+}
 """Records that may be stored; an artifact cannot name any other class."""
+NAMING_FILES = (Activations, CampaignTable)
+"""Records that name files beside their own, which count as files of the artifact."""
 
 
 class ArtifactStore(dg.ConfigurableResource):
@@ -87,7 +94,7 @@ class ArtifactStore(dg.ConfigurableResource):
     def save(self, asset: str, partition: str, value: object) -> None:
         """Store a value as a whole: a table, JSON, or one of ``RECORDS``."""
         kind, parts = _parts(value)
-        files = dict(_encoded(name, part) for name, part in parts.items())
+        files = {file: content for name, part in parts.items() for file, content in _encoded(name, part)}
         manifest = {
             "kind": kind,
             "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
@@ -115,8 +122,7 @@ class ArtifactStore(dg.ConfigurableResource):
             found = sha256_of(path) if path.is_file() else None
             if found != expected:
                 raise InputError(path, "sha256", found, f"{expected}, as stored; materialize {asset} again")
-        files = {Path(name).stem: folder / name for name in manifest["files"]}
-        parts: dict[str, Any] = {name: _decoded(path) for name, path in files.items()}
+        files, parts = _read(folder, manifest["files"])
         if manifest["kind"] == VALUE:
             if set(parts) != {VALUE}:
                 raise InputError(folder / MANIFEST, "files", sorted(parts), f"one file {VALUE}")
@@ -129,19 +135,20 @@ class ArtifactStore(dg.ConfigurableResource):
     def hashes(self, asset: str, partition: str) -> dict[str, str | None]:
         """SHA-256 of every file of an artifact as it lies on disk now, by path relative to the base; None if absent.
 
-        Shards that the artifact names count as its files.
+        Shards and other files that the artifact names count as its files.
         """
         folder = self._settled(asset, partition)
         found: dict[str, str | None] = {
             path.relative_to(self.base).as_posix(): sha256_of(path) if path.is_file() else None
-            for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
+            for path in (sorted(folder.rglob("*")) if folder.is_dir() else [])
+            if not path.is_dir() or path.is_symlink()
         }
         try:
-            names_shards = self._manifest(asset, partition)["kind"] == Activations.__name__
-            value = self.load(asset, partition) if names_shards else None
+            names_files = self._manifest(asset, partition)["kind"] in [one.__name__ for one in NAMING_FILES]
+            value = self.load(asset, partition) if names_files else None
         except InputError:
             value = None
-        if isinstance(value, Activations):
+        if isinstance(value, NAMING_FILES):
             for shard in value.files():
                 path = self.base / shard.file
                 found[shard.file] = sha256_of(path) if path.is_file() else None
@@ -171,7 +178,7 @@ class ArtifactStore(dg.ConfigurableResource):
         for name, found in files.items():
             if not isinstance(found, str):
                 raise InputError(path, f"files.{name}", found, "a SHA-256 in hexadecimal digits")
-        outside = [name for name in files if Path(name).name != name or Path(name).suffix not in SUFFIXES]
+        outside = [name for name in files if not _is_inside(name)]
         if outside:
             raise InputError(path, "files", outside, f"names of files in this folder, ending in {', '.join(SUFFIXES)}")
         return manifest
@@ -212,14 +219,37 @@ def _parts(value: object) -> tuple[str, Mapping[str, object]]:
     return VALUE, {VALUE: value}
 
 
-def _encoded(name: str, part: object) -> tuple[str, bytes]:
+def _encoded(name: str, part: object) -> list[tuple[str, bytes]]:
+    if isinstance(part, Layout):
+        return [(f"{name}/{path}", content.encode()) for path, content in part.items()]
     if isinstance(part, pd.DataFrame):
         buffer = io.BytesIO()
         part.to_parquet(buffer, index=False)
-        return f"{name}.parquet", buffer.getvalue()
+        return [(f"{name}.parquet", buffer.getvalue())]
     if isinstance(part, Markdown):
-        return f"{name}.md", part.encode()
-    return f"{name}.json", _json(part)
+        return [(f"{name}.md", part.encode())]
+    return [(f"{name}.json", _json(part))]
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a manifest may name such a file."""
+    place = PurePosixPath(name)
+    plain = not place.is_absolute() and not {"..", "\\"} & {*place.parts, *name} and str(place) == name
+    return plain and place.suffix in SUFFIXES
+
+
+def _read(folder: Path, names: Mapping[str, str]) -> tuple[dict[str, Path], dict[str, Any]]:
+    """Part -> its file or folder, and its value, of files whose hashes were compared."""
+    files, parts = {}, {}
+    for name in names:
+        top, _, below = name.partition("/")
+        if below:
+            files[top] = folder / top
+            parts.setdefault(top, Layout())[below] = (folder / name).read_text(encoding="utf-8")
+        else:
+            files[Path(name).stem] = folder / name
+            parts[Path(name).stem] = _decoded(folder / name)
+    return files, parts
 
 
 def _decoded(path: Path) -> object:

@@ -73,7 +73,7 @@ def _texts(
 ) -> dict[int, Problem]:
     found = {}
     try:
-        for problem_id, problem in world.rollouts.read_problems(study.source(corpus), problem_ids):
+        for problem_id, problem in world.rollouts.read_problems(world.source(corpus), problem_ids):
             if isinstance(problem, Problem):
                 found[problem_id] = problem
     except (InputError, HubFailedError) as error:
@@ -162,7 +162,7 @@ def _replaced(
 ) -> dict[int, dict[str, list[Any]]]:
     """Problem id -> sentence -> replacement texts, of the first problems whose rollouts are on this machine."""
     found: dict[int, dict[str, list[Any]]] = {}
-    source = study.source(corpus)
+    source = world.source(corpus)
     for problem_id, problem in texts.items():
         folders = [problem.folders[position] for position in problem.spoken]
         try:
