@@ -34,6 +34,7 @@ from ta_assets.ledger.world import world_resource
 from ta_assets.studies.loading import Studies, load_studies
 from ta_assets.studies.study import Study
 from ta_checks import checks
+from ta_resources.engines.resource import EnginesResource
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactIOManager, ArtifactStore
@@ -49,7 +50,7 @@ def build_definitions(
 
     Args:
         studies: which studies it holds; by default the shipped ones and the one that ``TA_STUDY`` names.
-        resources: replacements by name (``store``, ``rollouts``, ``language_model``).
+        resources: replacements by name (``store``, ``rollouts``, ``language_model``, ``engines``).
     """
     studies = studies or load_studies()
     store = (resources or {}).get("store")
@@ -58,6 +59,7 @@ def build_definitions(
         "store": store,
         "rollouts": RolloutsResource(),
         "language_model": LanguageModelResource(),
+        "engines": EnginesResource(),
         **(resources or {}),
     }
     partitions = Partitions(studies.offered(partial(was_made, store)))

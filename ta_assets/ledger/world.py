@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import dagster as dg
@@ -13,6 +13,7 @@ from ta_assets.core.values import CorpusSource
 from ta_assets.ledger.ledger import Ledger
 from ta_assets.studies.loading import Studies
 from ta_assets.studies.sweep import SweepCell, sweep_cells
+from ta_resources.engines.resource import EnginesResource
 from ta_resources.interrupts import noticed
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
@@ -28,6 +29,7 @@ class World:
     rollouts: RolloutsResource
     language_model: LanguageModelResource
     ledger: Ledger
+    engines: EnginesResource = field(default_factory=EnginesResource)
 
     def fresh(self) -> World:
         """The same world with an empty ledger: what a ledger has read is out of date once a run made something."""
@@ -74,7 +76,7 @@ def world_resource(studies: Studies, definitions: Callable[[], dg.Definitions]) 
         definitions: the whole graph; a call, since assets and checks exist before the definitions do.
     """
 
-    @dg.resource(required_resource_keys={"store", "rollouts", "language_model"})
+    @dg.resource(required_resource_keys={"store", "rollouts", "language_model", "engines"})
     def world(context: dg.InitResourceContext) -> Iterator[World]:
         if context.instance is None:
             raise ValueError("a world needs an instance: its ledger reads what runs recorded")
@@ -82,7 +84,9 @@ def world_resource(studies: Studies, definitions: Callable[[], dg.Definitions]) 
         ledger = Ledger(context.instance, definitions)
         with noticed() as stopped:
             try:
-                yield World(studies, resources.store, resources.rollouts, resources.language_model, ledger)
+                yield World(
+                    studies, resources.store, resources.rollouts, resources.language_model, ledger, resources.engines
+                )
             finally:
                 run = context.instance.get_run_by_id(context.run.run_id) if context.run and stopped() else None
                 if run is not None and not run.is_finished and run.status is not dg.DagsterRunStatus.CANCELING:

@@ -173,6 +173,11 @@ class Study(Options):
         return self._place(self.verification.embedding_model)
 
     @property
+    def similarity_model(self) -> str:
+        """The model that tells whether a resampled sentence is another one: a Hub id, or an absolute path."""
+        return self._place(self.campaign.similarity.embedding_model)
+
+    @property
     def corpora(self) -> tuple[str, ...]:
         """Names of its corpora, in the order of its settings, each once."""
         return tuple(dict.fromkeys(setting.corpus for setting in self.settings.values()))

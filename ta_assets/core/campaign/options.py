@@ -52,16 +52,18 @@ class EngineOptions(Options):
     kind: Literal["transformers", "server", "vllm"] = "transformers"
     """``transformers`` in this process; ``server``, which speaks OpenAI's protocol of completions (vLLM, SGLang,
     llama.cpp); or ``vllm`` in this process, which must be installed."""
-    address: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+(/\S*)?$")] | None = None
-    """Of the server, with its path up to ``/v1``."""
+    address: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+$")] | None = None
+    """Of the server, as http://host:port. A key that it asks for is taken from the variable TA_SERVER_KEY."""
     served_name: Annotated[str, StringConstraints(min_length=1)] | None = None
     """The model's name on the server; by default that of the language model."""
-    concurrency: Integer = Field(default=8, ge=1, le=4096)
+    prompt: Literal["tokens", "text"] = "tokens"
+    """How prefixes are sent to the server: as tokens, or as text where it takes no tokens."""
+    concurrency: Integer = Field(default=16, ge=1, le=4096)
     """Requests to the server at a time."""
-    timeout: Annotated[Number, Field(gt=0, le=86_400)] = 600.0
-    """Seconds until a silent server counts as lost."""
-    attempts: Integer = Field(default=5, ge=1, le=100)
-    """How often a request is sent; each wait is twice the one before."""
+    timeout: Annotated[Number, Field(gt=0, le=86_400)] = 1200.0
+    """Seconds for a whole rollout of the server; one that takes longer is an engine error, and is counted as that."""
+    attempts: Integer = Field(default=6, ge=1, le=100)
+    """How often a request is sent while the server does not answer; each wait is twice the one before."""
 
     @model_validator(mode="after")
     def _a_server_has_an_address(self) -> EngineOptions:
