@@ -5,10 +5,10 @@ Belongs here: the protocol, its errors, what every engine checks. Stays out: sin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ta_assets.core.campaign.records import Completion, Sampling
+from ta_assets.core.campaign.records import Completion, FinishReason, Sampling
 from ta_assets.core.errors import InputError
 
 
@@ -59,3 +59,28 @@ def require_room(prefix_token_ids: Sequence[int], sampling: Sampling) -> int:
         expected = f"more than the {len(prefix_token_ids)} tokens of a prefix, so that a rollout has room"
         raise InputError("sampling", "max_total_tokens", sampling.max_total_tokens, expected)
     return room
+
+
+def checked(completion: Completion, prefix_tokens: int, room: int, decode: Callable[[Sequence[int]], str]) -> Completion:
+    """The completion, or where it contradicts itself or what was asked, a failed one that says in what.
+
+    Args:
+        completion: what an engine gave.
+        prefix_tokens: how many tokens it was to read.
+        room: how many it might generate.
+        decode: the engine's.
+    """
+    if completion.finish_reason == FinishReason.ERROR:
+        return completion
+    text, ids, generated = completion.text, completion.token_ids, completion.generated_tokens
+    ended = completion.finish_reason == FinishReason.STOP
+    faults = (
+        (completion.prompt_tokens != prefix_tokens, f"it read {completion.prompt_tokens} tokens of {prefix_tokens}"),
+        (not 0 <= generated <= room, f"it generated {generated} tokens of at most {room}"),
+        (not ended and generated < room, f"it was cut off at {generated} of {room} tokens"),
+        (bool(ids) and not 0 <= generated - len(ids) <= ended, f"it counts {generated} tokens and gives {len(ids)}"),
+        (bool(text) and not generated, f"no tokens, but a text of {len(text)} characters"),
+        (bool(ids) and decode(ids) != text, "its text is not that of its tokens"),
+    )
+    found = [words for wrong, words in faults if wrong]
+    return Completion.failed("; ".join(found), prefix_tokens) if found else completion

@@ -38,7 +38,7 @@ class StoppingRule(Options):
         return self
 
 
-def next_rollouts(counts: np.ndarray, drawn: np.ndarray, rule: StoppingRule) -> np.ndarray:
+def next_rollouts(counts: np.ndarray, places: np.ndarray, drawn: np.ndarray, rule: StoppingRule) -> np.ndarray:
     """How many more rollouts each prefix is to get before the next look; all zero at the end.
 
     Under ``threshold`` every sentence that is not clear asks for one batch: of its own prefix, which gives the
@@ -46,8 +46,9 @@ def next_rollouts(counts: np.ndarray, drawn: np.ndarray, rule: StoppingRule) -> 
     falls by c / n^2 with one more rollout (Neyman 1934), rollouts of neighbouring prefixes costing nearly the same.
 
     Args:
-        counts: [n_sentences, 4] of ``rollout_counts.COUNT_COLUMNS``: sentence i has prefixes i and i + 1.
-        drawn: [n_sentences + 1] rollouts that were sampled of each prefix; those that are re-used are not.
+        counts: [n_sentences, 4] of ``rollout_counts.COUNT_COLUMNS``.
+        places: [n_sentences, 2] of each sentence its own prefix and the next one, as places in ``drawn``.
+        drawn: [n_prefixes] rollouts that were sampled of each prefix; those that are re-used are not.
         rule: the rule.
     """
     counts, drawn = np.asarray(counts, dtype=np.float64).reshape(-1, 4), np.asarray(drawn, dtype=np.int64)
@@ -56,32 +57,32 @@ def next_rollouts(counts: np.ndarray, drawn: np.ndarray, rule: StoppingRule) -> 
     begun = np.clip(rule.first - drawn, 0, rule.batch)
     if begun.any():
         return begun
-    asked = np.zeros(len(drawn), dtype=np.int64)
-    own, following = _variances(counts)
+    places = np.asarray(places, dtype=np.int64).reshape(-1, 2)
     room = np.clip(rule.rollouts - drawn, 0, rule.batch)
-    gain = np.stack([own / drawn[:-1], following / drawn[1:]])
-    gain = np.where(np.stack([room[:-1], room[1:]]) > 0, gain, -1.0)
-    for sentence in np.flatnonzero(~is_clear(counts, rule)):
-        choice = int(np.argmax(gain[:, sentence]))
-        if gain[choice, sentence] >= 0:
-            asked[sentence + choice] = room[sentence + choice]
+    gain = np.where(room[places] > 0, np.stack(_variances(counts), axis=1) / drawn[places], -1.0)
+    asked = np.zeros(len(drawn), dtype=np.int64)
+    choice = places[np.arange(len(places)), np.argmax(gain, axis=1)]
+    unclear = ~is_clear(counts, rule) & (gain.max(axis=1, initial=-1.0) >= 0)
+    asked[choice[unclear]] = room[choice[unclear]]
     return asked
 
 
 def is_clear(counts: np.ndarray, rule: StoppingRule) -> np.ndarray:
     """[n_sentences] bool: the absolute importance is ``rule.errors`` standard errors away from the threshold."""
-    first, right, second, other = np.asarray(counts, dtype=np.float64).reshape(-1, 4).T
+    counts = np.asarray(counts, dtype=np.float64).reshape(-1, 4)
+    first, right, second, other = counts.T
     importance = _share(right, first) - _share(other, second)
-    error = np.sqrt(sum(_variances(np.asarray(counts, dtype=np.float64).reshape(-1, 4))))
-    return np.abs(np.abs(importance) - rule.threshold) >= rule.errors * error
+    own, following = _variances(counts)
+    return np.abs(np.abs(importance) - rule.threshold) >= rule.errors * np.sqrt(own + following)
 
 
 def _variances(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of both shares of each importance, [n_sentences] each; half a right and half a wrong answer are added, so that
-    no share of few is without variance."""
+    """Of both shares of each importance, [n_sentences] each."""
     first, right, second, other = counts.T
-    return tuple(_share(k, n) * (1 - _share(k, n)) / (n + 1) for k, n in ((right, first), (other, second)))  # type: ignore[return-value]
+    p, q = _share(right, first), _share(other, second)
+    return p * (1 - p) / (first + 1), q * (1 - q) / (second + 1)
 
 
 def _share(right: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """With half a right and half a wrong answer more, so that no share of few is without variance."""
     return (right + 0.5) / (total + 1)
