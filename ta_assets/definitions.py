@@ -25,6 +25,7 @@ from ta_assets.assets import (
     sweeps,
     verdicts,
 )
+from ta_assets.assets.campaigns import base_traces, labels, problem_set, rollouts
 from ta_assets.core.errors import InputError
 from ta_assets.jobs import automation, release, sweep
 from ta_assets.ledger.catalog import described
@@ -39,7 +40,10 @@ from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactIOManager, ArtifactStore
 
-FAMILIES = (problems, activations, comparison, probes, summaries, deferrals, readme, verdicts, report, sweeps)
+FAMILIES = (
+    *(problem_set, base_traces, rollouts, labels),
+    *(problems, activations, comparison, probes, summaries, deferrals, readme, verdicts, report, sweeps),
+)
 """The modules of assets."""
 
 

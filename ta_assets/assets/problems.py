@@ -34,13 +34,19 @@ class ProblemIdsConfig(dg.Config):
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The assets ``problem_ids``, ``splits`` and ``sentences``."""
     of_setting = dg.asset(partitions_def=partitions.setting, code_version="1")
+    # its files are read where they lie, as those of any dataset
+    listing = dg.asset(
+        partitions_def=partitions.setting,
+        deps=[dg.AssetDep("labels", partition_mapping=partitions.generated_to_setting)],
+        code_version="1",
+    )
     of_corpus = dg.asset(
         partitions_def=partitions.corpus,
         ins={"problem_ids": dg.AssetIn(partition_mapping=partitions.setting_to_corpus, metadata={"collect": True})},
         dagster_type=SentenceTable,
         code_version="3",
     )
-    return [of_setting(problem_ids), of_setting(splits), of_corpus(sentences)]
+    return [listing(problem_ids), of_setting(splits), of_corpus(sentences)]
 
 
 def problem_ids(

@@ -192,6 +192,16 @@ def shared_corpora(studies: Studies, setting: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(other.corpus for other in study.settings.values() if other.shared_problems))
 
 
+def rollouts_owed(metadata: Mapping[str, Any]) -> str | None:
+    """Why a campaign must go on although nothing that it was made from has changed; None when it need not.
+
+    Args:
+        metadata: of its materialization; ``unfinished`` counts problems at which its tokens were spent.
+    """
+    n_problems = metadata.get("unfinished") or 0
+    return f"the tokens of its last run were spent before {n_problems} problems were done" if n_problems else None
+
+
 def memory_owed(metadata: Mapping[str, Any]) -> str | None:
     """Why a corpus must be extracted again although nothing that it was made from has changed; None when it need not.
 

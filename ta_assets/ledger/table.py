@@ -154,8 +154,8 @@ def _ranked_combinations(_world: World, _partition: str, made_from: Mapping[str,
 
 FACTS: Mapping[str, AssetFacts] = {
     "problem_set": AssetFacts(Scope.GENERATED, identity=how.questions_identity),
-    "base_traces": AssetFacts(Scope.GENERATED, identity=how.base_identity),
-    "rollouts": AssetFacts(Scope.GENERATED, options=how.rollout_options),
+    "base_traces": AssetFacts(Scope.GENERATED, identity=how.base_identity, owed=how.rollouts_owed),
+    "rollouts": AssetFacts(Scope.GENERATED, options=how.rollout_options, owed=how.rollouts_owed),
     "labels": AssetFacts(Scope.GENERATED, options=how.grading_options),
     "problem_ids": AssetFacts(Scope.SETTING, identity=how.problems_identity),
     "splits": AssetFacts(Scope.SETTING, options=how.split_options),

@@ -63,6 +63,7 @@ class Generation(Options):
     answers: AnswerRule = AnswerRule()
     similarity: Similarity = Similarity()
     budget_tokens: Integer | None = Field(default=None, ge=1, le=10**15)
-    """Generated tokens of a corpus at most; what they do not reach is red."""
+    """Tokens that a release generates at most of each corpus, traces and rollouts each; what they do not reach is red,
+    and the next release goes on there."""
     tokens_per_second: Annotated[Number, Field(gt=0)] | None = None
     """Rate at which ``thought-anchors plan`` counts hours; without it, it says none."""

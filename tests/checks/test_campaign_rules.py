@@ -13,7 +13,7 @@ from ta_checks.rules.campaigns.campaign_complete import Asked, campaign_complete
 from ta_checks.rules.campaigns.graders_agree import Judged, graders_agree
 from ta_checks.rules.campaigns.labels_reliable import labels_reliable
 from ta_checks.rules.campaigns.own_draws import OwnDraw, OwnTrace, own_draws
-from ta_checks.rules.campaigns.own_rollouts import Stored, Task, own_answer, own_first_sentence
+from ta_checks.rules.campaigns.own_rollouts import Stored, Task, own_answer
 from ta_checks.rules.campaigns.prefixes_exact import Trace, prefixes_exact
 from ta_checks.rules.campaigns.rollouts_accounted import Prefix, rollouts_accounted
 
@@ -103,7 +103,7 @@ def a_trace() -> Trace:
         sentences=["First we add two numbers.", "Then we add two numbers.", "So it is 4."],
         inside=[False] * 3,
         drawn=tokens(TEXT),
-        keys={place: ("k", "k") for place in range(3)},
+        keys=dict.fromkeys(range(3), ("k", "k")),
     )
 
 
@@ -131,8 +131,8 @@ def joined_by_spaces(trace: Trace) -> Trace:
         lambda one: replace(one, keys={**one.keys, 1: ("other", "k")}),
     ],
     ids=[
-        "newlines became spaces", "an earlier sentence was deleted", "a word late", "a word early", "without the prompt",
-        "another prompt", "another draw", "the last sentence is lost", "drawn from elsewhere",
+        "newlines became spaces", "an earlier sentence was deleted", "a word late", "a word early",
+        "without the prompt", "another prompt", "another draw", "the last sentence is lost", "drawn from elsewhere",
     ],
 )  # fmt: skip
 def test_a_prefix_that_is_no_slice_of_the_trace_is_found(plant: Callable[[Trace], Trace]) -> None:
@@ -192,7 +192,9 @@ SOUND = [
 def test_graders_that_agree_pass_and_a_rare_disagreement_is_borne() -> None:
     assert graders_agree(SOUND).passed
     assert graders_agree([*SOUND, judged("\\frac12", "1/2", True, False, times=2)]).passed
-    assert graders_agree([*SOUND, judged("\\frac12", "1/2", True, None, times=200)]).passed, "a second one need not read"
+    assert graders_agree([*SOUND, judged("\\frac12", "1/2", True, None, times=200)]).passed, (
+        "a second one need not read"
+    )
 
 
 @pytest.mark.parametrize(

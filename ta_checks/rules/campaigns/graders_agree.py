@@ -59,7 +59,10 @@ def graders_agree(answers: Sequence[Judged]) -> Verdict:
     apart = [one for one in answers if None not in (one.first, one.second) and one.first != one.second]
     share = sum(one.times for one in apart) / max(judged, 1)
     shown = sorted(apart, key=lambda one: -one.times)
-    offenders = [*denied, *(f"{o.name}: {o.answer!r} for {o.gold!r}: {o.first} and {o.second}, {o.times} times" for o in shown)]
+    offenders = [
+        *denied,
+        *(f"{o.name}: {o.answer!r} for {o.gold!r}: {o.first} and {o.second}, {o.times} times" for o in shown),
+    ]
     message = f"{len(answers)} answers of {judged} rollouts: graders disagree about {share:.2%} of these"
     if denied:
         return Verdict(

@@ -59,6 +59,6 @@ ROW = Invariant(
     read,
     labels_reliable,
     "Two halves of this campaign disagree about which sentences matter, so that labels are mostly chance and no probe "
-    "can do well on them. Ask for more rollouts a sentence; the noise ceiling of the comparison says how far that goes.",
+    "can do well on them. Ask for more rollouts per sentence; the noise ceiling of the comparison says what it brings.",
     severity="WARN",
 )

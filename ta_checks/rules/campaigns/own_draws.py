@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def own_traces(evidence: Evidence) -> Iterator[OwnTrace]:
         problem_id = int(row["problem_id"])
         own = {answer: verdict for (problem, answer), verdict in verdicts.items() if problem == problem_id}
         cuts = [*boundaries, int(row["thought_end"])]
-        pieces = [tuple(tokens[start:end]) for start, end in zip(cuts[:-1], cuts[1:], strict=True)]
+        pieces = [tuple(tokens[start:end]) for start, end in pairwise(cuts)]
         stored = by_sentence(rollouts.rows, store.base, problem_id)
         reuse = evidence.study.campaign.reuse
         yield OwnTrace(problem_id, sentences, own_draws(stored, pieces, own, task_of(evidence), decode, reuse=reuse))

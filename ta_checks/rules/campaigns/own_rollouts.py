@@ -71,8 +71,8 @@ def by_sentence(rows: pd.DataFrame, base: Path, problem_id: int) -> dict[int, li
     """Sentence -> its rollouts, of one problem of an artifact of ``rollouts``."""
     own = rows[rows["problem_id"] == problem_id]
     return {
-        int(sentence): stored_rollouts(base, json.loads(names))
-        for sentence, names in zip(own["sentence"], own["parts"], strict=True)
+        int(sentence): [one for one in stored_rollouts(base, json.loads(names)) if one.index < drawn]
+        for sentence, names, drawn in zip(own["sentence"], own["parts"], own["drawn"], strict=True)
     }
 
 

@@ -130,7 +130,7 @@ ROW = Invariant(
     "rollouts",
     read,
     prefixes_exact,
-    "Rollouts were not begun with the trace's own tokens, so they are draws from another text: every importance of such "
-    "a trace is of something else. Materialize base_traces and rollouts again; if it stays red, the tokenizer does not "
-    "decode the beginning of a text to the beginning of its text, and the model cannot be used for this.",
+    "Rollouts were not begun with the trace's own tokens, so they are draws from another text: every importance of "
+    "such a trace is of something else. Materialize base_traces and rollouts again; if it stays red, the tokenizer "
+    "does not decode the beginning of a text to the beginning of its text, and the model cannot be used for this.",
 )

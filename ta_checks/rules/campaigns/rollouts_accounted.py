@@ -34,7 +34,9 @@ def read(evidence: Evidence) -> dict[str, Any]:
         for row in evidence.value.rows.to_dict("records"):
             said = {name: int(row[name]) for name in ("drawn", *COUNTED)}
             name = f"problem {row['problem_id']}, sentence {row['sentence']}"
-            yield Prefix(name, stored_rollouts(base, json.loads(row["parts"])), said)
+            stored = stored_rollouts(base, json.loads(row["parts"]))
+            # files may hold more: another study asked for them
+            yield Prefix(name, [one for one in stored if one.index < said["drawn"]], said)
 
     return {"prefixes": prefixes(), "task": task_of(evidence)}
 
@@ -59,7 +61,9 @@ def rollouts_accounted(prefixes: Iterable[Prefix], task: Task) -> Verdict:
 def _numbers(prefix: Prefix) -> Iterator[str]:
     numbers = [one.index for one in prefix.rollouts]
     if numbers != [*range(len(numbers))]:
-        odd = sorted({*numbers} ^ {*range(len(numbers))}) or [one for one, times in Counter(numbers).items() if times > 1]
+        odd = sorted({*numbers} ^ {*range(len(numbers))}) or [
+            one for one, times in Counter(numbers).items() if times > 1
+        ]
         yield f"rollouts are not numbered from 0 on, each once: {odd[:5]}"
     seeds = Counter(one.seed for one in prefix.rollouts)
     if seeds and max(seeds.values()) > 1:
