@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from ta_assets.core.campaign.questions import Keys
+from ta_assets.core.campaign.corpus.questions import Keys
 from ta_assets.core.option_values import TOKEN_PROBES, VERTICAL_MODELS
 from ta_assets.core.options import (
     SEEDS,

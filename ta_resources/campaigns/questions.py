@@ -1,6 +1,6 @@
 """The file of a campaign's questions: on this machine, or in a dataset on the Hub.
 
-Belongs here: finding, reading and hashing the file. Stays out: what a question must be (``core.campaign.questions``).
+Belongs here: finding, reading and hashing the file. Stays out: what a question must be (``core.campaign.corpus.questions``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ta_assets.core.campaign.questions import Keys, Question, questions_of
+from ta_assets.core.campaign.corpus.questions import Keys, Question, questions_of
 from ta_assets.core.errors import InputError, in_short
 from ta_resources.hub_client import checked_endpoint
 from ta_resources.storage.atomic import read_text

@@ -8,10 +8,10 @@ import pandas as pd
 
 from ta_assets.assets.campaigns.drawing import Progress, files_of, hashed, judged_draws, source_of
 from ta_assets.core.campaign.accounting import Tally
-from ta_assets.core.campaign.base_trace import COLUMNS, BaseTrace, fit_draws, has_fit_length, why_not_screened
+from ta_assets.core.campaign.corpus.base_trace import COLUMNS, BaseTrace, fit_draws, has_fit_length, why_not_screened
+from ta_assets.core.campaign.corpus.questions import Question
 from ta_assets.core.campaign.options import prompt_of
 from ta_assets.core.campaign.prefixes import cut_trace
-from ta_assets.core.campaign.questions import Question
 from ta_assets.core.campaign.records import Rollout
 from ta_assets.core.campaign.seeds import BASE_TRIES
 from ta_assets.core.errors import InputError

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ta_assets.core.campaign.base_trace import BaseTrace
+from ta_assets.core.campaign.corpus.base_trace import BaseTrace
 from ta_assets.core.campaign.grading import judged, stated_answer
 from ta_assets.core.campaign.options import opens_thought
 from ta_assets.core.campaign.records import Drawn, FinishReason, Rollout

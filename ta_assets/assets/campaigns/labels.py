@@ -7,7 +7,7 @@ import dagster as dg
 import pandas as pd
 
 from ta_assets.assets.campaigns.drawing import judgement_of, source_of, tasks_of
-from ta_assets.core.campaign.published import problem_files
+from ta_assets.core.campaign.corpus.published import problem_files
 from ta_assets.core.campaign.records import Outcome
 from ta_assets.core.errors import InputError
 from ta_assets.ledger.fingerprint import output

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ta_assets.core.campaign.base_trace import BaseTrace
+from ta_assets.core.campaign.corpus.base_trace import BaseTrace
 from ta_assets.core.campaign.prefixes import Decode
 from ta_assets.core.campaign.records import ANSWERED, Outcome
 from ta_assets.core.campaign.reuse import Draw

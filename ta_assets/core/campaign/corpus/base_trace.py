@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ta_assets.core.campaign.accounting import Tally
+from ta_assets.core.campaign.corpus.questions import Question
 from ta_assets.core.campaign.options import BaseTraces
 from ta_assets.core.campaign.prefixes import CutTrace
-from ta_assets.core.campaign.questions import Question
 from ta_assets.core.campaign.records import FinishReason, Outcome, Rollout
 
 COLUMNS = (
