@@ -8,6 +8,7 @@ its time. Stays out: graders (``core.campaign.grading``).
 from __future__ import annotations
 
 import json
+import logging
 import os
 import resource
 import select
@@ -76,7 +77,9 @@ class GradingProcess:
     def __enter__(self) -> GradingProcess:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -151,7 +154,9 @@ class Graders:
     def __enter__(self) -> Graders:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _one(self, name: str, answer: str, gold: str) -> bool | None:
@@ -175,6 +180,7 @@ def main(name: str) -> None:
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a grader prints is no verdict
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    logging.disable(logging.WARNING)  # a line for each answer that a library cannot read
     judge = grader(name)
     print('"ready"', file=out, flush=True)
     for line in sys.stdin:

@@ -1,8 +1,8 @@
 """Rollouts on disk: append-only parts of parquet, each whole or not there.
 
-A part holds some consecutive rollouts of one key (``records.key_of``: model, tokenizer, prefix, sampling). Its name says
-which, so that what is missing is known from names alone, and no rollout is ever in two parts. Several processes may
-share a store. Belongs here: layout, locks, reading with checks. Stays out: sampling (``run``).
+A part holds some consecutive rollouts of one key (``records.key_of``: model, tokenizer, prefix, sampling). Its name
+says which, so that what is missing is known from names alone, and no rollout is ever in two parts. Several processes
+may share a store. Belongs here: layout, locks, reading with checks. Stays out: sampling (``run``).
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ class ServerOptions:
     model: str
     """As the server calls it."""
     prompt: Literal["tokens", "text"] = "tokens"
-    """How prefixes are sent. Text is tokenized by the server, whose tokens at the seam may be others: then the prefix is
-    refused where the server counts another number of tokens."""
+    """How prefixes are sent. Text is tokenized by the server, whose tokens at the seam may be others: where it counts
+    another number of tokens than were meant, the rollout fails."""
     concurrency: int = 16
     """Requests at a time."""
     attempts: int = 6

@@ -13,7 +13,7 @@ from ta_assets.core.errors import InputError
 
 
 class EngineUnavailableError(ConnectionError):
-    """The engine as a whole does not answer: nothing is recorded, and the campaign goes on where it was when it does."""
+    """The engine as a whole does not answer: nothing is recorded, and a campaign goes on from there when it does."""
 
 
 class Engine(Protocol):
@@ -61,7 +61,9 @@ def require_room(prefix_token_ids: Sequence[int], sampling: Sampling) -> int:
     return room
 
 
-def checked(completion: Completion, prefix_tokens: int, room: int, decode: Callable[[Sequence[int]], str]) -> Completion:
+def checked(
+    completion: Completion, prefix_tokens: int, room: int, decode: Callable[[Sequence[int]], str]
+) -> Completion:
     """The completion, or where it contradicts itself or what was asked, a failed one that says in what.
 
     Args:

@@ -29,7 +29,7 @@ class Node:
     """A sentence, and what can follow it."""
 
     text: str
-    """With the whitespace that parts it from what stands before it."""
+    """With the whitespace that parts it from what stands behind it."""
     following: tuple[tuple[float, Node], ...] = ()
     """Chances, which sum to 1, and nodes; none for the end of a text. Their texts begin differently."""
     right: bool | None = None
@@ -63,8 +63,7 @@ class ScriptedEngine:
 
     def identity(self) -> Mapping[str, Any]:
         """The hash of the tree."""
-        content = json.dumps(_as_lists(self.root)).encode()
-        return {"kind": "scripted", "sha256": hashlib.sha256(content).hexdigest()}
+        return {"kind": "scripted", "sha256": _sha256(self.root, {})}
 
     def encode(self, text: str) -> list[int]:
         """Code points."""
@@ -84,14 +83,15 @@ class ScriptedEngine:
         return [self._one(prefix, seed, room) for seed in seeds]
 
     def truth(self, prefix: str, sentence: str) -> Truth:
-        """What is true behind a prefix in whose place the trace has ``sentence``; both with their whitespace."""
+        """What is true behind a prefix, where the trace goes on with ``sentence``; both with their whitespace."""
         node, left = self._at(prefix)
         if left:
             raise InputError("script", "prefix", prefix, "a prefix that ends with a sentence")
-        right, answered = _mass(node)
+        known: dict[int, tuple[float, float]] = {}
+        right, answered = _mass(node, known)
         same = [(chance, one) for chance, one in node.following if one.text == sentence]
         other_right, other = (
-            whole - sum(chance * _mass(one)[part] for chance, one in same)
+            whole - sum(chance * _mass(one, known)[part] for chance, one in same)
             for part, whole in enumerate((right, answered))
         )
         return Truth(
@@ -141,13 +141,20 @@ def _fits(text: str, left: str) -> bool:
     return left.startswith(text) or text.startswith(left)
 
 
-def _mass(node: Node) -> tuple[float, float]:
-    """Chances of a right answer and of any answer below a node."""
-    if not node.following:
-        return float(node.right is True), float(node.right is not None)
-    parts = [(chance, *_mass(one)) for chance, one in node.following]
-    return sum(chance * right for chance, right, _ in parts), sum(chance * answered for chance, _, answered in parts)
+def _mass(node: Node, known: dict[int, tuple[float, float]]) -> tuple[float, float]:
+    """Chances of a right answer and of any answer below a node; branches may lead to the same node."""
+    if id(node) not in known:
+        if node.following:
+            parts = [(chance, *_mass(one, known)) for chance, one in node.following]
+            sums = (sum(chance * right for chance, right, _ in parts), sum(chance * told for chance, _, told in parts))
+            known[id(node)] = sums
+        else:
+            known[id(node)] = float(node.right is True), float(node.right is not None)
+    return known[id(node)]
 
 
-def _as_lists(node: Node) -> list[Any]:
-    return [node.text, node.right, [[chance, _as_lists(one)] for chance, one in node.following]]
+def _sha256(node: Node, known: dict[int, str]) -> str:
+    if id(node) not in known:
+        content = [node.text, node.right, [[chance, _sha256(one, known)] for chance, one in node.following]]
+        known[id(node)] = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return known[id(node)]

@@ -78,7 +78,13 @@ class TransformersEngine:
 
     @classmethod
     def open(
-        cls, language_model: str, revision: str = "main", *, device: str = "auto", dtype: str = "auto", bos: str = "never"
+        cls,
+        language_model: str,
+        revision: str = "main",
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        bos: str = "never",
     ) -> TransformersEngine:
         """Load a model from a folder or the Hub, with the checks of ``checkpoint``.
 
@@ -185,7 +191,7 @@ class TransformersEngine:
             shared = min([*same, False].index(False), len(prefix) - 1)
             cache = trunk.cache
             if shared < len(trunk.ids):
-                cache.crop(shared)
+                cache.crop(shared - len(trunk.ids))
         self._trunk = None  # from here on the cache is another one's
         ids = torch.tensor([prefix[shared:]], device=self._model.device)
         output = self._model(ids, past_key_values=cache if shared else None, use_cache=True, logits_to_keep=1)

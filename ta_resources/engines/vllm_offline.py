@@ -24,7 +24,12 @@ class VllmOffline:
 
     @classmethod
     def open(
-        cls, language_model: str, revision: str = "main", *, bos: str = "never", options: Mapping[str, Any] | None = None
+        cls,
+        language_model: str,
+        revision: str = "main",
+        *,
+        bos: str = "never",
+        options: Mapping[str, Any] | None = None,
     ) -> VllmOffline:
         """Load a model.
 
@@ -40,7 +45,9 @@ class VllmOffline:
         try:
             from vllm import LLM  # type: ignore[import-not-found]
         except ImportError as error:
-            expected = "the extra: pip install 'thought-anchor-probes[vllm]', on a machine with a GPU; or another engine"
+            expected = (
+                "the extra: pip install 'thought-anchor-probes[vllm]', on a machine with a GPU; or another engine"
+            )
             raise InputError("engine", "vllm", str(error), expected) from error
         folder = open_folder(language_model, revision, HubAccess())
         tokenizer, ends = TraceTokenizer.from_folder(folder, bos), end_tokens(folder)
@@ -48,7 +55,13 @@ class VllmOffline:
             raise InputError(folder.source, "end token", None, "the id of the token that ends a text")
         path = str(all_files(folder)[0].parent)
         model = LLM(**{**(options or {}), "model": path, "trust_remote_code": False, "enable_prefix_caching": True})
-        identity = {"kind": "vllm", "model": folder.identity(), "bos": bos, "ends": ends, "options": dict(options or {})}
+        identity = {
+            "kind": "vllm",
+            "model": folder.identity(),
+            "bos": bos,
+            "ends": ends,
+            "options": dict(options or {}),
+        }
         return cls(model, tokenizer, identity)
 
     def identity(self) -> Mapping[str, Any]:

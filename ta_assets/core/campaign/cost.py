@@ -72,7 +72,9 @@ def estimate(work: Workload) -> Cost:
     return Cost(
         rollouts=round(rollouts),
         generated_tokens=round(generated),
-        prompt_tokens=round(work.problems * work.prompt_tokens + work.traces * (work.prompt_tokens + work.trace_tokens)),
+        prompt_tokens=round(
+            work.problems * work.prompt_tokens + work.traces * (work.prompt_tokens + work.trace_tokens)
+        ),
         unshared_prompt_tokens=round(
             tries * work.prompt_tokens + resampled * (work.prompt_tokens + work.trace_tokens / 2)
         ),

@@ -75,7 +75,7 @@ def stated_answer(text: str, rule: AnswerRule, thinking: bool) -> str:
 
 
 def last_boxed(text: str) -> str:
-    """What stands in the last ``\\boxed`` of a text, without whitespace around it; empty where its brace never closes."""
+    """What stands in the last ``\\boxed`` of a text, without whitespace around it; empty where no brace closes it."""
     start = text.rfind("\\boxed{")
     if start < 0:
         return ""
@@ -162,14 +162,16 @@ def multiple_choice(answer: str, gold: str) -> bool:
 def math_verify(answer: str, gold: str) -> bool:
     """Whether math-verify calls two answers the same, seen from either side.
 
-    It is asked both ways, since it takes a part of a set of answers for the set when it is asked one way.
+    It is asked both ways, since it takes a part of a set of answers for the set when it is asked one way. A stop at the
+    end is the sentence's and not the answer's; it does not read one.
 
     Raises:
         ValueError: it cannot read one of them.
     """
     from math_verify import parse, verify
 
-    read = [parse(f"\\boxed{{{one}}}", parsing_timeout=None, raise_on_error=False) for one in (gold, answer)]
+    said = [one.strip().removesuffix(".") for one in (gold, answer)]
+    read = [parse(f"\\boxed{{{one}}}", parsing_timeout=None, raise_on_error=False) for one in said]
     if not all(read):
         raise ValueError("math-verify reads no formula in it")
     kept, found = read

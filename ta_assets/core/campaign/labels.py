@@ -1,4 +1,4 @@
-"""From the draws of a trace's prefixes to what ``chunks_labeled.json`` holds of each sentence, with counts and intervals.
+"""From the draws of a trace's prefixes to what ``chunks_labeled.json`` holds of each sentence, and how sure it is.
 
 A pure function of stored rollouts: another grader, threshold or embedding asks for no new token. Belongs here: the
 fields. Stays out: how alike sentences are (``ta_resources``), which rollouts there are.
@@ -63,7 +63,10 @@ def label_sentences(
     counts = _counts(groups, flags)
     low, high = (difference_sequence if stopped else difference_interval)(counts, alpha)
     fields = recompute_labels(
-        [_as_rollouts(group, known, trace.sentences[place]) for place, (group, known) in enumerate(zip(groups, answered, strict=True))],
+        [
+            _as_rollouts(group, known, trace.sentences[place])
+            for place, (group, known) in enumerate(zip(groups, answered, strict=True))
+        ],
         [mask[known] for mask, known in zip(flags, answered, strict=True)],
     )
     entries = []
@@ -130,7 +133,7 @@ def _bounds(group: Sequence[Draw], mask: np.ndarray, following: Sequence[Draw]) 
 
 
 def _divergences(group: Sequence[Draw], mask: np.ndarray, following: Sequence[Draw]) -> dict[str, float]:
-    """Both importances as divergences of answers: of the dissimilar draws from the others, of all from the next ones."""
+    """Both importances as divergences of answers: of the dissimilar draws from the others, of all from the next."""
     here, there = _answers(group), _answers(following)
     other = _answers([one for one, flag in zip(group, mask, strict=True) if flag])
     similar = here - other

@@ -11,7 +11,9 @@ from fractions import Fraction
 
 MOST_DIGITS = 400
 """Of a number that is turned into a fraction."""
-_DROPPED = re.compile(r"\\left|\\right|\\displaystyle|\\!|\\,|\\;|\\:|\\ |\\\$|\$|\^\{?\\circ\}?|\\degree|~|\\\(|\\\)|\\%|%")
+_DROPPED = re.compile(
+    r"\\left|\\right|\\displaystyle|\\!|\\,|\\;|\\:|\\ |\\\$|\$|\^\{?\\circ\}?|\\degree|~|\\\(|\\\)|\\%|%"
+)
 _WORDS = re.compile(r"\\(?:text|mathrm|textbf|mathbf|mbox|textit|operatorname)\s*\{([^{}]*)\}")
 _SHORT = re.compile(r"\\(frac|sqrt)\s*(?:(\d)|([a-zA-Z](?![a-zA-Z])))")
 _FRACTION = re.compile(r"(-?)(\d*)\\frac\{(-?\d+)\}\{(\d+)\}")
@@ -34,14 +36,21 @@ def normal_form(text: str) -> str:
     numbers and numbers with commas of thousands become one fraction in lowest terms; ``x = 5`` is 5; a set, or numbers
     without brackets between commas, are sorted; a point or an interval keeps its order.
     """
-    return _form(_spelled(text))
+    return _form(_spelled(text.strip()))
 
 
 def _spelled(text: str) -> str:
     """The text with one spelling of each command, without whitespace."""
     text = _WORDS.sub(lambda match: match.group(1), text)
-    text = text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac").replace("\\{", "\\lbrace ").replace("\\}", "\\rbrace ")
-    text = text.replace("\\cdot", "*").replace("\\times", "*").replace("−", "-").replace("{,}", ",").replace("\\pi", "π")
+    text = (
+        text.replace("\\dfrac", "\\frac")
+        .replace("\\tfrac", "\\frac")
+        .replace("\\{", "\\lbrace ")
+        .replace("\\}", "\\rbrace ")
+    )
+    text = (
+        text.replace("\\cdot", "*").replace("\\times", "*").replace("−", "-").replace("{,}", ",").replace("\\pi", "π")
+    )
     text = _DROPPED.sub("", text)
     for _ in range(2):  # both arguments of a fraction
         text = _SHORT.sub(lambda match: f"\\{match.group(1)}{{{match.group(2) or match.group(3)}}}", text)

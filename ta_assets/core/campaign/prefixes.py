@@ -79,7 +79,11 @@ def cut_trace(token_ids: Sequence[int], prompt_tokens: int, decode: Decode, sour
     found, inside = token_boundaries(ids, [*starts[1:], end], decode, source, prompt_tokens)
     bounds = [prompt_tokens, *found]
     last = bounds[-1] if end < len(text) else len(ids)
-    kept = [place for place in range(len(starts)) if bounds[place] < (bounds[place + 1] if place + 1 < len(starts) else last)]
+    kept = [
+        place
+        for place in range(len(starts))
+        if bounds[place] < (bounds[place + 1] if place + 1 < len(starts) else last)
+    ]
     kept = [0, *[place for place in kept if bounds[place] > prompt_tokens]]
     raw = [text[starts[a] : starts[b] if b < len(starts) else end] for a, b in pairwise([*kept, len(starts)])]
     return CutTrace(

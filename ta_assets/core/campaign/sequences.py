@@ -5,12 +5,15 @@ Belongs here: counts -> ends of intervals, vectorised. Stays out: when to stop (
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.special import betaln, xlog1py, xlogy
 from scipy.stats import norm
 
 PRIOR = 0.5
 """Both parameters of the Beta mixture (Krichevsky and Trofimov 1981): bets that lose least against the best one."""
+EDGE = 1e-12
 HALVINGS = 40
 """Of a bracket: ends are within 2^-40 of where they lie."""
 
@@ -103,12 +106,11 @@ def log_wealth(right: np.ndarray, total: np.ndarray, p: np.ndarray) -> np.ndarra
 
 
 def _slope(right: np.ndarray, total: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Derivative of ``log_wealth``, times nothing: its sign is all that counts."""
-    tiny = np.finfo(float).tiny
-    return (total - right) / np.maximum(1 - p, tiny) - right / np.maximum(p, tiny)
+    """Derivative of ``log_wealth``, finite at 0 and 1: only its sign is looked at."""
+    return (total - right) / np.maximum(1 - p, EDGE) - right / np.maximum(p, EDGE)
 
 
-def _last_inside(inside, start: np.ndarray, end: np.ndarray) -> np.ndarray:  # noqa: ANN001
+def _last_inside(inside: Callable[[np.ndarray], np.ndarray], start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Where a convex set that holds ``start`` ends on the way to ``end``."""
     held, outside = start, end
     whole = inside(end)

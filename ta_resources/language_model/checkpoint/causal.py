@@ -60,9 +60,15 @@ def load_causal_model(folder: ModelFolder, device: torch.device, dtype: torch.dt
                 raise
             raise InputError(folder.source, CONFIG, in_short(error), KNOWN_DECODER) from error
     shapes = shapes_of(folder.source, weights)
-    blocks = (config.num_hidden_layers, config.num_hidden_layers, getattr(config, "num_nextn_predict_layers", None) or 0)
+    blocks = (
+        config.num_hidden_layers,
+        config.num_hidden_layers,
+        getattr(config, "num_nextn_predict_layers", None) or 0,
+    )
     require_fitting(folder.source, weights[0].name, report, shapes, blocks)
-    require_wide(folder.source, weights[0].name, narrow_weights(weights, EIGHT_BITS if is_undone else ()), shapes, blocks)
+    require_wide(
+        folder.source, weights[0].name, narrow_weights(weights, EIGHT_BITS if is_undone else ()), shapes, blocks
+    )
     return model.eval().requires_grad_(False).to(device), end_tokens(folder)
 
 
