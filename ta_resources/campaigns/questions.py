@@ -1,6 +1,6 @@
 """The file of a campaign's questions: on this machine, or in a dataset on the Hub.
 
-Belongs here: finding, reading and hashing the file. Stays out: what a question must be (``core.campaign.corpus.questions``).
+Belongs here: finding, reading and hashing the file. Stays out: what a question must be (``core.campaign.corpus``).
 """
 
 from __future__ import annotations
