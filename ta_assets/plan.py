@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     options = parser.parse_args(arguments)
     try:
-        with _world() as world:
+        with offline_world() as world:
             found, read = steps(world), sources(world)
             name = world.studies.selected.name
     except InputError as fault:
@@ -219,7 +219,7 @@ def _weights(place: str) -> str:
 
 
 @contextmanager
-def _world() -> Iterator[World]:
+def offline_world() -> Iterator[World]:
     """Everything that a release looks at, offline; with an instance in memory where there is none yet."""
     studies = load_studies()
     from ta_assets.definitions import defs  # reads the studies when imported, whose faults have been named by now

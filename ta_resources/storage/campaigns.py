@@ -36,7 +36,8 @@ class LabelledCorpus:
     """Problems in the layout of the published dataset, and what stands behind the label of each sentence."""
 
     rows: pd.DataFrame
-    """One row a sentence: rollouts by outcome, own and re-used, and the interval of its importance."""
+    """One row a sentence: rollouts by outcome, own and re-used, the interval of its importance, and ``replaced``: what
+    stood in its place, [text, times, right ones] as JSON."""
     record: dict[str, Any]
     """Facts of the whole campaign."""
     layout: Layout

@@ -1,14 +1,17 @@
 """Labels of every sentence, in the layout of the published dataset: a pure function of the stored rollouts."""
 
+import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
 from ta_assets.assets.campaigns.drawing import judgement_of, source_of, tasks_of
-from ta_assets.core.campaign.corpus.published import problem_files
+from ta_assets.core.campaign.corpus.published import problem_files, replaced_by
 from ta_assets.core.campaign.records import Outcome
+from ta_assets.core.campaign.reuse import Draw
 from ta_assets.core.errors import InputError
 from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.partitions import Partitions
@@ -47,7 +50,7 @@ def labels(
             entries = result.labels()
             for name, content in problem_files(trace, entries).items():
                 layout[f"{prefix}/{folder_name(problem_id)}/{name}"] = content
-            rows += [_row(problem_id, entry) for entry in entries]
+            rows += [_row(problem_id, entry, result.draws[entry["chunk_idx"]]) for entry in entries]
             verdicts += _verdicts(problem_id, result, judgement.graders)
     if not layout:
         raise InputError(study.path, "generation", left_out, "at least one trace with all of its rollouts")
@@ -62,7 +65,7 @@ def labels(
     return output(value, made_from(world, "labels", corpus), facts)
 
 
-def _row(problem_id: int, entry: dict[str, Any]) -> dict[str, Any]:
+def _row(problem_id: int, entry: dict[str, Any], draws: Sequence[Draw]) -> dict[str, Any]:
     """What stands behind the label of one sentence."""
     low, high = entry.get("importance_interval", (float("nan"), float("nan")))
     return {
@@ -74,6 +77,7 @@ def _row(problem_id: int, entry: dict[str, Any]) -> dict[str, Any]:
         "accuracy_high": entry["accuracy_bounds"][1],
         "importance_low": low,
         "importance_high": high,
+        "replaced": json.dumps(replaced_by(draws), ensure_ascii=False),
     }
 
 

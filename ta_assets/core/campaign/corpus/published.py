@@ -8,10 +8,12 @@ behind one's back.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ta_assets.core.campaign.corpus.base_trace import BaseTrace
+from ta_assets.core.campaign.labels import replacements
 from ta_assets.core.campaign.prefixes import Decode
 from ta_assets.core.campaign.records import ANSWERED, Outcome
 from ta_assets.core.campaign.reuse import Draw
@@ -40,9 +42,7 @@ def problem_files(trace: BaseTrace, entries: Sequence[Mapping[str, Any]]) -> dic
     return {"problem.json": _json(problem), "base_solution.json": _json(base), "chunks_labeled.json": _json(entries)}
 
 
-def rollout_files(
-    trace: BaseTrace, draws: Mapping[int, Sequence[Draw]], sentences: Mapping[int, Sequence[str]], decode: Decode
-) -> dict[str, str]:
+def rollout_files(trace: BaseTrace, draws: Mapping[int, Sequence[Draw]], decode: Decode) -> dict[str, str]:
     """``chunk_N/solutions.json`` of every sentence that has draws, by path below the problem's folder.
 
     A draw without an answer that could be judged has none here either, as the dataset has it.
@@ -50,7 +50,6 @@ def rollout_files(
     Args:
         trace: the trace.
         draws: sentence -> its draws.
-        sentences: sentence -> for each draw, the sentence in the place of the trace's (``labels.replacements``).
         decode: the tokenizer's.
     """
     found = {}
@@ -69,10 +68,25 @@ def rollout_files(
                     "outcome": str(draw.rollout.outcome),
                     "drawn_at": draw.drawn_at,
                 }
-                for draw, replacement in zip(group, sentences[place], strict=True)
+                for draw, replacement in zip(group, replacements(group), strict=True)
             ]
         )
     return found
+
+
+def replaced_by(draws: Sequence[Draw], most: int = 8) -> list[list[Any]]:
+    """What stood in the place of a sentence: [text, times, right ones] of its answered draws, the most frequent first.
+
+    Args:
+        draws: of the sentence.
+        most: how many texts.
+    """
+    answered = [draw for draw in draws if draw.rollout.outcome in ANSWERED]
+    texts = replacements(answered)
+    times = Counter(texts)
+    right = Counter(text for text, one in zip(texts, answered, strict=True) if one.rollout.outcome == Outcome.RIGHT)
+    ordered = sorted(times, key=lambda text: (-times[text], text))
+    return [[text, times[text], right[text]] for text in ordered[:most]]
 
 
 def _json(value: Any) -> str:

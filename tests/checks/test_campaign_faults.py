@@ -1,0 +1,164 @@
+"""A small campaign of the model that ships: every check of it is quiet, and red on what is planted in its files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from ta_assets.ledger.table import ASSETS, FACTS, Scope
+from ta_assets.ledger.world import World
+from ta_assets.studies.loading import SHIPPED
+from ta_checks.table import INVARIANTS
+from ta_resources.embedded import task
+from ta_resources.storage.campaigns import Layout
+from tests.assets.made import change, copy_of, materialized, verdict
+
+CORPUS = "few_correct"
+OWN = [one for one in ASSETS if FACTS[one].scope is Scope.GENERATED]
+JUDGED = [(row.name, row.asset) for row in INVARIANTS if row.asset in OWN]
+Plant = Callable[[World], None]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Three questions of ``from_scratch``, six rollouts a sentence."""
+    folder = tmp_path_factory.mktemp("campaign")
+    study = yaml.safe_load((SHIPPED / "from_scratch.yaml").read_text(encoding="utf-8"))
+    place = Path(task.__file__).parent
+    study["name"], study["settings"] = "few", {CORPUS: {"model": "few", "solutions": "correct"}}
+    study["models"] = {"few": {"language_model": str(place / "model"), "wrote_traces": True}}
+    asked = study["generation"]
+    asked["questions"] = {"file": str(place / "questions.jsonl"), "first": 3}
+    asked["base"] |= {"tries": 10, "lowest": 0.05, "highest": 0.95}
+    asked["rollouts"] = {"rollouts": 6, "batch": 4}
+    path = folder / "few.yaml"
+    path.write_text(yaml.safe_dump(study), encoding="utf-8")
+    with materialized(path, assets=OWN) as world:
+        yield world
+
+
+def rewritten(world: World, edit: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    """The rows of the first file of rollouts, edited as a whole: its schema and key stay what they are."""
+    row = world.store.load("rollouts", CORPUS).rows.iloc[1]
+    path = world.store.base / json.loads(row["parts"])[0]
+    table = pq.read_table(path)
+    pq.write_table(pa.Table.from_pylist(edit(table.to_pylist()), schema=table.schema), path)
+
+
+def _first(**changed: Any) -> Plant:
+    return lambda world: rewritten(world, lambda rows: [{**rows[0], **changed}, *rows[1:]])
+
+
+def rows_of(asset: str, edit: Callable[[pd.DataFrame], pd.DataFrame]) -> Plant:
+    return lambda world: change(
+        world, asset, CORPUS, lambda value: dataclasses.replace(value, rows=edit(value.rows.copy()))
+    )
+
+
+def record_of(asset: str, edit: Callable[[dict[str, Any]], dict[str, Any]]) -> Plant:
+    return lambda world: change(
+        world,
+        asset,
+        CORPUS,
+        lambda value: dataclasses.replace(value, record=edit(json.loads(json.dumps(value.record)))),
+    )
+
+
+def labels(edit: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Plant:
+    """The labels of every problem, edited."""
+
+    def edited(value: Any) -> Any:
+        found = {
+            name: json.dumps(edit(json.loads(text))) if name.endswith("chunks_labeled.json") else text
+            for name, text in value.layout.items()
+        }
+        return dataclasses.replace(value, layout=Layout(found))
+
+    return lambda world: change(world, "labels", CORPUS, edited)
+
+
+def _set(column: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    def edit(table: pd.DataFrame) -> pd.DataFrame:
+        table[column] = [value if place == row else one for place, one in enumerate(table[column])]
+        return table
+
+    return edit
+
+
+def _spaces(table: pd.DataFrame) -> pd.DataFrame:
+    """Every prefix put together from its sentences: each begins one token late."""
+    table["boundaries"] = [
+        json.dumps([first, *(one + 1 for one in rest)]) for first, *rest in map(json.loads, table["boundaries"])
+    ]
+    return table
+
+
+CF = "counterfactual_importance_accuracy"
+FAULTS: list[tuple[str, str, str, Plant]] = [
+    ("rollouts_accounted", "rollouts", "a rollout is gone", lambda w: rewritten(w, lambda rows: rows[:-1])),
+    ("rollouts_accounted", "rollouts", "a rollout is there twice", lambda w: rewritten(w, lambda rows: [rows[0], *rows])),
+    ("rollouts_accounted", "rollouts", "a text has no answer any more", _first(text="I do not know.")),
+    ("rollouts_accounted", "rollouts", "a rollout became an error", _first(finish_reason="error", text="", token_ids=[])),
+    ("rollouts_accounted", "rollouts", "fewer tokens than there are", _first(generated_tokens=1)),
+    ("rollouts_accounted", "rollouts", "the table drops its wrong ones", rows_of("rollouts", _set("wrong", 1, 0))),
+    ("campaign_complete", "rollouts", "a sentence lost its row", rows_of("rollouts", lambda table: table.drop(index=2))),
+    ("campaign_complete", "rollouts", "a rollout less", rows_of("rollouts", _set("drawn", 3, 5))),
+    ("campaign_complete", "rollouts", "a problem lost its trace", rows_of("base_traces", lambda table: table.iloc[1:])),
+    ("prefixes_exact", "rollouts", "sentences begin a token late", rows_of("base_traces", _spaces)),
+    ("prefixes_exact", "rollouts", "drawn from another prefix", rows_of("rollouts", _set("key", 1, "0" * 64))),
+    ("prefixes_exact", "rollouts", "another text", rows_of("base_traces", _set("solution", 0, " All is well."))),
+    ("prefixes_exact", "rollouts", "another prompt", rows_of("base_traces", _set("prompt", 0, "Say: "))),
+    ("prefixes_exact", "rollouts", "another draw", rows_of("base_traces", _set("draw", 0, 1 << 20 | 9999))),
+    ("labels_follow_parts", "labels", "the sign is turned", labels(lambda of: [{**o, CF: -o.get(CF, 0) + 0.01} for o in of])),
+    ("labels_follow_parts", "labels", "labels are shifted", labels(lambda of: [{**o, CF: of[i - 1][CF]} for i, o in enumerate(of)])),
+    ("labels_follow_parts", "labels", "one rollout more", labels(lambda of: [{**o, "accuracy": o["accuracy"] + 1 / 6} for o in of])),
+    ("labels_follow_parts", "labels", "a sentence is lost", labels(lambda of: of[1:])),
+    ("graders_agree", "labels", "a verdict is turned", record_of("labels", lambda r: {**r, "verdicts": [{**o, "verdict": not o["verdict"]} for o in r["verdicts"]]})),
+    ("graders_agree", "labels", "the second grader says no", record_of("labels", lambda r: {**r, "verdicts": [{**o, "second": not o["first"]} for o in r["verdicts"]]})),
+    ("labels_reliable", "labels", "verdicts by chance", record_of("labels", lambda r: {**r, "verdicts": [{**o, "verdict": bool(i % 2)} for i, o in enumerate(r["verdicts"])]})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "asset"), [one for one in JUDGED if one[0] not in ("artifacts_intact", "labels_reliable")]
+)
+def test_a_check_of_a_healthy_campaign_passes(made: World, name: str, asset: str) -> None:
+    found = verdict(made, name, asset, CORPUS)
+    assert found.passed, (found.message, found.offenders)
+    assert found.n > 0
+
+
+@pytest.mark.parametrize("asset", OWN)
+def test_files_are_those_that_were_recorded_rollouts_and_nested_ones_too(
+    made: World, asset: str, tmp_path: Path
+) -> None:
+    assert verdict(made, "artifacts_intact", asset, CORPUS).passed
+    copied = copy_of(made, tmp_path)
+    names = [name for name in copied.store.hashes(asset, CORPUS) if not name.endswith("manifest.json")]
+    path = copied.store.base / names[-1]
+    path.write_bytes(path.read_bytes() + b" ")
+    found = verdict(copied, "artifacts_intact", asset, CORPUS)
+    assert found.status == "failed"
+    assert names[-1] in " ".join(found.offenders)
+
+
+@pytest.mark.parametrize(("name", "asset", "fault", "plant"), FAULTS, ids=[f"{one[0]}: {one[2]}" for one in FAULTS])
+def test_what_is_planted_in_a_campaign_is_found(
+    made: World, tmp_path: Path, name: str, asset: str, fault: str, plant: Plant
+) -> None:
+    copied = copy_of(made, tmp_path)
+    plant(copied)
+    assert verdict(copied, name, asset, CORPUS).status in ("failed", "warned"), fault
+
+
+def test_every_check_of_a_campaign_has_a_fault_of_its_own() -> None:
+    assert {(name, asset) for name, asset in JUDGED if name != "artifacts_intact"} == {one[:2] for one in FAULTS}
