@@ -221,8 +221,8 @@ def _offers(study: Study, comparisons: Mapping[str, Mapping[str, Any]]) -> list[
     return [
         (
             setting,
-            f"- {setting}: `TA_STUDY={study.name} dagster job execute -j release` makes more problems: {more} first. What "
-            f"was drawn is kept; it will be look {len(value['looks']) + 1}, at which p must reach less",
+            f"- {setting}: `TA_STUDY={study.name} dagster job execute -j release` makes more problems; {more} first. "
+            f"What was drawn is kept; it will be look {len(value['looks']) + 1}, at which p must reach less",
         )
         for setting, value in comparisons.items()
         if any("needs" in row["verdict"] for row in value["rows"])
