@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,16 +31,16 @@ Plant = Callable[[World], None]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Three questions of ``from_scratch``, six rollouts a sentence."""
+    """Two questions of ``from_scratch``, six rollouts of each sentence."""
     folder = tmp_path_factory.mktemp("campaign")
     study = yaml.safe_load((SHIPPED / "from_scratch.yaml").read_text(encoding="utf-8"))
     place = Path(task.__file__).parent
     study["name"], study["settings"] = "few", {CORPUS: {"model": "few", "solutions": "correct"}}
     study["models"] = {"few": {"language_model": str(place / "model"), "wrote_traces": True}}
     asked = study["generation"]
-    asked["questions"] = {"file": str(place / "questions.jsonl"), "first": 3}
+    asked["questions"] = {"file": str(place / "questions.jsonl"), "first": 2}
     asked["base"] |= {"tries": 10, "lowest": 0.05, "highest": 0.95}
-    asked["rollouts"] = {"rollouts": 6, "batch": 4}
+    asked["rollouts"] = {"rollouts": 6, "batch": 6}
     path = folder / "few.yaml"
     path.write_text(yaml.safe_dump(study), encoding="utf-8")
     with materialized(path, assets=OWN) as world:
@@ -100,6 +101,19 @@ def _late(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def _answers_by_chance(world: World) -> None:
+    """Every rollout ends in an answer that was drawn among those of its problem."""
+    rng, verdicts = random.Random(0), world.store.load("labels", CORPUS).record["verdicts"]
+    for row in world.store.load("rollouts", CORPUS).rows.to_dict("records"):
+        known = [one["answer"] for one in verdicts if one["problem_id"] == row["problem_id"]]
+        for name in json.loads(row["parts"]):
+            table = pq.read_table(world.store.base / name)
+            rows = [
+                {**one, "text": f"{one['text']} So the answer is {rng.choice(known)}."} for one in table.to_pylist()
+            ]
+            pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), world.store.base / name)
+
+
 CF = "counterfactual_importance_accuracy"
 
 
@@ -149,8 +163,7 @@ PLANTED: dict[tuple[str, str], dict[str, Plant]] = {
         "the second grader says no": verdicts(lambda _, one: {"second": not one["first"]}),
     },
     ("labels_reliable", "labels"): {
-        # whatever the answers are: which half of the rollouts gave them is chance
-        "verdicts by chance": verdicts(lambda place, _: {"verdict": bool(place % 2)}),
+        "answers by chance": _answers_by_chance,
     },
 }
 FAULTS = [(*check, fault, plant) for check, of in PLANTED.items() for fault, plant in of.items()]
