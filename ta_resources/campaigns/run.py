@@ -21,8 +21,10 @@ from ta_assets.core.campaign.reuse import Draw, with_reused
 from ta_assets.core.campaign.seeds import BASE_TRIES
 from ta_assets.core.campaign.stopping import StoppingRule, next_rollouts
 from ta_assets.core.errors import InputError
+from ta_assets.core.traces import label_recomputation
 from ta_resources.campaigns.grading_process import Graders
 from ta_resources.campaigns.source import Request, Source
+from ta_resources.engines.protocol import require_room
 
 Differs = Callable[[str, Sequence[str]], np.ndarray]
 """A trace's sentence and its replacements -> for each [n] bool, whether it says something else."""
@@ -98,7 +100,7 @@ class Judgement:
 
 def different_text(removed: str, resampled: Sequence[str]) -> np.ndarray:
     """[n] bool: another text than the removed sentence, whatever its whitespace."""
-    return np.array([one.split() != removed.split() for one in resampled], dtype=bool)
+    return label_recomputation.different_text([label_recomputation.Rollout(removed, one, None) for one in resampled])
 
 
 def base_draws(source: Source, prompt: Sequence[int], count: int, batch: int) -> list[Drawn]:
@@ -128,6 +130,7 @@ def run_trace(source: Source, task: TraceTask, rule: StoppingRule, judgement: Ju
         raise InputError(task.name, "sentences", list(task.sentences)[:8], f"numbers of sentences below {n}")
     judgement.graders.require(task.gold, task.name)
     prefixes = task.prefixes
+    require_room(task.trace.prefix(prefixes[-1]), source.sampling)  # said before the first token
     if rule.kind == "uniform":
         requests = [
             one for place in prefixes for one in _requests(task.trace.prefix(place), 0, rule.rollouts, rule.batch)

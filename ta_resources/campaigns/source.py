@@ -7,7 +7,9 @@ Belongs here: what is asked of an engine, in which order, and when it is enough.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ta_assets.core.campaign.records import Drawn, FinishReason, Sampling, key_of
@@ -49,7 +51,7 @@ class Source:
             identity: the engine's, also where there is none now.
             sampling: how tokens are drawn.
             engine: None to read only.
-            budget: tokens that may be generated from now on; the last batch may go beyond. None for no limit.
+            budget: tokens that may be generated from now on; batches that were begun may go beyond. None for no limit.
 
         Raises:
             InputError: a budget that leaves nothing to do.
@@ -58,6 +60,7 @@ class Source:
             raise InputError("generation", "budget", budget, "at least one token, or no budget")
         self.parts, self.sampling, self.engine, self.budget = parts, sampling, engine, budget
         self._identity = dict(identity)
+        self._counting = threading.Lock()
         self.generated = 0
         """Tokens that this run has generated."""
 
@@ -75,9 +78,9 @@ class Source:
             EngineUnavailableError: the engine is gone, or fails at every rollout of a batch: nothing of it is stored.
             InputError: as ``Engine.sample``.
         """
-        waiting = [one for one in requests if not self._filled(one, wait=False)]
-        for one in waiting:
-            self._filled(one, wait=True)
+        workers = 1 if self.engine is None else self.engine.batches_at_once
+        for wait in (False, True):
+            requests = self._each(requests, wait, min(workers, len(requests)))
 
     def read(self, prefix: Sequence[int], first: int, end: int) -> list[Drawn]:
         """Stored rollouts, all of them.
@@ -91,6 +94,19 @@ class Source:
         if len(found) != end - first:
             raise MissingRolloutsError(f"{end - first - len(found)} of {end - first} rollouts of key {key[:12]}…")
         return found
+
+    def _each(self, requests: Sequence[Request], wait: bool, workers: int) -> list[Request]:
+        """The requests that another process is at."""
+        if workers <= 1:
+            return [one for one in requests if not self._filled(one, wait=wait)]
+        with ThreadPoolExecutor(workers) as pool:
+            futures = [pool.submit(self._filled, one, wait=wait) for one in requests]
+            try:
+                return [one for one, future in zip(requests, futures, strict=True) if not future.result()]
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                raise
 
     def _filled(self, request: Request, *, wait: bool) -> bool:
         """Whether the request is stored now; False where another process is at it and is not waited for."""
@@ -120,5 +136,6 @@ class Source:
             raise EngineUnavailableError(f"every one of {len(found)} rollouts failed; the first: {failed[0]}")
         for error in failed:
             _log.warning("a rollout failed, and is recorded as failed: %s", error)
-        self.generated += sum(one.generated_tokens for one in found)
+        with self._counting:
+            self.generated += sum(one.generated_tokens for one in found)
         return [Drawn(number, seed, one) for number, seed, one in zip(numbers, seeds, found, strict=True)]

@@ -27,7 +27,9 @@ from ta_resources.language_model.tokenizing import TraceTokenizer
 TRANSIENT = (408, 425, 429)
 LONGEST_WAIT_SECONDS = 120.0
 IDS = ("token_ids", "tokens")
-"""Where servers put the ids that they generated: vLLM and SGLang, llama.cpp."""
+"""Where servers put the ids that they generated; llama.cpp has them in its ``logprobs``, where one asks for those."""
+NOTHING_ELSE = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+"""Sent with every request: servers have defaults of their own for these, or take those that come with a model."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ class ServerOptions:
     """How prefixes are sent. Text is tokenized by the server, whose tokens at the seam may be others: where it counts
     another number of tokens than were meant, the rollout fails."""
     concurrency: int = 16
-    """Requests at a time."""
+    """Requests at a time, of all batches together."""
     attempts: int = 6
     first_wait_seconds: float = 1.0
     """Doubles with each attempt; up to as much again is added at random."""
@@ -86,7 +88,13 @@ class CompletionsServer:
             raise InputError("server", "options", shown(options), "at least one request, one attempt, and some time")
         self._options, self._tokenizer = options, tokenizer
         self._identity = {**identity, "kind": "server", "model": options.model, "extra": dict(options.extra)}
+        self._requests = ThreadPoolExecutor(options.concurrency)
         self._url = f"{options.address.rstrip('/')}/v1/completions"
+
+    @property
+    def batches_at_once(self) -> int:
+        """As many as requests: while the last rollouts of a batch are waited for, others are asked for."""
+        return self._options.concurrency
 
     def identity(self) -> Mapping[str, Any]:
         """What the user says of the model, and what is sent with each request; no address."""
@@ -100,6 +108,10 @@ class CompletionsServer:
         """Text of the ids, special tokens included."""
         return self._tokenizer.decode(token_ids)
 
+    def close(self) -> None:
+        """Send no more requests."""
+        self._requests.shutdown(wait=False, cancel_futures=True)
+
     def sample(self, prefix_token_ids: Sequence[int], seeds: Sequence[int], sampling: Sampling) -> list[Completion]:
         """One completion per seed; see ``Engine.sample``."""
         room, ids = require_room(prefix_token_ids, sampling), [int(one) for one in prefix_token_ids]
@@ -109,20 +121,19 @@ class CompletionsServer:
             "max_tokens": room,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
+            **NOTHING_ELSE,
             "n": 1,
             "stream": False,
             "return_token_ids": True,
-            "return_tokens": True,
             **self._options.extra,
         }
-        with ThreadPoolExecutor(self._options.concurrency) as pool:
-            futures = [pool.submit(self._one, {**body, "seed": seed}, ids, room) for seed in seeds]
-            try:
-                return [future.result() for future in futures]
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                raise
+        futures = [self._requests.submit(self._one, {**body, "seed": seed}, ids, room) for seed in seeds]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
 
     def _one(self, body: Mapping[str, Any], ids: list[int], room: int) -> Completion:
         retrying = tenacity.Retrying(
@@ -180,8 +191,10 @@ class CompletionsServer:
         read, generated = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
         if reason not in (FinishReason.STOP, FinishReason.LENGTH):
             return Completion.failed(f"it finished for the reason {shown(reason)}", len(ids))
-        own = next((choice[name] for name in IDS if isinstance(choice.get(name), list)), None)
-        token_ids = () if own is None else self._without_end(tuple(int(one) for one in own), text)
+        own = _ids_of(choice)
+        token_ids = () if own is None else self._without_end(own, text)
+        if token_ids and self._is_text_of(text, token_ids):
+            text = self.decode(token_ids)
         if own is not None and abs(len(own) - generated) > 1:
             return Completion.failed(f"it counts {generated} tokens and gives {len(own)}", len(ids))
         given = Completion(token_ids, text, FinishReason(reason), read, generated)
@@ -190,10 +203,27 @@ class CompletionsServer:
     def _without_end(self, token_ids: tuple[int, ...], text: str) -> tuple[int, ...]:
         """The ids without the one that ended the text, which some servers give and others do not."""
         shorter = token_ids[:-1]
-        return shorter if token_ids and self.decode(token_ids) != text and self.decode(shorter) == text else token_ids
+        ended = token_ids and self.decode(token_ids) != text and self.decode(shorter) == text
+        return shorter if ended else token_ids
+
+    def _is_text_of(self, text: str, token_ids: Sequence[int]) -> bool:
+        """Whether a server's text is that of the ids, where it may leave out special tokens and half a character."""
+        texts = (self._tokenizer.decode(token_ids, special=special) for special in (True, False))
+        return text.replace("�", "") in [one.replace("�", "") for one in texts]
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         backoff = tenacity.wait_exponential(self._options.first_wait_seconds, max=LONGEST_WAIT_SECONDS / 2)(state)
         error = state.outcome.exception() if state.outcome else None
         wish = error.wait_seconds if isinstance(error, _TransientError) else 0.0
         return min(max(backoff, wish) + random.uniform(0, backoff), LONGEST_WAIT_SECONDS)
+
+
+def _ids_of(choice: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """The ids that a server generated; None where it does not tell them."""
+    for name in IDS:
+        if isinstance(choice.get(name), list):
+            return tuple(int(one) for one in choice[name])
+    content = (choice.get("logprobs") or {}).get("content")
+    if isinstance(content, list) and content and all("id" in one for one in content):
+        return tuple(int(one["id"]) for one in content)
+    return None

@@ -24,6 +24,11 @@ class Engine(Protocol):
     drawn again; an engine that fails as a whole raises ``EngineUnavailableError``.
     """
 
+    @property
+    def batches_at_once(self) -> int:
+        """How many calls of ``sample`` may run at once; an engine that computes by itself takes one."""
+        ...
+
     def identity(self) -> Mapping[str, Any]:
         """What decides model and tokenizer, JSON-able: no path, no address, no device."""
         ...

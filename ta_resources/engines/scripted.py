@@ -61,6 +61,11 @@ class ScriptedEngine:
     failures: Mapping[int, str] = field(default_factory=dict)
     _gone: set[int] = field(default_factory=set)
 
+    @property
+    def batches_at_once(self) -> int:
+        """One: it computes by itself."""
+        return 1
+
     def identity(self) -> Mapping[str, Any]:
         """The hash of the tree."""
         return {"kind": "scripted", "sha256": _sha256(self.root, {})}

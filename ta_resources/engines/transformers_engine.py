@@ -69,7 +69,8 @@ class TransformersEngine:
         if not ends:
             expected = "the id of the token that ends a text (eos_token_id in generation_config.json or config.json)"
             raise InputError("language model", "end token", None, expected)
-        self._model, self._tokenizer, self._ends = model, tokenizer, sorted(set(ends))
+        self._model: Any = model
+        self._tokenizer, self._ends = tokenizer, sorted(set(ends))
         self._identity = {**identity, "ends": self._ends, "dtype": str(model.dtype).removeprefix("torch.")}
         self._trunk: _Trunk | None = None
         self.rows = 64
@@ -95,6 +96,11 @@ class TransformersEngine:
         tokenizer = TraceTokenizer.from_folder(folder, bos)
         model, ends = load_causal_model(folder, where, resolve_dtype(dtype, where))
         return cls(model, tokenizer, {"kind": "transformers", "model": folder.identity(), "bos": bos}, ends)
+
+    @property
+    def batches_at_once(self) -> int:
+        """One: it computes by itself."""
+        return 1
 
     def identity(self) -> Mapping[str, Any]:
         """Model, tokenizer, end tokens and dtype; no path and no device."""

@@ -64,6 +64,11 @@ class VllmOffline:
         }
         return cls(model, tokenizer, identity)
 
+    @property
+    def batches_at_once(self) -> int:
+        """One: it computes by itself."""
+        return 1
+
     def identity(self) -> Mapping[str, Any]:
         """Model, tokenizer, end tokens and options of vLLM."""
         return self._identity

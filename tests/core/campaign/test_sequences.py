@@ -44,7 +44,7 @@ def test_a_difference_ends_where_the_best_pair_of_shares_does(counts: tuple[int,
     first, right, second, other = counts
     grid = np.linspace(0.0005, 0.9995, 1000)
     p, q = np.meshgrid(grid, grid)
-    wealth = log_wealth(right, first, p) + log_wealth(other, second, q)
+    wealth = log_wealth(np.array(right), np.array(first), p) + log_wealth(np.array(other), np.array(second), q)
     inside = (p - q)[wealth <= np.log(20)]
     (low,), (high,) = difference_sequence(np.array([counts]), 0.05)
     assert low == pytest.approx(inside.min(), abs=4e-3)

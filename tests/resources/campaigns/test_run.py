@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from ta_assets.core.campaign.accounting import Tally
-from ta_assets.core.campaign.records import Outcome
+from ta_assets.core.campaign.records import Outcome, Sampling
 from ta_assets.core.campaign.seeds import BASE_TRIES, seed_of
 from ta_assets.core.campaign.stopping import StoppingRule
 from ta_assets.core.errors import InputError
+from ta_resources.campaigns.parts import Parts
 from ta_resources.campaigns.run import base_draws, run_trace
-from ta_resources.campaigns.source import BudgetSpentError, MissingRolloutsError
+from ta_resources.campaigns.source import BudgetSpentError, MissingRolloutsError, Source
 from ta_resources.engines.protocol import EngineUnavailableError
 from ta_resources.engines.scripted import FAILURES, ScriptedEngine
 from tests.resources.campaigns.made import PROMPT, STEPS, judgement, source, task, tree, truths
@@ -67,7 +68,7 @@ def test_six_kinds_of_failure_leave_every_rollout_with_one_outcome(tmp_path: Pat
     seeds = [seed_of(store.key(it.trace.prefix(place)), number) for place in it.prefixes for number in range(60)]
     planned = dict(zip(seeds[::7], FAILURES * len(seeds), strict=False))
     engine = ScriptedEngine(tree(), planned)
-    for _ in range(len(seeds)):
+    while True:
         try:
             result = run_trace(source(tmp_path, engine), it, UNIFORM, judgement(engine))
             break
@@ -161,6 +162,15 @@ def test_a_gold_answer_or_sentences_that_cannot_be_are_refused_before_any_token(
     ):
         with pytest.raises(InputError, match="made"):
             run_trace(store, wrong, UNIFORM, judgement(engine))
+    assert store.generated == 0
+
+
+def test_a_limit_that_a_prefix_fills_is_said_before_any_token(engine, tmp_path: Path) -> None:
+    it = task(engine)
+    limited = Sampling(max_total_tokens=it.trace.boundaries[-1])
+    store = Source(Parts(tmp_path), dict(engine.identity()), limited, engine)
+    with pytest.raises(InputError, match="has room"):
+        run_trace(store, it, UNIFORM, judgement(engine))
     assert store.generated == 0
 
 

@@ -24,7 +24,7 @@ def drawn(logits: torch.Tensor, n: int, temperature: float, top_p: float) -> np.
 def expected(logits: torch.Tensor, temperature: float, top_p: float) -> np.ndarray:
     """Chances by the library's own cut."""
     scores = logits[None] / temperature
-    kept = TopPLogitsWarper(top_p)(torch.zeros((1, 1), dtype=torch.long), scores) if top_p < 1 else scores
+    kept = TopPLogitsWarper(top_p)(torch.LongTensor([[0]]), torch.FloatTensor(scores)) if top_p < 1 else scores
     return torch.softmax(kept.double(), dim=-1)[0].numpy()
 
 
