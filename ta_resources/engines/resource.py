@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -17,6 +18,9 @@ from ta_assets.core.options import ExtractionSpec
 from ta_resources.engines.protocol import Engine
 from ta_resources.language_model.checkpoint.model_folder import HubAccess, open_folder
 from ta_resources.language_model.tokenizing import TraceTokenizer
+
+if TYPE_CHECKING:
+    from ta_resources.engines.completions_server import CompletionsServer
 
 KEY_VARIABLE = "TA_SERVER_KEY"
 """Holds the key of a server that asks for one; it is sent as a bearer token, and kept nowhere."""
@@ -40,7 +44,8 @@ class EnginesResource(dg.ConfigurableResource):
             InputError: the model cannot be had, has no token that ends a text, or the engine is not installed.
         """
         if options.kind == "server":
-            yield self._server(options, spec)
+            with closing(self._server(options, spec)) as server:
+                yield server
             return
         if options.kind == "vllm":
             from ta_resources.engines.vllm_offline import VllmOffline
@@ -49,13 +54,11 @@ class EnginesResource(dg.ConfigurableResource):
             return
         from ta_resources.engines.transformers_engine import TransformersEngine
 
-        engine = TransformersEngine.open(spec.language_model, spec.revision, device=self.device, bos=spec.bos)
-        try:
+        opened = TransformersEngine.open(spec.language_model, spec.revision, device=self.device, bos=spec.bos)
+        with closing(opened) as engine:
             yield engine
-        finally:
-            engine.close()
 
-    def _server(self, options: EngineOptions, spec: ExtractionSpec) -> Engine:
+    def _server(self, options: EngineOptions, spec: ExtractionSpec) -> CompletionsServer:
         from ta_resources.engines.completions_server import CompletionsServer, ServerOptions
 
         folder = open_folder(spec.language_model, spec.revision, HubAccess(offline=self.offline))

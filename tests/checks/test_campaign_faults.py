@@ -1,25 +1,34 @@
-"""A small campaign of the model that ships: every check of it is quiet, and red on what is planted in its files."""
+"""A small campaign of the model that ships: its checks are quiet, and red on what is planted in its files."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from ta_assets.assets.expected import why_made
+from ta_assets.core.errors import InputError
+from ta_assets.core.values import CorpusSource
+from ta_assets.export import export
+from ta_assets.jobs import runs
 from ta_assets.ledger.table import ASSETS, FACTS, Scope
 from ta_assets.ledger.world import World
+from ta_assets.plan import sources
 from ta_assets.studies.loading import SHIPPED
 from ta_checks.table import INVARIANTS
 from ta_resources.embedded import task
+from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.campaigns import Layout
 from tests.assets.made import change, copy_of, materialized, verdict
 
@@ -201,3 +210,76 @@ def test_what_is_planted_in_a_campaign_is_found(
 
 def test_every_check_of_a_campaign_has_a_fault_of_its_own() -> None:
     assert {(name, asset) for name, asset in JUDGED if name != "artifacts_intact"} == {one[:2] for one in FAULTS}
+
+
+def test_an_exported_corpus_gives_its_labels_by_the_formulas_of_the_published_analysis(
+    made: World, tmp_path: Path
+) -> None:
+    """The formulas are written out here once more, over the files that the dataset's own tools read."""
+    assert export(made, CORPUS, tmp_path) > len(made.store.load("labels", CORPUS).layout)
+    prefix = made.studies.selected.source(CORPUS).prefix
+    folders = sorted((tmp_path / prefix).glob("problem_*"))
+    assert len(folders) == 2
+    for folder in folders:
+        chunks = json.loads((folder / "chunks_labeled.json").read_text(encoding="utf-8"))
+        groups = [
+            [one for one in json.loads((folder / f"chunk_{i}/solutions.json").read_text()) if one["answer"]]
+            for i in range(len(chunks))
+        ]
+        for i, chunk in enumerate(chunks):
+            other = [one for one in groups[i] if one["chunk_resampled"].split() != one["chunk_removed"].split()]
+            accuracy, different = (
+                np.mean([one["is_correct"] for one in of]) if of else 0.0 for of in (groups[i], other)
+            )
+            following = groups[i + 1] if i + 1 < len(chunks) else []
+            after = np.mean([one["is_correct"] for one in following]) if following else 0.0
+            assert chunk["accuracy"] == pytest.approx(accuracy)
+            assert chunk["resampling_importance_accuracy"] == pytest.approx(
+                after - accuracy if following and groups[i] else 0.0
+            )
+            assert chunk[CF] == pytest.approx(different - after if following and other else 0.0)
+            assert all(one["full_cot"].startswith(chunks_prompt(folder)) for one in groups[i])
+
+
+def chunks_prompt(folder: Path) -> str:
+    return json.loads((folder / "base_solution.json").read_text(encoding="utf-8"))["prompt"]
+
+
+def test_an_exported_corpus_is_a_dataset_like_any_other(made: World, tmp_path: Path) -> None:
+    export(made, CORPUS, tmp_path)
+    source = CorpusSource(made.studies.selected.source(CORPUS).prefix, folder=str(tmp_path))
+    rollouts = RolloutsResource()
+    (problem_id, *_) = rollouts.list_problem_ids(source)
+    problem = rollouts.load_problem(source, problem_id)
+    groups = rollouts.load_rollouts(source, problem_id, problem.folders)
+    assert len(groups) == len(problem.chunks)
+    with pytest.raises(InputError, match=CORPUS):
+        export(made, "embedded_correct", tmp_path)
+
+
+def test_what_is_stored_is_not_drawn_again(made: World) -> None:
+    result = runs.make(made.ledger.definitions(), made.ledger.dagster, "rollouts", CORPUS)
+    assert runs.made(result, "rollouts")
+    latest = made.fresh().ledger.materialization("rollouts", CORPUS)
+    assert latest is not None
+    assert latest.metadata["generated_by_this_run"] == 0
+
+
+def test_a_plan_says_what_a_campaign_costs(made: World) -> None:
+    (questions, cost, *_) = sources(made)
+    assert questions.facts == "2 questions"
+    assert "tokens generated" in cost.facts
+    assert "measured: 2 traces" in cost.facts
+
+
+def test_a_campaign_whose_tokens_are_spent_is_red_and_owed(made: World, tmp_path: Path) -> None:
+    shutil.copytree(made.store.base / "parts", tmp_path / "artifacts/parts")
+    study = yaml.safe_load(made.studies.selected.path.read_text(encoding="utf-8"))
+    study["generation"] |= {"rollouts": {"rollouts": 12, "batch": 6}, "budget_tokens": 1}
+    path = tmp_path / "few.yaml"
+    path.write_text(yaml.safe_dump(study), encoding="utf-8")
+    with materialized(path, assets=OWN[:3]) as world:
+        found = verdict(world, "campaign_complete", "rollouts", CORPUS)
+        assert found.status == "failed"
+        assert verdict(world, "rollouts_accounted", "rollouts", CORPUS).passed, "what is there is counted"
+        assert "tokens of its last run were spent" in str(why_made(world, "rollouts", CORPUS))
