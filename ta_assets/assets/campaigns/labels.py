@@ -1,27 +1,12 @@
 """Labels of every sentence, in the layout of the published dataset: a pure function of the stored rollouts."""
 
-import json
-from collections import Counter
-from collections.abc import Sequence
-from typing import Any
-
 import dagster as dg
-import pandas as pd
 
-from ta_assets.assets.campaigns.drawing import judgement_of, source_of, tasks_of
-from ta_assets.core.campaign.corpus.published import problem_files, replaced_by
-from ta_assets.core.campaign.records import Outcome
-from ta_assets.core.campaign.reuse import Draw
-from ta_assets.core.errors import InputError
 from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.partitions import Partitions
 from ta_assets.ledger.table import made_from
 from ta_assets.ledger.world import WorldResource
-from ta_resources.campaigns.grading_process import Graders
-from ta_resources.campaigns.run import TraceResult, run_trace
-from ta_resources.campaigns.source import MissingRolloutsError
-from ta_resources.rollouts.problem_files import folder_name
-from ta_resources.storage.campaigns import CampaignTable, LabelledCorpus, Layout
+from ta_resources.storage.campaigns import CampaignTable, LabelledCorpus
 
 
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
@@ -33,69 +18,15 @@ def labels(
     context: dg.AssetExecutionContext, world: WorldResource, base_traces: CampaignTable, rollouts: CampaignTable
 ) -> dg.Output[LabelledCorpus]:
     """Problems as the published dataset has them, with counts and intervals beside each label; draws nothing."""
+    from ta_assets.assets.campaigns.labelling import labelled_corpus
+
     corpus = context.partition_key
-    study = world.studies.by_corpus[corpus]
-    tokenizer = world.language_model.tokenizer(study.extraction_spec(corpus))
-    source = source_of(world, study, base_traces.record["engine"], None)
-    layout, rows, verdicts, left_out = Layout(), [], [], []
-    prefix = study.source(corpus).prefix
-    with judgement_of(study, tokenizer.decode) as judgement:
-        for trace, task in tasks_of(study, base_traces):
-            problem_id = trace.question.problem_id
-            try:
-                result = run_trace(source, task, study.campaign.rollouts, judgement)
-            except MissingRolloutsError as missing:
-                left_out.append({"problem_id": problem_id, "why": str(missing)})
-                continue
-            entries = result.labels()
-            for name, content in problem_files(trace, entries).items():
-                layout[f"{prefix}/{folder_name(problem_id)}/{name}"] = content
-            rows += [_row(problem_id, entry, result.draws[entry["chunk_idx"]]) for entry in entries]
-            verdicts += _verdicts(problem_id, result, judgement.graders)
-    if not layout:
-        raise InputError(study.path, "generation", left_out, "at least one trace with all of its rollouts")
-    value = LabelledCorpus(pd.DataFrame(rows), {"verdicts": verdicts, "left_out": left_out}, layout)
+    value = labelled_corpus(world, corpus, base_traces)
     facts = {
-        "dagster/row_count": len(rows),
-        "problems": len({row["problem_id"] for row in rows}),
-        "left_out": len(left_out),
+        "dagster/row_count": len(value.rows),
+        "problems": int(value.rows["problem_id"].nunique()),
+        "left_out": len(value.record["left_out"]),
         "rollouts": int(rollouts.rows["drawn"].sum()),
-        "reused": sum(row["reused"] for row in rows),
+        "reused": int(value.rows["reused"].sum()),
     }
     return output(value, made_from(world, "labels", corpus), facts)
-
-
-def _row(problem_id: int, entry: dict[str, Any], draws: Sequence[Draw]) -> dict[str, Any]:
-    """What stands behind the label of one sentence."""
-    low, high = entry.get("importance_interval", (float("nan"), float("nan")))
-    return {
-        "problem_id": problem_id,
-        "chunk_idx": entry["chunk_idx"],
-        **{str(outcome): entry["outcomes"][outcome] for outcome in Outcome},
-        "reused": entry["reused"],
-        "accuracy_low": entry["accuracy_bounds"][0],
-        "accuracy_high": entry["accuracy_bounds"][1],
-        "importance_low": low,
-        "importance_high": high,
-        "replaced": json.dumps(replaced_by(draws), ensure_ascii=False),
-    }
-
-
-def _verdicts(problem_id: int, result: TraceResult, graders: Graders) -> list[dict[str, Any]]:
-    """Every distinct answer of a trace's rollouts, how often it was given, and what both graders say of it."""
-    times = Counter(one.answer for group in result.rollouts.values() for one in group if one.answer)
-    found = []
-    for answer in sorted(times):
-        first, second = graders.both(answer, result.task.gold)
-        (verdict,) = graders.verdicts([answer], result.task.gold).values()
-        found.append(
-            {
-                "problem_id": problem_id,
-                "answer": answer,
-                "times": times[answer],
-                "verdict": verdict,
-                "first": first,
-                "second": second,
-            }
-        )
-    return found
