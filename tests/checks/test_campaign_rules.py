@@ -230,6 +230,7 @@ def campaign(signal: float, rollouts: int = 200) -> OwnTrace:
 def test_a_campaign_of_signal_is_reliable_and_one_of_noise_is_not() -> None:
     strong, noise = labels_reliable([campaign(0.45)]), labels_reliable([campaign(0.0)])
     assert strong.passed
+    assert isinstance(strong.observed, float)
     assert strong.observed > 0.9
     assert noise.status == "failed", "WARN makes it a warning"
     assert labels_reliable([OwnTrace(1, ["a"], {})]).status == "skipped"

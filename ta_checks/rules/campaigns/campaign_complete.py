@@ -61,7 +61,7 @@ def campaign_complete(
         unclear: (problem id, sentence) where a stopping rule had not decided when the campaign ended.
         asked: by the study.
     """
-    faults = [f"problem {one}: neither a trace nor a reason" for one in questions if one not in sentences | left_out]
+    faults = [f"problem {one}: neither a trace nor a reason" for one in questions if one not in {*sentences, *left_out}]
     faults += [f"problem {one}: a trace and a reason to have none" for one in sorted({*sentences} & {*left_out})]
     faults += [f"problem {one}: a trace of no question" for one in sorted({*sentences} - {*questions})]
     least = asked.rollouts if asked.kind == "uniform" else min(asked.first, asked.rollouts)
