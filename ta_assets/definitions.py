@@ -5,11 +5,9 @@ Stays out: assets, checks, resources and jobs themselves.
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Mapping
 from functools import partial
-from types import TracebackType
 
 import dagster as dg
 
@@ -26,7 +24,7 @@ from ta_assets.assets import (
     verdicts,
 )
 from ta_assets.assets.campaigns import base_traces, labels, problem_set, rollouts
-from ta_assets.core.errors import InputError
+from ta_assets.core.errors import InputError, say_alone
 from ta_assets.jobs import automation, release, sweep
 from ta_assets.ledger.catalog import described
 from ta_assets.ledger.partitions import Partitions
@@ -38,7 +36,8 @@ from ta_checks import checks
 from ta_resources.engines.resource import EnginesResource
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
-from ta_resources.storage.artifacts import ArtifactIOManager, ArtifactStore
+from ta_resources.storage.artifacts import ArtifactStore
+from ta_resources.storage.io_manager import ArtifactIOManager
 
 FAMILIES = (
     *(problem_set, base_traces, rollouts, labels),
@@ -58,7 +57,7 @@ def build_definitions(
     """
     studies = studies or load_studies()
     store = (resources or {}).get("store")
-    store = store if isinstance(store, ArtifactStore) else ArtifactStore()
+    store = store if isinstance(store, ArtifactStore) else ArtifactStore.configured()
     given = {
         "store": store,
         "rollouts": RolloutsResource(),
@@ -98,7 +97,7 @@ def _with_sources(assets: list[dg.AssetsDefinition]) -> list[dg.AssetsDefinition
 
 
 def was_made(store: ArtifactStore, study: Study) -> bool:
-    """Whether anything of a study is stored."""
+    """Whether anything of a study is known to be stored; an object store is not asked, which would take requests."""
     return any(store.was_made(asset, partition) for asset in ASSETS for partition in partitions_of(asset, study))
 
 
@@ -114,15 +113,8 @@ def load() -> dg.Definitions:
     try:
         return build_definitions()
     except InputError:
-        sys.excepthook = _say_input_error
+        say_alone()
         raise
-
-
-def _say_input_error(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    if isinstance(error, InputError):
-        print(f"{kind.__name__}: {error}", file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, traceback)
 
 
 defs = load()

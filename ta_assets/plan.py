@@ -1,8 +1,7 @@
 """What a release would make and read, without making it: ``thought-anchors plan --help``.
 
-Run it where ``release`` would run. It writes nothing but what Dagster keeps in an instance that is there already (its
-cache of statuses), sends no request, and loads no model. Data or a model on the Hub that were never asked for are
-therefore named, not counted.
+Run it where ``release`` would run. It writes nothing, sends no request, and loads no model. Data or a model on the Hub
+that were never asked for are therefore named, not counted.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ from ta_assets.core.campaign.options import prompt_of
 from ta_assets.core.errors import InputError
 from ta_assets.core.traces.storage_estimate import in_words
 from ta_assets.ledger.ledger import Ledger
-from ta_assets.ledger.table import ASSETS, FACTS, partitions_of
+from ta_assets.ledger.table import ASSETS, FACTS, partitions_of, read_together
 from ta_assets.ledger.world import World
 from ta_assets.studies.loading import load_studies
+from ta_resources.existing_instance import existing_instance
 from ta_resources.hub_client import HubFailedError
-from ta_resources.instance_storage import existing_instance
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactStore
@@ -96,6 +95,7 @@ def steps(world: World) -> list[Step]:
     on the way, and what would be built on that is left out then.
     """
     found: dict[tuple[str, str], Step] = {}
+    read_together(world, world.studies.selected)
     for asset in ASSETS:
         for partition in partitions_of(asset, world.studies.selected):
             found[asset, partition] = _step(world, asset, partition, found)
@@ -231,7 +231,7 @@ def offline_world() -> Iterator[World]:
     with instance:
         yield World(
             studies,
-            ArtifactStore(recovers=False),
+            ArtifactStore.configured(recovers=False),
             RolloutsResource(offline=True),
             LanguageModelResource(offline=True),
             Ledger(instance, lambda: defs),

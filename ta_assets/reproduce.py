@@ -26,7 +26,7 @@ from ta_assets.core.results.tidy import SCORED_PARTS
 from ta_assets.core.score_columns import KEYS, SCORE_PREFIX
 from ta_assets.core.statistics.metrics import evaluate
 from ta_assets.core.values import Split, jsonable
-from ta_resources.rollouts.problem_files import read_json
+from ta_resources.strict_json import read_json
 
 EXIT_BAD_INPUT = 2
 REFITTED = tuple(model for model in SEED_FREE if model not in (*NEEDS_ACTIVATIONS, *VERTICAL_MODELS))

@@ -94,7 +94,7 @@ class Evidence:
         store = self.world.store
         activations, sentences = store.load("activations", self.corpus), store.load("sentences", self.corpus)
         inside = np.flatnonzero(sentences["problem_id"].isin(list(wanted)).to_numpy())
-        return OwnJoin(store.base, activations.record, sentences.take(inside), activations.spans)
+        return OwnJoin(store.files, activations.record, sentences.take(inside), activations.spans)
 
     @cached_property
     def fold_rows(self) -> dict[int | None, FoldRows]:

@@ -10,18 +10,20 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from ta_assets.core.errors import InputError
+from ta_resources.storage.files import Files
 
 PARTS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class RawShard:
-    """One file with vectors, as it lies on the disk."""
+    """One file with vectors, as it is stored."""
 
     vectors: np.ndarray
     """[n_sentences, d_model], or all tokens of all sentences where there are ``offsets``."""
@@ -39,13 +41,20 @@ class RawShard:
         return np.stack([one[-1] if last else one.mean(axis=0) for one in tokens]).astype(np.float32)
 
 
-def read_raw(path: Path) -> RawShard:
-    """Read a shard with the safetensors library alone."""
-    from safetensors import safe_open
+def read_raw(files: Files, name: str) -> RawShard:
+    """Read a shard with the safetensors library alone, and its metadata from the JSON at the file's begin.
 
-    with safe_open(path, framework="numpy") as file:
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        facts = json.loads((file.metadata() or {})["facts"])
+    Raises:
+        InputError: there is no such file.
+    """
+    from safetensors.numpy import load
+
+    content = files.read(name)
+    if content is None:
+        raise InputError(files.place(name), "file", None, "a file with vectors")
+    arrays = load(content)
+    length = int.from_bytes(content[:8], "little")
+    facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["facts"])
     return RawShard(arrays["vectors"], arrays["token_spans"], arrays.get("offsets"), facts)
 
 
@@ -53,8 +62,8 @@ def read_raw(path: Path) -> RawShard:
 class OwnJoin:
     """Labelled sentences of some problems with the vectors that their shards hold."""
 
-    base: Path
-    """Folder of all artifacts."""
+    files: Files
+    """Where all artifacts lie."""
     record: Mapping[str, Any]
     """Of the activations."""
     labelled: pd.DataFrame
@@ -130,7 +139,7 @@ class OwnJoin:
         Raises:
             ValueError: the file says that it is of another problem or block.
         """
-        shard = read_raw(self.base / self.record["shards"][str(problem)][str(block)]["file"])
+        shard = read_raw(self.files, self.record["shards"][str(problem)][str(block)]["file"])
         named = int(shard.facts["problem_id"]), int(shard.facts["block"])
         if named != (problem, block):
             raise ValueError(

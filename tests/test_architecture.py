@@ -37,6 +37,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 """From the lowest to the highest; a module imports from its own layer and those below."""
 TABLE = "ta_assets.ledger.table"
 """The one module that knows assets by their names."""
+STORAGE = "ta_resources.storage."
+"""The package that knows where an artifact's files lie."""
+PATH_METHODS = {"joinpath", "iterdir", "glob", "rglob", "with_name", "with_suffix"}
 MOST_MODULES = 14
 """In one folder: what a reader can take in at a glance."""
 
@@ -126,6 +129,31 @@ def branches_on(names: set[str], source: str) -> list[int]:
     return found
 
 
+def paths_of_artifacts(source: str) -> list[int]:
+    """Lines that make a path of an artifact's file, of which the storage alone may know where it lies."""
+
+    def named(node: ast.AST) -> str:
+        return getattr(node, "attr", getattr(node, "id", ""))
+
+    def is_place(node: ast.AST) -> bool:
+        """``store.local_folder``, ``store.place(...)`` or ``store.files.place(...)``."""
+        return named(node) == "local_folder" or (isinstance(node, ast.Call) and named(node.func) == "place")
+
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.expr):
+            continue
+        bad = (
+            (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and is_place(node.left))
+            or (isinstance(node, ast.Call) and named(node.func) == "Path" and any(map(is_place, node.args)))
+            or (isinstance(node, ast.Attribute) and is_place(node.value) and node.attr in PATH_METHODS)
+            or (isinstance(node, ast.Attribute) and named(node.value) in ("store", "files") and node.attr == "base")
+            or (isinstance(node, ast.Attribute) and named(node.value) == "files" and node.attr == "local")
+        )
+        found += [node.lineno] if bad else []
+    return found
+
+
 def test_no_module_imports_upward() -> None:
     assert upward({one: others for one, others in graph().items() if one != "ta_assets"}) == []
 
@@ -158,6 +186,15 @@ def test_every_asset_of_the_graph_is_in_the_table() -> None:
     assert {key.to_user_string() for key in assets} == {*FACTS}
 
 
+def test_nothing_but_the_storage_knows_the_path_of_an_artifact() -> None:
+    found = {
+        name: lines
+        for name, path in modules().items()
+        if not name.startswith(STORAGE) and (lines := paths_of_artifacts(path.read_text(encoding="utf-8")))
+    }
+    assert found == {}
+
+
 def test_an_import_inside_a_function_counts() -> None:
     source = "def f():\n    from ta_assets.jobs import runs\n"
     assert {"ta_assets.jobs", "ta_assets.jobs.runs"} <= set(imports_of(source))
@@ -181,3 +218,21 @@ def test_an_import_inside_a_function_counts() -> None:
 )
 def test_a_branch_on_a_name_is_found_in_each_of_its_forms(source: str, is_a_branch: bool) -> None:
     assert bool(branches_on({"splits"}, source)) == is_a_branch
+
+
+@pytest.mark.parametrize(
+    ("source", "is_a_path"),
+    [
+        ("path = world.store.base", True),
+        ("path = store.local_folder / shard.file", True),
+        ("path = Path(self.world.store.place(asset, partition)) / name", True),
+        ("path = Path(files.place(name))", True),
+        ("paths = world.store.local_folder.rglob('*.json')", True),
+        ("path = evidence.world.store.files.local(name, sha256)", True),
+        ("path = readme_path(study, world.store.local_folder)", False),
+        ("content = world.store.files.read(name)", False),
+        ("message = f'{store.place(asset, partition)}'", False),
+    ],
+)
+def test_a_path_of_an_artifact_is_found_in_each_of_its_forms(source: str, is_a_path: bool) -> None:
+    assert bool(paths_of_artifacts(source)) == is_a_path

@@ -24,12 +24,20 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 POLL_SECONDS = 0.01
 LIBRARIES = (
-    "dagster._cli",
+    "alembic.command",
+    "dagster._cli.job",
+    "dagster._core.storage.event_log.sqlite",
+    "dagster._core.storage.runs.sqlite",
+    "dagster._core.storage.schedules.sqlite",
+    "dagster._daemon.daemon",
     "dagster_pandas",
+    "matplotlib.backends.backend_agg",
     "matplotlib.pyplot",
     "pyarrow.parquet",
+    "safetensors.numpy",
     "scipy.stats",
     "sklearn.ensemble",
+    "sklearn.feature_extraction.text",
     "sklearn.linear_model",
     "sklearn.neural_network",
     "transformers.models.llama.modeling_llama",

@@ -60,7 +60,7 @@ def activations(
         extraction = CorpusExtraction.of(
             world.source(corpus),
             world.rollouts,
-            world.store.base,
+            world.store.files,
             resolved,
             reuse=config.reuse,
             log=also_around(context.log.info),

@@ -47,7 +47,7 @@ def cv_scores(
     from ta_assets.core.crossfit.cross_fitted import cross_fitted
 
     name = context.partition_key
-    data = joined(sentences, activations, problems_of(splits), world.store.base)
+    data = joined(sentences, activations, problems_of(splits), world.store.files)
     value = cross_fitted(data.rows, data.by_block, world.studies.by_setting[name].inference)
     return output(value, made_from(world, "cv_scores", name), _facts_of_scores(value))
 

@@ -39,12 +39,12 @@ def seed_free_scores(
     """Scores of the baselines and probes that do not depend on the seed, fitted once per setting (and fold)."""
     from ta_assets.core.results import cells
 
-    name, base, folds = context.partition_key, world.store.base, folds_of(splits)
+    name, files, folds = context.partition_key, world.store.files, folds_of(splits)
     options = world.studies.by_setting[name].probe_options
     if folds is None:
-        value = cells.seed_free_scores(probe_data(sentences, activations, split_of(splits), base), options)
+        value = cells.seed_free_scores(probe_data(sentences, activations, split_of(splits), files), options)
     else:
-        data = fold_data(sentences, activations, folds, base)
+        data = fold_data(sentences, activations, folds, files)
         value = FoldRuns(data, options, world.store, also_around(context.log.info)).seed_free()
     facts = {"rows": len(value.scores), "dagster/row_count": len(value.scores), "details": {"fits": dict(value.fits)}}
     return output(value, made_from(world, "seed_free_scores", name), facts)
@@ -70,10 +70,10 @@ def probe_metrics(
     corpus = study.settings[cell.setting].corpus
     sentences, activations = store.load("sentences", corpus), store.load("activations", corpus)
     if folds is None:
-        data = probe_data(sentences, activations, split_of(splits), store.base)
+        data = probe_data(sentences, activations, split_of(splits), store.files)
         value = evaluate_cell(data, study.probe_options, cell.seed, seed_free_scores)
     else:
-        data = fold_data(sentences, activations, folds, store.base)
+        data = fold_data(sentences, activations, folds, store.files)
         value = FoldRuns(data, study.probe_options, store, also_around(context.log.info)).cell(
             cell.seed, seed_free_scores
         )

@@ -37,13 +37,13 @@ def readme_block(context: dg.AssetExecutionContext, world: WorldResource) -> dg.
     """The results of a study as Markdown: all of them on a page, the headlines between the markers of a README."""
     study = world.studies.by_name[context.partition_key]
     page = current_page(world, study.name)
-    text, path = render(page), readme_path(study, world.store.base)
-    write_file(results_path(study, world.store.base), f"{text}\n".encode())
+    text, path = render(page), readme_path(study, world.store.local_folder)
+    write_file(results_path(study, world.store.local_folder), f"{text}\n".encode())
     facts = {
         "changed": _write(path, study, block_of(text)),
         "path": dg.MetadataValue.path(path),
         **plots.screens("headlines", block_of(text)),
-        "everything": dg.MetadataValue.path(results_path(study, world.store.base)),
+        "everything": dg.MetadataValue.path(results_path(study, world.store.local_folder)),
         SPANS: dg.MetadataValue.json(to_json(page)),
     }
     return output(text, told(text), facts)

@@ -29,7 +29,7 @@ def report(context: dg.AssetExecutionContext, world: WorldResource) -> dg.Output
     study = world.studies.by_name[context.partition_key]
     content = content_of(world, study)
     page = render(content)
-    path = report_path(study.name, world.store.base)
+    path = report_path(study.name, world.store.local_folder)
     write_file(path, page)
     release = content.main["release"]
     value = {

@@ -122,9 +122,9 @@ def _of_setting(setting: str, value: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _stored_bytes(store: ArtifactStore, corpus: str) -> int:
-    """Bytes of every vector of a corpus on the disk, all blocks together."""
-    paths = [store.base / shard.file for shard in store.load("activations", corpus).files()]
-    return sum(path.stat().st_size for path in paths if path.is_file())
+    """Bytes of every stored vector of a corpus, all blocks together."""
+    names = [shard.file for shard in store.load("activations", corpus).files()]
+    return sum(store.files.sizes(names).values())
 
 
 def _facts(value: Mapping[str, Any], title: str) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def sweep_metrics(context: dg.AssetExecutionContext, world: WorldResource) -> dg
     ids = world.store.load("problem_ids", cell.setting)
     activations = SweepVectors(world, also_around(context.log.info)).of(cell, ids)
     sentences, _ = label_usable(world.rollouts.read_problems(world.source(corpus), ids), study.labels)
-    whole = joined(sentences, activations, ids, world.store.base, study.extraction.pooling)
+    whole = joined(sentences, activations, ids, world.store.files, study.extraction.pooling)
     scores = cross_validated(whole.under(single_split(ids, study.splits)), study.probe_options, cell.probe)
     value = {
         "key": cell.key,
@@ -142,7 +142,7 @@ class SweepVectors:
         with self.world.language_model.open(spec) as extractor:
             resolved = resolved_options(options, language_model, extractor)
             extraction = CorpusExtraction.of(
-                source, self.world.rollouts, self.world.store.base, resolved, reuse=True, log=self.log
+                source, self.world.rollouts, self.world.store.files, resolved, reuse=True, log=self.log
             )
             value = extraction.run(extractor, extraction.plan(extractor, problem_ids), resolved)
         if not value.record["skipped"]:  # what was skipped for want of memory is tried again by the next combination

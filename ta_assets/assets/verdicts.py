@@ -18,8 +18,9 @@ from ta_assets.core.markdown import escape
 from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.partitions import Partitions
-from ta_assets.ledger.table import ASSETS, partitions_of
+from ta_assets.ledger.table import ASSETS, partitions_of, read_together
 from ta_assets.ledger.world import World, WorldResource
+from ta_assets.studies.readme_file import study_folder
 from ta_checks.report import formats
 from ta_checks.report.environment import snapshot
 from ta_checks.report.report import CheckRow, ReleaseReport
@@ -64,6 +65,7 @@ def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
 def release_verdict(context: dg.AssetExecutionContext, config: VerdictConfig, world: WorldResource) -> Iterator[Any]:
     """OK only when every ERROR check passed in every cell of the study."""
     recorded: dict[str, Any] = {}
+    read_together(world, world.studies.by_name[context.partition_key])
     try:
         recorded = measured(world, context.partition_key, config.run)
         report = make_report(world, context.partition_key, config)
@@ -72,10 +74,11 @@ def release_verdict(context: dg.AssetExecutionContext, config: VerdictConfig, wo
         report = broken_report(context.partition_key, config, error)
     facts = about(report, recorded)
     files = release_files(report, facts)
-    folder = release_folder(report.study, world.store.base)
+    base = world.store.local_folder
+    folder = release_folder(report.study, base)
     yield output(report.to_json(), {}, _facts(report, files, folder))
     # recorded by now; the other way round, a release that is killed in between would leave files like edited ones
-    keep(world.store.base / report.study, facts, context.run.run_id, files)
+    keep(study_folder(report.study, base), facts, context.run.run_id, files)
     for name, content in files.items():
         write_file(folder / name, content)
     _worst_last(context.op_execution_context, world.ledger, report)

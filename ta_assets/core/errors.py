@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import reprlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import TracebackType
 
 MAX_FAULTS = 50
 """Faults of one study file that are listed."""
@@ -30,6 +32,21 @@ class InputError(ValueError):
         self.source, self.value, self.expected = str(source), value, expected
         self.field = field if len(field) <= MAX_FIELD_CHARACTERS else f"{field[: MAX_FIELD_CHARACTERS - 1]}…"
         super().__init__(_printable(f"{source}: {self.field}: found {shown(value)}, expected {expected}"))
+
+
+def say_alone() -> None:
+    """Let this process end with the message of an ``InputError`` alone, where it is one that ends it.
+
+    Dagster's commands catch nothing, and Python would print the stack of Dagster above it.
+    """
+    sys.excepthook = _say_input_error
+
+
+def _say_input_error(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if isinstance(error, InputError):
+        print(f"{kind.__name__}: {error}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,4 @@
-"""Runs inside runs: one partition of one asset on the same instance, and the closing of runs whose process died.
-
-A killed process cannot close its run: it stays STARTED and holds its pool slot, and the next run would wait for ever.
-"""
+"""Runs inside runs: one partition of one asset on the same instance, and what a job does before it begins them."""
 
 from __future__ import annotations
 
@@ -13,26 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from filelock import BaseFileLock, FileLock, Timeout
 
 from ta_assets.ledger.progress import told_to
 from ta_assets.ledger.world import World
-from ta_resources.instance_storage import HOST_TAG, PARENT_TAG, PROCESS_TAG, ROOT_TAG
+from ta_resources.instance_storage import PARENT_TAG, ROOT_TAG
 from ta_resources.interrupts import at_checkpoints, noticed
-from ta_resources.processes import is_dead
-from ta_resources.storage.atomic import cannot_write, clear_abandoned
+from ta_resources.run_owners import WITHIN_TAG, close_dead, owner_tags
+from ta_resources.storage.atomic import clear_abandoned
+from ta_resources.turns import wait_for_turn
 
 STUDY_TAG = "study"
 """Tag of the runs of the jobs, and of those inside them."""
-LOCK = ".release.lock"
-_HELD: dict[Path, BaseFileLock] = {}
-"""Locks that this process holds, by path: one that is collected as garbage would be given back."""
-UNFINISHED = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 @dataclass(frozen=True)
@@ -50,6 +38,7 @@ class Within:
         return {
             STUDY_TAG: self.world.studies.selected.name,
             PARENT_TAG: run.run_id,
+            WITHIN_TAG: run.run_id,
             ROOT_TAG: run.tags.get(ROOT_TAG, run.run_id),
         }
 
@@ -84,7 +73,7 @@ def make(
             instance=instance,
             raise_on_error=False,
             run_id=run_id,
-            tags={"dagster/partition": partition, **(within.tags if within else {})},
+            tags={"dagster/partition": partition, **owner_tags(), **(within.tags if within else {})},
             run_config={
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 **({"ops": {asset: {"config": dict(config)}}} if config else {}),
@@ -118,56 +107,19 @@ def asset_job(asset: str) -> Any:
     )
 
 
-def begin(instance: dg.DagsterInstance, folder: Path, log: Callable[[str], None]) -> None:
+def begin(instance: dg.DagsterInstance, folder: Path, study: str, log: Callable[[str], None]) -> None:
     """What a job that makes many cells does first: wait for its turn, then clean up after processes that died.
 
     Args:
         instance: where the job runs.
         folder: of all artifacts.
+        study: whose cells they are.
         log: receives what was waited for, closed and removed.
 
     Raises:
-        InputError: the folder may not be written.
+        InputError: the folder may not be written, or the database cannot be reached.
     """
-    wait_for_turn(folder, log)
+    wait_for_turn(instance, folder, study, log)
     close_dead(instance, log)
     for path in clear_abandoned(folder):
         log(f"{path} is gone: the process that wrote it died before it was complete")
-
-
-def wait_for_turn(folder: Path, log: Callable[[str], None]) -> None:
-    """Hold the folder's lock until this process ends: two releases at once would make the same cells twice.
-
-    A lock of the kernel's goes with its process, so a killed release blocks nobody.
-
-    Raises:
-        InputError: the folder may not be written.
-    """
-    path = (folder / LOCK).resolve()
-    if path in _HELD:
-        return
-    # no soft lock: its file outlives a process that is killed
-    lock = FileLock(path, thread_local=False, fallback_to_soft=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            log(f"another release holds {path}: waiting for it to end")
-            lock.acquire()
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    _HELD[path] = lock
-
-
-def close_dead(instance: dg.DagsterInstance, log: Callable[[str], None]) -> None:
-    """Fail the unfinished runs of this machine whose process is gone, and free their pool slots."""
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        owner, process = run.tags.get(HOST_TAG, ""), run.tags.get(PROCESS_TAG, "")
-        if not owner or not is_dead(owner, process):
-            continue
-        log(f"run {run.run_id} ({run.job_name}) is closed: its process {process} is gone")
-        # the slot first: a run that is closed is never looked at again, should this process die here
-        if instance.event_log_storage.supports_global_concurrency_limits:
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        instance.report_run_failed(run, message=f"process {process} on {owner} ended without closing the run")

@@ -45,13 +45,14 @@ def sweep_combinations(context: dg.OpExecutionContext, world: WorldResource) -> 
     if not cells:
         raise dg.Failure(f"study {study.name} has no section sweep: {study.path}", allow_retries=False)
     context.log.info(f"sweep of study {study.name}, {len(cells)} combinations: {study.path}")
-    runs.begin(context.instance, world.store.base, context.log.info)
+    world.store.files.check()
+    runs.begin(context.instance, world.store.local_folder, study.name, context.log.info)
     context.instance.add_dynamic_partitions(str(COMBINATIONS.name), [cell.key for cell in cells])
     for setting in study.settings:
         if world.ledger.work("problem_ids", setting, made_from(world, "problem_ids", setting)):
             within = runs.Within(context, world, f"problem_ids[{setting}]: computing")
             runs.make(definitions, context.instance, "problem_ids", setting, within=within)
-    failed = _scored(context, world.fresh(), cells)
+    failed = _scored(context, world, cells)
     within = runs.Within(context, world, f"sweep_leaderboard[{study.name}]: computing")
     result = runs.make(definitions, context.instance, "sweep_leaderboard", study.name, within=within)
     if not runs.made(result, "sweep_leaderboard"):
@@ -65,6 +66,7 @@ def sweep_combinations(context: dg.OpExecutionContext, world: WorldResource) -> 
 def _scored(context: dg.OpExecutionContext, world: World, cells: list[SweepCell]) -> list[str]:
     """Score what is not finished; the keys of the combinations that failed."""
     failed = []
+    world.ledger.together({"sweep_metrics": [cell.key for cell in cells]})
     for number, cell in enumerate(cells, start=1):
         reason = _owed(world, cell)
         if reason is None:

@@ -1,63 +1,36 @@
-"""Which cells need work and what is known of them: the only module that touches private or preview Dagster APIs.
+"""Which cells need work and what is known of them.
 
-Tried on Dagster 1.13.27; ``tests/assets/test_staleness.py`` characterizes what is relied on.
+It, ``records`` and ``staleness`` are the only modules that touch private or preview Dagster APIs. Tried on Dagster
+1.13.27; ``tests/assets/test_staleness.py`` characterizes what is relied on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
-from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
-from dagster._core.loader import LoadingContextForTest
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as CheckStatus
 from dagster._utils.cached_method import cached_method
 
 from ta_assets.core.errors import InputError
 from ta_assets.ledger.fingerprint import MADE_FROM, mismatches
+from ta_assets.ledger.records import CheckState, Materialization, Records
+from ta_assets.ledger.staleness import causes, in_words
 from ta_resources.hub_client import HubFailedError
+from ta_resources.storage.objects import StoreFailedError
 
-OURS = {InputError.__name__, HubFailedError.__name__}
+OURS = {InputError.__name__, StoreFailedError.__name__, HubFailedError.__name__}
 """Errors that say all there is to say; Dagster stores an error's class by name."""
-
-
-@dataclass(frozen=True)
-class Materialization:
-    """The latest time a partition of an asset was made."""
-
-    storage_id: int
-    run_id: str
-    timestamp: float
-    metadata: Mapping[str, Any]
-    """Plain values by name."""
-    data_version: str | None
-
-
-@dataclass(frozen=True)
-class CheckState:
-    """The latest evaluation of a check in one partition."""
-
-    finished: bool
-    """False when it was planned and never reported, for example because its run was killed."""
-    is_current: bool
-    """It judged the latest materialization."""
-    passed: bool
-    metadata: Mapping[str, Any]
-    run_id: str
-    timestamp: float = 0.0
-    """When it reported; seconds since 1970."""
 
 
 @dataclass(eq=False)  # not frozen: it keeps what it has read
 class Ledger:
-    """A Dagster instance seen through one asset graph. Make a new one after anything was materialized."""
+    """A Dagster instance seen through one asset graph; it keeps what it has read until it is forgotten."""
 
     dagster: dg.DagsterInstance
     definitions: Callable[[], dg.Definitions]
@@ -68,13 +41,33 @@ class Ledger:
         return self.definitions().resolve_asset_graph()
 
     @cached_property
-    def _resolver(self) -> CachingStaleStatusResolver:
-        return CachingStaleStatusResolver(self.dagster, self._graph, LoadingContextForTest(self.dagster))
+    def _records(self) -> Records:
+        return Records(self.dagster, self._graph.asset_check_keys)
+
+    def together(self, partitions: Mapping[str, Sequence[str]]) -> None:
+        """Read all these partitions of an asset as soon as one of them is asked for.
+
+        Args:
+            partitions: by asset.
+        """
+        for asset, keys in partitions.items():
+            self._records.together(asset, keys)
+
+    def forget(self, asset: str, partition: str) -> None:
+        """Read a partition anew: a run may have made it since."""
+        self._records.forget(asset, partition)
 
     def parents(self, asset: str, partition: str) -> list[tuple[str, str]]:
         """Every (asset, partition) that this one is made from."""
-        result = self._graph.get_parents_partitions(dg.AssetKey(asset), partition)
-        return sorted((p.asset_key.to_user_string(), p.partition_key) for p in result.parent_partitions)
+        return [(parent, key) for parent, keys in self._parents(asset, partition).items() for key in keys]
+
+    @cached_method
+    def _parents(self, asset: str, partition: str) -> Mapping[str, list[str]]:
+        found = self._graph.get_parents_partitions(dg.AssetKey(asset), partition).parent_partitions
+        parents = {key.to_user_string(): [] for key in sorted(self._graph.get(dg.AssetKey(asset)).parent_keys)}
+        for one in found:
+            parents[one.asset_key.to_user_string()].append(one.partition_key)
+        return {parent: sorted(keys) for parent, keys in parents.items()}
 
     def code_version(self, asset: str) -> str | None:
         """The code version that the asset has now."""
@@ -82,33 +75,19 @@ class Ledger:
 
     def work(self, asset: str, partition: str, made_from: Mapping[str, Any]) -> str | None:
         """Why this partition must be made again, in words; None when it is up to date."""
-        key = dg.AssetKey(asset)
-        status = self._resolver.get_status(key, partition)
-        if status == StaleStatus.MISSING:
-            return "never made"
-        if self.last_failure(asset, partition) is not None:
-            return "its last run failed"
-        if status == StaleStatus.STALE:
-            causes = self._resolver.get_stale_causes(key, partition)
-            return "; ".join(sorted({_cause(cause) for cause in causes}))
         latest = self.materialization(asset, partition)
-        differences = mismatches(latest.metadata.get(MADE_FROM) or {} if latest else {}, made_from)
-        return "; ".join(differences) or None
-
-    @cached_method
-    def _statuses(self, asset: str) -> Mapping[str, Any]:
-        definition = self._graph.get(dg.AssetKey(asset)).partitions_def
-        keys = definition.get_partition_keys(dynamic_partitions_store=self.dagster)
-        return self.dagster.get_status_by_partition(dg.AssetKey(asset), keys, definition) or {}
+        if latest is None:
+            return "never made"
+        if self._records.failed_run(asset, partition) is not None:
+            return "its last run failed"
+        parents = self._parents(asset, partition)
+        old = causes(f"{asset}[{partition}]", latest, self.code_version(asset), parents, self._records)
+        return in_words(old or mismatches(latest.metadata.get(MADE_FROM) or {}, made_from))
 
     def last_failure(self, asset: str, partition: str) -> str | None:
         """Why the latest attempt to make this partition failed; None when it did not."""
-        key = dg.AssetKey(asset)
-        status = self._statuses(asset).get(partition)
-        if status is None or status.value != "FAILED":
-            return None
-        planned = self.dagster.event_log_storage.get_latest_planned_materialization_info(key, partition)
-        return self.failure(planned.run_id, asset) if planned else "its run ended without saying why"
+        run_id = self._records.failed_run(asset, partition)
+        return None if run_id is None else self.failure(run_id, asset)
 
     def failure(self, run_id: str, asset: str) -> str:
         """Why a run did not make an asset."""
@@ -118,26 +97,13 @@ class Ledger:
                 return _root_cause(event.step_failure_data.error)
         return f"run {run_id} ended without saying why"
 
-    @cached_method
     def materialization(self, asset: str, partition: str) -> Materialization | None:
         """The latest materialization of a partition."""
-        return next(self.history(asset, partition), None)
+        return self._records.materialization(asset, partition)
 
     def history(self, asset: str, partition: str) -> Iterator[Materialization]:
         """Every materialization of a partition, the latest first; each is read when it is asked for."""
-        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[partition])
-        page = self.dagster.fetch_materializations(wanted, limit=1)
-        while page.records:
-            record, event = page.records[0], page.records[0].asset_materialization
-            if event is not None:
-                yield Materialization(
-                    storage_id=record.storage_id,
-                    run_id=record.event_log_entry.run_id,
-                    timestamp=record.timestamp,
-                    metadata={name: value.value for name, value in event.metadata.items()},
-                    data_version=(event.tags or {}).get("dagster/data_version"),
-                )
-            page = self.dagster.fetch_materializations(wanted, limit=1, cursor=page.cursor)
+        return self._records.history(asset, partition)
 
     def seconds(self, run_id: str, asset: str) -> float:
         """How long a run took to make an asset, without its checks; 0 where the run is gone or did not end."""
@@ -153,32 +119,7 @@ class Ledger:
 
     def check(self, asset: str, name: str, partition: str) -> CheckState | None:
         """The latest evaluation of a check in a partition; None when there is none."""
-        return self._checks(asset, partition).get(name)
-
-    @cached_method
-    def _checks(self, asset: str, partition: str) -> Mapping[str, CheckState]:
-        keys = [key for key in self._graph.asset_check_keys if key.asset_key == dg.AssetKey(asset)]
-        latest = self.dagster.event_log_storage.get_latest_asset_check_execution_by_key(
-            keys, partition_filter=PartitionKeyFilter(key=partition)
-        )
-        return {key.name: self._state(record, asset, partition) for key, record in latest.items()}
-
-    def _state(self, record: AssetCheckExecutionRecord, asset: str, partition: str) -> CheckState:
-        finished = record.status in {CheckStatus.SUCCEEDED, CheckStatus.FAILED}
-        event = record.event.dagster_event if finished and record.event else None
-        evaluation = event.event_specific_data if event else None
-        if not isinstance(evaluation, dg.AssetCheckEvaluation):
-            return CheckState(finished=False, is_current=False, passed=False, metadata={}, run_id=record.run_id)
-        latest = self.materialization(asset, partition)
-        target = evaluation.target_materialization_data
-        return CheckState(
-            finished=True,
-            is_current=latest is not None and target is not None and target.storage_id == latest.storage_id,
-            passed=evaluation.passed,
-            metadata={name: value.value for name, value in evaluation.metadata.items()},
-            run_id=record.run_id,
-            timestamp=record.event.timestamp if record.event else 0.0,
-        )
+        return self._records.checks(asset, partition).get(name)
 
     def report_run(self, context: dg.OpExecutionContext, message: str, run_id: str) -> None:
         """Note in the log of ``context`` that another run begins, with a link to it."""
@@ -220,6 +161,7 @@ class Ledger:
             partition=partition,
         )
         self._report_evaluation(context, evaluation)
+        self._records.forget_checks(result.asset_key.to_user_string(), partition)
 
     def report_again(self, context: dg.OpExecutionContext, asset: str, name: str, partition: str) -> None:
         """Make a partition's evaluation the latest of its check, as a part of the run of ``context``.
@@ -273,8 +215,3 @@ def _root_cause(error: Any) -> str:
     while error is not None and error.cause is not None and error.cls_name not in OURS:
         error = error.cause
     return "" if error is None else " ".join(error.message.split())
-
-
-def _cause(cause: Any) -> str:
-    changed = cause.dependency or cause.key
-    return f"{changed.asset_key.to_user_string()}[{changed.partition_key}]: {cause.reason}"

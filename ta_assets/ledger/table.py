@@ -25,8 +25,6 @@ Node = tuple[str, str]
 class Scope(Enum):
     """What one partition of an asset is about."""
 
-    GENERATED = auto()
-    """A corpus whose rollouts are made here; a study with a dataset has none."""
     CORPUS = auto()
     SETTING = auto()
     CELL = auto()
@@ -47,7 +45,6 @@ class Scope(Enum):
 
 
 _KEYS: Mapping[Scope, Callable[[Study], list[str]]] = {
-    Scope.GENERATED: lambda study: list(study.generated),
     Scope.CORPUS: lambda study: list(study.corpora),
     Scope.SETTING: lambda study: list(study.settings),
     Scope.CELL: lambda study: [cell.key for setting in study.settings for cell in cells_of(setting)],
@@ -55,7 +52,6 @@ _KEYS: Mapping[Scope, Callable[[Study], list[str]]] = {
     Scope.COMBINATION: lambda study: [cell.key for cell in sweep_cells(study)],
 }
 _OWNERS: Mapping[Scope, Callable[[Studies], Mapping[str, Study]]] = {
-    Scope.GENERATED: lambda studies: studies.by_corpus,
     Scope.CORPUS: lambda studies: studies.by_corpus,
     Scope.SETTING: lambda studies: studies.by_setting,
     Scope.CELL: lambda studies: studies.by_setting,
@@ -112,6 +108,8 @@ class AssetFacts:
     """What a partition, made from this record, loads beside its parents in the graph."""
     owed: Callable[[Mapping[str, Any]], str | None] = nothing_owed
     """Why a partition with this metadata must be made again although nothing changed."""
+    light: bool = False
+    """Whether it is made in a moment, so that a process of its own would cost more."""
     ages_with_reads: bool = False
     """Whether it is old as soon as something that it ``reads`` was made again; Dagster knows that of parents only."""
     leaves_out_cells: bool = False
@@ -153,13 +151,15 @@ def _ranked_combinations(_world: World, _partition: str, made_from: Mapping[str,
 
 
 FACTS: Mapping[str, AssetFacts] = {
-    "problem_set": AssetFacts(Scope.GENERATED, identity=how.questions_identity),
-    "base_traces": AssetFacts(Scope.GENERATED, identity=how.base_identity, owed=how.rollouts_owed),
-    "rollouts": AssetFacts(Scope.GENERATED, options=how.rollout_options, owed=how.rollouts_owed),
-    "labels": AssetFacts(Scope.GENERATED, options=how.grading_options),
-    "problem_ids": AssetFacts(Scope.SETTING, identity=how.problems_identity),
-    "splits": AssetFacts(Scope.SETTING, options=how.split_options),
-    "sentences": AssetFacts(Scope.CORPUS, identity=how.labels_identity, some_are_enough=frozenset({"problem_ids"})),
+    "problem_set": AssetFacts(Scope.GENERATED, identity=how.questions_identity, light=True),
+    "base_traces": AssetFacts(Scope.GENERATED, identity=how.base_identity, owed=how.rollouts_owed, light=True),
+    "rollouts": AssetFacts(Scope.GENERATED, options=how.rollout_options, owed=how.rollouts_owed, light=True),
+    "labels": AssetFacts(Scope.GENERATED, options=how.grading_options, light=True),
+    "problem_ids": AssetFacts(Scope.SETTING, identity=how.problems_identity, light=True),
+    "splits": AssetFacts(Scope.SETTING, options=how.split_options, light=True),
+    "sentences": AssetFacts(
+        Scope.CORPUS, identity=how.labels_identity, some_are_enough=frozenset({"problem_ids"}), light=True
+    ),
     "activations": AssetFacts(
         Scope.CORPUS,
         identity=how.extraction_identity,
@@ -214,6 +214,11 @@ ASSETS = with_role(Role.RESULT)
 def partitions_of(asset: str, study: Study) -> list[str]:
     """The partition keys of an asset that belong to a study."""
     return FACTS[asset].scope.keys(study)
+
+
+def read_together(world: World, study: Study) -> None:
+    """Let the ledger read the cells of a study an asset at a time: whoever looks at one looks at all."""
+    world.ledger.together({asset: partitions_of(asset, study) for asset in ASSETS})
 
 
 def recorded_partitions(world: World, asset: str) -> list[str]:

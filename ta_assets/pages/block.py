@@ -101,7 +101,7 @@ def block_faults(world: World, name: str) -> list[str]:
     Raises:
         InputError: an artifact that they tell of is missing or damaged, or a file cannot be read.
     """
-    study, base = world.studies.by_name[name], world.store.base
+    study, base = world.studies.by_name[name], world.store.local_folder
     page = render(current_page(world, name))
     return [
         *_differences(readme_path(study, base), stored_block(study, base), block_of(page), name),

@@ -8,7 +8,7 @@ import dagster as dg
 
 from ta_assets.core.values import CrossFitted
 from ta_assets.pages.comparison_numbers import POWER_PROBLEMS, BlockCurve, best_nulls, block_curve, power_of
-from ta_assets.pages.plots import figure, in_words
+from ta_assets.pages.plots import figure, in_words, room_for
 
 ON_ACTIVATIONS = ("increment", "probe")
 """Kinds of rows whose scores read activations."""
@@ -30,29 +30,31 @@ def figures(value: dict[str, Any], scores: CrossFitted, title: str) -> dict[str,
 def effects(value: dict[str, Any], title: str) -> dg.MarkdownMetadataValue:
     """Lead of every score over its hardest rival, with its interval over problems."""
 
+    rows = value["rows"][::-1]
+    names = [f"{in_words(row['name'])} minus {in_words(row['against'])}" for row in rows]
+
     def draw(axes: Any) -> None:
-        rows = value["rows"][::-1]
         for place, row in enumerate(rows):
             color = COLORS[row["kind"] in ON_ACTIVATIONS]
             axes.plot(row["difference"], place, "o", color=color)
             if row["low"] is not None:
                 axes.plot([row["low"], row["high"]], [place, place], color=color)
         axes.axvline(0, color="0.6", linestyle="--")
-        names = [f"{in_words(row['name'])} minus {in_words(row['against'])}" for row in rows]
         axes.set_yticks(range(len(rows)), names, fontsize="small")
         axes.set_xlabel("difference in average precision (line: 95 % interval)")
         _explain_colors(axes)
 
-    return figure(draw, f"{title}: lead over the hardest rival", _height(value))
+    return figure(draw, f"{title}: lead over the hardest rival", left=room_for(names), **_room(value))
 
 
 def ceiling(value: dict[str, Any], title: str) -> dg.MarkdownMetadataValue:
     """Average precision of every score between chance and what label noise leaves attainable."""
 
+    rows = value["rows"][::-1]
+    names = [in_words(row["name"]) for row in rows]
+
     def draw(axes: Any) -> None:
-        rows = value["rows"][::-1]
         colors = [COLORS[row["kind"] in ON_ACTIVATIONS] for row in rows]
-        names = [in_words(row["name"]) for row in rows]
         axes.barh(names, [row["average_precision"] for row in rows], color=colors)
         axes.axvline(value["chance"], color="0.3", linestyle=":", label="chance")
         if value["ceiling"]:
@@ -62,7 +64,7 @@ def ceiling(value: dict[str, Any], title: str) -> dg.MarkdownMetadataValue:
         axes.set_xlabel("average precision, mean over problems")
         _explain_colors(axes)
 
-    return figure(draw, f"{title}: between chance and what label noise leaves", _height(value))
+    return figure(draw, f"{title}: between chance and what label noise leaves", left=room_for(names), **_room(value))
 
 
 def power_curve(value: dict[str, Any], title: str) -> dg.MarkdownMetadataValue:
@@ -124,9 +126,9 @@ def _explain_colors(axes: Any) -> None:
     lines, _ = axes.get_legend_handles_labels()
     kinds = [Patch(color=COLORS[True], label="probe of activations"), Patch(color=COLORS[False], label="baseline")]
     # below the axes: within them it would hide rows
-    axes.legend(handles=[*kinds, *lines], fontsize="small", ncols=3, loc="upper right", bbox_to_anchor=(1.0, -0.14))
+    axes.figure.legend(handles=[*kinds, *lines], fontsize="small", ncols=3, loc="lower right")
 
 
-def _height(value: dict[str, Any]) -> float:
-    """Inches that leave room for a line of text a row."""
-    return min(5.6, max(4.0, 1.8 + 0.2 * len(value["rows"])))
+def _room(value: dict[str, Any]) -> dict[str, float]:
+    """Height that leaves room for a line of text a row, and inches below the axis for the legend of colours."""
+    return {"height": min(5.6, max(4.0, 1.8 + 0.2 * len(value["rows"]))), "bottom": 0.95}

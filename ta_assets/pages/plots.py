@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -18,6 +18,8 @@ MAX_LINES = 30
 """Lines of Markdown that fit on a screen; Dagster opens what is longer at its end."""
 MAX_LABELS = 25
 """Names along an axis that can be read."""
+WIDTH = 6.4
+"""Inches."""
 DPI = 150
 """A plot is then 960 pixels wide, as much as Dagster's dialog has room for; at its usual size it stays sharp."""
 
@@ -54,7 +56,7 @@ def importance_over_position(table: pd.DataFrame, title: str) -> dg.MarkdownMeta
         axes.set_ylabel("importance\n(change of accuracy; positive: lowers it)")
         axes.legend()
 
-    return figure(draw, f"{title}: importance of sentences")
+    return figure(draw, f"{title}: importance of sentences", left=1.0)
 
 
 def precision_recall(predictions: pd.DataFrame, title: str) -> dg.MarkdownMetadataValue:
@@ -132,12 +134,15 @@ def errors_over_deferral(
 def bars(frame: pd.DataFrame, label: str, mean: str, std: str, title: str) -> dg.MarkdownMetadataValue:
     """Mean with standard deviation, one bar a row."""
 
-    def draw(axes: Any) -> None:
-        axes.barh([in_words(name) for name in frame[label]], frame[mean], xerr=frame[std], color="tab:blue")
-        axes.invert_yaxis()
-        axes.set_xlabel(f"{in_words(mean)} over seeds, on test sentences (line: one standard deviation)")
+    names = [in_words(name) for name in frame[label]]
 
-    return figure(draw, title)
+    def draw(axes: Any) -> None:
+        axes.barh(names, frame[mean], xerr=frame[std], color="tab:blue")
+        axes.invert_yaxis()
+        axes.tick_params(axis="y", labelsize="small")
+        axes.set_xlabel(f"{in_words(mean)} over seeds, on test sentences (line: one standard deviation)", loc="right")
+
+    return figure(draw, title, left=room_for(names))
 
 
 def title_of(partition: str, study: str) -> str:
@@ -150,20 +155,32 @@ def in_words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def figure(draw: Callable[[Any], None], title: str, height: float = 4.0) -> dg.MarkdownMetadataValue:
+def room_for(names: Iterable[str]) -> float:
+    """Inches that names in small letters take beside an axis."""
+    return 0.25 + 0.062 * max(map(len, names), default=0)
+
+
+def figure(
+    draw: Callable[[Any], None], title: str, *, height: float = 4.0, left: float = 0.8, bottom: float = 0.55
+) -> dg.MarkdownMetadataValue:
     """A drawing as a PNG inside Markdown, which is what Dagster's pages can show.
+
+    Margins are given, because a layout that matplotlib works out takes as long as all the rest of a drawing.
 
     Args:
         draw: draws into axes.
         title: says what of which setting it is, for whoever sees a copy of it alone.
         height: in inches; the width is 6.4, and an inch has ``DPI`` pixels.
+        left: inches for what stands beside the axis.
+        bottom: inches for what stands below it.
     """
     from matplotlib.figure import Figure
 
-    canvas = Figure(figsize=(6.4, height), dpi=DPI, layout="constrained")
+    canvas = Figure(figsize=(WIDTH, height), dpi=DPI)
     axes = canvas.add_subplot()
+    canvas.subplots_adjust(left / WIDTH, bottom / height, 1 - 0.15 / WIDTH, 1 - 0.35 / height)
     draw(axes)
-    canvas.suptitle(title, fontsize="medium")
+    canvas.suptitle(title, fontsize="medium", y=1 - 0.08 / height, va="top")
     buffer = io.BytesIO()
     canvas.savefig(buffer, format="png")
     return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")

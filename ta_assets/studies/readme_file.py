@@ -20,20 +20,25 @@ RELEASES = "releases"
 """Folder of a study with one folder a release; names sort by time."""
 
 
+def study_folder(study_name: str, base: Path) -> Path:
+    """Everything that people read of a study, but for a README elsewhere; ``base`` is the store's local folder."""
+    return base / study_name
+
+
 def report_path(study_name: str, base: Path) -> Path:
     """The HTML page of a study."""
-    return base / study_name / "report" / "index.html"
+    return study_folder(study_name, base) / "report" / "index.html"
 
 
 def newest_release(study_name: str, base: Path) -> str:
     """Name of the newest kept release of a study; empty where none is kept."""
-    folder = base / study_name / RELEASES
+    folder = study_folder(study_name, base) / RELEASES
     return max((path.name for path in folder.iterdir() if path.is_dir()), default="") if folder.is_dir() else ""
 
 
 def results_path(study: Study, base: Path) -> Path:
     """The page that holds all results of a study; what stands above ``ALL_OF_IT`` is the block of its README."""
-    return base / study.name / "results.md"
+    return study_folder(study.name, base) / "results.md"
 
 
 def block_of(page: str) -> str:
@@ -58,7 +63,7 @@ def readme_path(study: Study, base: Path) -> Path:
         InputError: a link leads from the current directory to a file outside it.
     """
     if study.readme is None:
-        return base / study.name / "README.md"
+        return study_folder(study.name, base) / "README.md"
     path = Path(study.readme).resolve()
     if not path.is_relative_to(Path.cwd().resolve()):
         raise InputError(study.path, "readme", study.readme, f"a file below the current directory, not {path}")

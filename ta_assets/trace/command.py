@@ -22,7 +22,7 @@ from ta_assets.studies.loading import load_studies
 from ta_assets.trace.printed import as_json, as_text
 from ta_assets.trace.targets import resolve
 from ta_assets.trace.walk import trace
-from ta_resources.instance_storage import existing_instance
+from ta_resources.existing_instance import existing_instance
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactStore
@@ -31,8 +31,8 @@ EXIT_UNVERIFIED, EXIT_BAD_INPUT = 1, 2
 DESCRIPTION = (
     "Walk from TARGET to the data, code and configuration that made it, and verify every step. TARGET is a number as "
     "it is printed in the README's block of results (or, with --report, in another report), an artifact as "
-    "'asset[partition]', or a file below the artifacts. Exit code 0: all verified; 1: something is not what was "
-    "recorded; 2: there is no such target, or no release that it could be of."
+    "'asset[partition]', or a file (path or URL) below the artifacts. Exit code 0: all verified; 1: something is not "
+    "what was recorded; 2: there is no such target, or no release that it could be of."
 )
 
 
@@ -69,5 +69,5 @@ def _world() -> World:
     studies = load_studies()
     from ta_assets.definitions import defs  # reads the studies when imported, whose faults have been named by now
 
-    store = ArtifactStore(recovers=False)
+    store = ArtifactStore.configured(recovers=False)
     return World(studies, store, RolloutsResource(), LanguageModelResource(), Ledger(instance, lambda: defs))

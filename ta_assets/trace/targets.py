@@ -44,7 +44,7 @@ def resolve(world: World, target: str, report: Path | None) -> Target:
 
     Args:
         world: where artifacts and studies are.
-        target: a number as it is printed, ``asset[partition]``, or the path of a file.
+        target: a number as it is printed, ``asset[partition]``, or the path or URL of a file.
         report: the file that holds the number; by default the README of the selected study.
 
     Raises:
@@ -55,10 +55,13 @@ def resolve(world: World, target: str, report: Path | None) -> Target:
         return Target(target, (_known(world, node["asset"], node["partition"], target),))
     if report is None and Path(target).is_file():
         return Target(target, (_owner(world, Path(target).resolve()),))
+    stored = world.store.files.name_of(target) if "://" in target else None
+    if report is None and stored is not None:
+        return Target(target, (_holder(world, stored, target),))
     if not NUMBER.fullmatch(target):
         expected = "a number, asset[partition] or a file" if report is None else "a number, since a report is given"
         raise InputError("command line", "TARGET", target, expected)
-    place = report or readme_path(world.studies.selected, world.store.base)
+    place = report or readme_path(world.studies.selected, world.store.local_folder)
     study = _study_of_readme(world, place.resolve())
     if study is not None:
         what = "a number that is printed in its block of results"
@@ -82,7 +85,7 @@ def _known(world: World, asset: str, partition: str, target: str) -> Node:
 
 def _owner(world: World, path: Path) -> Node:
     """The artifact that a file belongs to."""
-    base, study = world.store.base, _study_of_readme(world, path)
+    base, study = world.store.local_folder, _study_of_readme(world, path)
     if study is not None:
         return "readme_block", study.name
     if not path.is_relative_to(base):
@@ -93,25 +96,29 @@ def _owner(world: World, path: Path) -> Node:
             return VERDICT_ASSET, study.name
         if path == report_path(study.name, base).resolve():
             return PAGE_ASSET, study.name
+    return _holder(world, world.store.files.name_of(str(path)) or path.relative_to(base).as_posix(), str(path))
+
+
+def _holder(world: World, name: str, place: str) -> Node:
+    """The artifact that a file of the store belongs to, by its name."""
     for asset in FACTS:
         for partition in recorded_partitions(world, asset):
-            if path.is_relative_to(world.store.folder(asset, partition)):
+            if name.startswith(f"{world.store.folder(asset, partition)}/"):
                 return asset, partition
-    inside = path.relative_to(base).as_posix()
     for corpus in world.studies.by_corpus:
         made = world.ledger.materialization("activations", corpus)
-        if made is not None and inside in (made.metadata.get("files") or {}):
+        if made is not None and name in (made.metadata.get("files") or {}):
             return "activations", corpus
     expected = "a file that a run recorded; stored folds and the vectors of sweeps are on the way only: trace the "
     expected += "seed_free_scores, probe_metrics or sweep_metrics made of them"
-    raise InputError(path, "artifact", inside, expected)
+    raise InputError(place, "artifact", name, expected)
 
 
 def _study_of_readme(world: World, path: Path) -> Study | None:
     """The study whose results a file holds, as a block or a page; the selected one, should it hold several."""
-    studies = world.studies
+    studies, base = world.studies, world.store.local_folder
     for study in (studies.selected, *studies.studies):
-        places = readme_path(study, world.store.base), results_path(study, world.store.base)
+        places = readme_path(study, base), results_path(study, base)
         if path in {place.resolve() for place in places}:
             return study
     return None
@@ -125,12 +132,13 @@ def _in_block(world: World, study: Study, target: str) -> list[Found]:
     Raises:
         InputError: the file has no block.
     """
-    stored, made = stored_block(study, world.store.base), world.ledger.materialization("readme_block", study.name)
+    base = world.store.local_folder
+    stored, made = stored_block(study, base), world.ledger.materialization("readme_block", study.name)
     if stored is None:
-        readme = readme_path(study, world.store.base)
+        readme = readme_path(study, base)
         raise InputError(readme, "block of results", None, "one; run the release first")
     block = from_json((made.metadata.get(SPANS) or []) if made else [])
-    page = stored_page(study, world.store.base) or ""
+    page = stored_page(study, base) or ""
     return found_in(f"{stored}\n{page}", block, ("readme_block", study.name), target)
 
 

@@ -104,15 +104,16 @@ class _View:
         return Step((asset, partition), record, faults, parents)
 
     def _recorded_files(self, partition: str, made: Materialization) -> dict[str, str]:
-        place = release_folder(partition, self.world.store.base).relative_to(self.world.store.base)
+        base = self.world.store.local_folder
+        place = release_folder(partition, base).relative_to(base)
         left_behind = (made.metadata.get(FILES) or {}).items()
         return {**(made.metadata.get("files") or {}), **{(place / name).as_posix(): one for name, one in left_behind}}
 
     def _changed_files(self, asset: str, partition: str, recorded: Mapping[str, str]) -> list[str]:
-        store = self.world.store
-        present, folder = store.hashes(asset, partition), release_folder(partition, store.base)
+        base = self.world.store.local_folder
+        present, folder = self.world.store.hashes(asset, partition), release_folder(partition, base)
         if FACTS[asset].role is Role.VERDICT and folder.is_dir():
-            present |= {path.relative_to(store.base).as_posix(): sha256_of(path) for path in folder.iterdir()}
+            present |= {path.relative_to(base).as_posix(): sha256_of(path) for path in folder.iterdir()}
         return [
             *(
                 f"{name}: sha256 is {present.get(name)}, recorded {expected}"
@@ -127,7 +128,7 @@ class _View:
         return [] if same else [f"content: its fingerprint is not the recorded data version {made.data_version}"]
 
     def _changed_page(self, asset: str, partition: str) -> list[str]:
-        path = report_path(partition, self.world.store.base)
+        path = report_path(partition, self.world.store.local_folder)
         found, made = sha256_of(path) if path.is_file() else None, self.world.store.load(asset, partition)["sha256"]
         return [] if found == made else [f"{path}: sha256 is {found}, it was made with {made}"]
 

@@ -7,9 +7,7 @@ of a problem (``extraction_index.py``).
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from ta_assets.core.errors import InputError
@@ -21,15 +19,9 @@ from ta_assets.vectors.corpus_index import Entry, MissingNames, MissingTexts, in
 from ta_resources.language_model.extractor import Extractor
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import Activations
+from ta_resources.storage.files import Files
 from ta_resources.storage.shards import ShardStore
 from ta_resources.storage.vertical_scores import VerticalScoreStore
-
-
-def free_bytes(folder: Path) -> int:
-    """Room on the disk of a folder that need not exist yet."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
 
 
 def resolved_options(
@@ -56,14 +48,13 @@ class CorpusExtraction:
     """Where vertical scores lie; None when they are off."""
     reuse: bool
     log: Callable[[str], None]
-    free: Callable[[Path], int] = free_bytes
 
     @classmethod
     def of(
         cls,
         source: CorpusSource,
         rollouts: RolloutsResource,
-        base: Path,
+        files: Files,
         resolved: Mapping[str, Any],
         *,
         reuse: bool,
@@ -74,7 +65,7 @@ class CorpusExtraction:
         Args:
             source: the corpus.
             rollouts: reads it.
-            base: folder of all artifacts.
+            files: where all artifacts lie.
             resolved: as ``resolved_options`` gives it.
             reuse: take what is stored.
             log: receives progress.
@@ -82,12 +73,12 @@ class CorpusExtraction:
         layer = resolved["layer"]
         blocks = layer if isinstance(layer, list) else [layer]
         vectors = {key: value for key, value in resolved.items() if key != "vertical_attention"}
-        shards = {block: ShardStore(base, fingerprint({**vectors, "layer": block})) for block in blocks}
+        shards = {block: ShardStore(files, fingerprint({**vectors, "layer": block})) for block in blocks}
         vertical = None
         if "vertical_attention" in resolved:
             named = ("language_model", "dtype", "bos", "vertical_attention")
             deciding = {key: resolved[key] for key in named if key in resolved}
-            vertical = VerticalScoreStore(base, fingerprint({**deciding, "layer": blocks[0]}))
+            vertical = VerticalScoreStore(files, fingerprint({**deciding, "layer": blocks[0]}))
         return cls(source, rollouts, shards, vertical, reuse, log)
 
     def plan(self, extractor: Extractor, problem_ids: list[int]) -> Plan:
@@ -158,11 +149,11 @@ class CorpusExtraction:
         return dataclasses.replace(names, vertical=name if scores is None else None), entry.with_vertical(scores)
 
     def _require_room(self, missing: int) -> None:
-        base = next(iter(self.shards.values())).base
-        free = self.free(base)
-        if missing > free:
+        files = next(iter(self.shards.values())).files
+        free = files.free_bytes()
+        if free is not None and missing > free:
             expected = f"{in_words(missing)} for activations that are still to be written; free some, or extract less"
-            raise InputError(base, "free space on the disk", in_words(free), expected)
+            raise InputError(files.place(""), "free space on the disk", in_words(free), expected)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import pandas as pd
 from ta_assets.core.traces.pooling import one_vector_a_sentence
 from ta_assets.core.values import PooledProblem, Split
 from ta_resources.storage.artifacts import Activations
+from ta_resources.storage.files import Files
 from ta_resources.storage.shards import StoredTokens, read_shard
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def problems_of(value: Mapping[str, Any]) -> frozenset[int]:
     return frozenset(problem_id for split in splits for problem_id in split.part_of())
 
 
-def probe_data(sentences: pd.DataFrame, activations: Activations, split: Split, base: Path) -> ProbeData:
+def probe_data(sentences: pd.DataFrame, activations: Activations, split: Split, files: Files) -> ProbeData:
     """Rows and vectors of the problems of a split that were extracted, sorted by problem and sentence.
 
     Args:
@@ -59,17 +59,17 @@ def probe_data(sentences: pd.DataFrame, activations: Activations, split: Split, 
         activations: index of its vectors; ``vectors`` are those of its primary block, ``by_block`` reads the others
             when they are asked for. Stored tokens become the mean of their sentence.
         split: the setting's problems.
-        base: folder of all artifacts, where the vectors lie.
+        files: where all artifacts lie, vectors among them.
 
     Raises:
         InputError: a file with vectors is missing or is not the one that was recorded.
         ValueError: a part of the split has no rows, since all its problems were skipped.
     """
-    return joined(sentences, activations, split.part_of(), base).under(split)
+    return joined(sentences, activations, split.part_of(), files).under(split)
 
 
 def fold_data(
-    sentences: pd.DataFrame, activations: Activations, folds: Mapping[int, Split], base: Path
+    sentences: pd.DataFrame, activations: Activations, folds: Mapping[int, Split], files: Files
 ) -> dict[int, ProbeData]:
     """As ``probe_data`` for several splits of the same problems; they share one matrix of vectors.
 
@@ -79,7 +79,7 @@ def fold_data(
     Raises:
         InputError, ValueError: as ``probe_data``; or no fold is left.
     """
-    whole = joined(sentences, activations, problems_of(stored_folds(folds)), base)
+    whole = joined(sentences, activations, problems_of(stored_folds(folds)), files)
     present = set(whole.rows["problem_id"])
     kept = {fold: split for fold, split in folds.items() if present.intersection(split.test)}
     if not kept:
@@ -109,7 +109,7 @@ class Joined:
 
 
 def joined(
-    sentences: pd.DataFrame, activations: Activations, wanted: Collection[int], base: Path, pooling: str | None = None
+    sentences: pd.DataFrame, activations: Activations, wanted: Collection[int], files: Files, pooling: str | None = None
 ) -> Joined:
     """Rows and vectors of the wanted problems that were extracted, sorted by problem and sentence.
 
@@ -117,7 +117,7 @@ def joined(
         sentences: labelled sentences of the corpus.
         activations: index of its vectors.
         wanted: ids of the problems.
-        base: folder of all artifacts, where the vectors lie.
+        files: where all artifacts lie, vectors among them.
         pooling: what to make of stored tokens: ``tokens`` keeps them beside their means; by default as extracted.
 
     Raises:
@@ -130,7 +130,7 @@ def joined(
     def pooled_at(block: int) -> list[PooledProblem]:
         shards = activations.shards_of(block).items()
         # one problem at a time: all tokens of a corpus may not fit into memory, their means do
-        read = (read_shard(base, shard) for problem_id, shard in shards if problem_id in wanted)
+        read = (read_shard(files, shard) for problem_id, shard in shards if problem_id in wanted)
         return [one_vector_a_sentence(one, kept) for one in read]
 
     primary = activations.record["block"]
@@ -144,7 +144,7 @@ def joined(
     tokens = None
     if kept == "tokens":
         keys = list(zip(rows["problem_id"].tolist(), rows["chunk_idx"].tolist(), strict=True))
-        tokens = StoredTokens(base, activations.shards, keys)
+        tokens = StoredTokens(files, activations.shards, keys)
     return Joined(rows, ByBlock(sorted(activations.record["blocks"]), at), primary, tokens)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ta_assets.ledger.ledger import CheckState, Ledger
-from ta_assets.ledger.table import partitions_of
+from ta_assets.ledger.table import partitions_of, read_together
 from ta_assets.ledger.world import World
 from ta_assets.studies.study import Study
 from ta_checks.checks import SECONDS
@@ -51,6 +51,7 @@ def collect_rows(
         reasons: cell, such as ``splits[full]``, -> why it was not made; cells without a known reason are absent.
     """
     rows: list[CheckRow] = []
+    read_together(world, study)
     for asset in assets:
         for partition in partitions_of(asset, study):
             reason = (reasons or {}).get(f"{asset}[{partition}]", "it was never made")

@@ -52,7 +52,9 @@ def draw(logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_p:
     """
     import torch
 
-    chances = torch.softmax(logits.float() / temperature, dim=-1)
+    device = logits.device
+    # mps has no numbers of 64 bits, and the last places of a row's sum decide which token is the last
+    chances = torch.softmax((logits.cpu() if device.type == "mps" else logits).float() / temperature, dim=-1)
     order = None
     if top_p < 1:
         chances, order = _most_likely(chances, top_p)
@@ -66,7 +68,7 @@ def draw(logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_p:
     # rounding may put a number at the very end: the last token with a chance takes it
     last = torch.searchsorted(edges, edges[:, -1:].contiguous(), right=False)
     place = torch.minimum(place, last)
-    return (place if order is None else order.gather(-1, place))[:, 0]
+    return (place if order is None else order.gather(-1, place))[:, 0].to(device)
 
 
 def _most_likely(chances: torch.Tensor, top_p: float) -> tuple[torch.Tensor, torch.Tensor]:

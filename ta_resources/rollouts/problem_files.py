@@ -6,7 +6,6 @@ and what the fields mean (``ta_assets.core``). Fields that nobody reads are not 
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 from ta_assets.core.errors import InputError
 from ta_assets.core.traces.spans import is_blank
 from ta_assets.core.values import Problem
+from ta_resources.strict_json import read_json
 
 STATEMENT = "problem.json"
 BASE_SOLUTION = "base_solution.json"
@@ -85,7 +85,9 @@ def parse_problem(raw: RawProblem) -> Problem:
             a note that there is none; not a non-empty list of objects with a string ``chunk``, a ``chunk_idx`` (if any)
             above the one before it, finite importances, fractions from 0 to 1 and tags that are texts (chunks).
     """
-    statement, base_solution, chunks = (read_json(f"{raw.source}/{name}", raw.contents[name]) for name in FILE_NAMES)
+    statement, base_solution, chunks = (
+        read_json(f"{raw.source}/{name}", raw.contents[name], UnusableProblem) for name in FILE_NAMES
+    )
     for name, value, texts in (
         (STATEMENT, statement, ("solution",)),
         (BASE_SOLUTION, base_solution, ("full_cot", "solution")),
@@ -103,36 +105,6 @@ def parse_problem(raw: RawProblem) -> Problem:
         raise UnusableProblem(f"{raw.source}/{BASE_SOLUTION}", "error", base_solution["error"], "a trace")
     _check_chunks(f"{raw.source}/{CHUNKS}", chunks)
     return Problem(raw.problem_id, raw.source, statement, base_solution, tuple(chunks))
-
-
-def read_json(source: str, content: bytes) -> Any:
-    """The value of a JSON file.
-
-    Raises:
-        UnusableProblem: not UTF-8, not JSON, an object with a key given twice, or JSON beyond what the parser bears.
-    """
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UnusableProblem(source, f"byte {error.start}", content[error.start : error.end], "UTF-8 text") from error
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            keys = [key for key, _ in pairs]
-            key = next(key for key in keys if keys.count(key) > 1)
-            raise UnusableProblem(source, key, "given twice", "each key once, since a parser would keep the last")
-        return found
-
-    try:
-        return json.loads(text, object_pairs_hook=once)
-    except UnusableProblem:
-        raise
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno} column {error.colno}"
-        raise UnusableProblem(source, place, text[error.pos : error.pos + 40], f"JSON ({error.msg})") from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits; thousands of nested brackets
-        raise UnusableProblem(source, "(whole file)", text[:40], f"JSON of ordinary size ({error})") from error
 
 
 def _check_chunks(source: str, chunks: Any) -> None:

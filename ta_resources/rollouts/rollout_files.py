@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from ta_assets.core.traces.label_recomputation import Rollout
-from ta_resources.rollouts.problem_files import UnusableProblem, check_text, read_json
+from ta_resources.rollouts.problem_files import UnusableProblem, check_text
+from ta_resources.strict_json import read_json
 
 UNANSWERED = (None, "", "None")
 """An answer that counts as none; so does an entry that failed before it had one. Neither is in any accuracy."""
@@ -32,7 +33,7 @@ def parse_rollouts(source: str, content: bytes) -> tuple[Rollout, ...]:
             rollout without the texts ``chunk_removed`` and ``chunk_resampled`` and an ``is_correct`` that is true,
             false or null (the dataset's tool writes null where it cannot tell whether two formulas are equal).
     """
-    entries = read_json(source, content)
+    entries = read_json(source, content, UnusableProblem)
     if not isinstance(entries, list) or not entries:
         raise UnusableProblem(source, "(whole file)", entries, "a list of at least one rollout")
     found = [_rollout(source, position, entry) for position, entry in enumerate(entries)]

@@ -1,9 +1,8 @@
-"""What the assets make, on disk: parquet for tables, Markdown for reports, JSON for the rest; no pickle.
+"""What the assets make: parquet for tables, Markdown for reports, JSON for the rest; no pickle.
 
-One folder an artifact: ``{base}/{asset}/{partition}/`` holds the files and a ``manifest.json`` with their hashes; a
-layout of many files is a folder within it. A folder appears as a whole and is verified whenever it is read. Stays out:
-activations' vectors (``shards.py``) and rollouts, which the artifact only names; what an artifact must look like
-(``shapes.py``).
+An artifact is its parts and a ``manifest.json`` with their hashes, at ``{asset}/{partition}/``. It appears as a whole
+and is verified whenever it is read. Stays out: activations' vectors (``shards.py``), which the artifact only names;
+what an artifact must look like (``shapes.py``); where its files lie (``files.py``).
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,14 +22,19 @@ from pydantic import Field
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import CellResult, CrossFitted, Markdown, SeedFreeScores
-from ta_resources.storage.atomic import recover_folder, sha256_of, write_folder
-from ta_resources.storage.campaigns import CampaignTable, LabelledCorpus, Layout
+from ta_resources.storage.campaigns import CampaignTable, LabelledCorpus
+from ta_resources.storage.files import Files, files_at, folder_of
+from ta_resources.storage.manifest import MANIFEST, Manifest, as_json, manifest_of
+from ta_resources.storage.objects import LIBRARIES, StoreFailedError
 from ta_resources.storage.shapes import check_record, check_value
 from ta_resources.storage.shards import Shard
 
-MANIFEST = "manifest.json"
+ARTIFACTS_VARIABLE = "TA_ARTIFACTS"
+"""Environment variable with the folder or URL of all artifacts."""
+DEFAULT_FOLDER = "artifacts"
+COPIES = "copies"
+"""Folder for copies of objects; may be removed at any time."""
 VALUE = "value"
-SUFFIXES = (".parquet", ".md", ".json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,43 +76,82 @@ NAMING_FILES = (Activations, CampaignTable)
 """Records that name files beside their own, which count as files of the artifact."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """What lies in the store after an artifact was saved; shards that it names count as its files."""
+
+    files: dict[str, str]
+    """Name -> hex SHA-256."""
+    bytes: int
+
+
 class ArtifactStore(dg.ConfigurableResource):
-    """The folder of artifacts; assets store through the IO manager, checks read from here."""
+    """All artifacts; assets store through the IO manager (``io_manager.py``), checks read from here."""
 
     base_dir: str = Field(
-        default="artifacts", description="Folder of all artifacts, relative to the current directory."
+        default=DEFAULT_FOLDER,
+        description="Where all artifacts lie: a folder, relative to the current directory, or a URL of an object store "
+        f"({', '.join(f'{kind}://' for kind in LIBRARIES)}).",
+    )
+    local_dir: str = Field(
+        default=DEFAULT_FOLDER,
+        description="With an object store, the folder of this machine for what people read (README, pages, verdicts) "
+        "and for copies of objects.",
     )
     recovers: bool = Field(
         default=True,
         description="Put back what an interrupted write moved aside; without it, reading leaves the disk as it is.",
     )
 
+    @classmethod
+    def configured(cls, *, recovers: bool = True) -> ArtifactStore:
+        """The store that the environment names by ``TA_ARTIFACTS``; else the folder ``artifacts``."""
+        return cls(base_dir=os.environ.get(ARTIFACTS_VARIABLE) or DEFAULT_FOLDER, recovers=recovers)
+
     @property
-    def base(self) -> Path:
-        """The folder as an absolute path."""
-        return Path(self.base_dir).resolve()
+    def files(self) -> Files:
+        """Every file of every artifact, by its name."""
+        return files_at(self.base_dir, Path(self.local_dir) / COPIES, recovers=self.recovers)
 
-    def folder(self, asset: str, partition: str) -> Path:
-        """Folder of an artifact; a cell ``seed|setting`` lies at ``setting/seed``."""
-        return self.base.joinpath(asset, *reversed(partition.split("|")))
+    @property
+    def local_folder(self) -> Path:
+        """Folder of what people read beside the artifacts, always of this machine; the artifacts' own where they are.
 
-    def save(self, asset: str, partition: str, value: object) -> None:
+        No artifact is looked for here: what lies in the store is in ``files`` alone.
+        """
+        return (folder_of(self.base_dir) or Path(self.local_dir)).resolve()
+
+    def folder(self, asset: str, partition: str) -> str:
+        """What the names of an artifact's files begin with; a cell ``seed|setting`` lies at ``setting/seed``."""
+        return "/".join([asset, *reversed(partition.split("|"))])
+
+    def place(self, asset: str, partition: str) -> str:
+        """Path or URL of an artifact, for people."""
+        return self.files.place(self.folder(asset, partition))
+
+    def save(self, asset: str, partition: str, value: object) -> Saved:
         """Store a value as a whole: a table, JSON, or one of ``RECORDS``."""
         kind, parts = _parts(value)
-        files = {file: content for name, part in parts.items() for file, content in _encoded(name, part)}
-        manifest = {
-            "kind": kind,
-            "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-        }
-        write_folder(self.folder(asset, partition), {**files, MANIFEST: _json(manifest)})
+        encoded = dict(_encoded(name, part) for name, part in parts.items())
+        manifest = Manifest(kind, {name: _sha256(content) for name, content in encoded.items()})
+        contents, folder = {**encoded, MANIFEST: manifest.encoded()}, self.folder(asset, partition)
+        files = self.files
+        files.put(folder, encoded, contents[MANIFEST])
+        shards = {one.file: one.sha256 for one in value.files()} if isinstance(value, NAMING_FILES) else {}
+        return Saved(
+            {**{f"{folder}/{name}": _sha256(content) for name, content in contents.items()}, **shards},
+            sum(map(len, contents.values())) + sum(files.sizes(list(shards)).values()),
+        )
 
     def exists(self, asset: str, partition: str) -> bool:
         """Whether the artifact is there."""
-        return (self._settled(asset, partition) / MANIFEST).is_file()
+        files, folder = self.files, self.folder(asset, partition)
+        files.settle(folder)
+        return files.exists(f"{folder}/{MANIFEST}")
 
     def was_made(self, asset: str, partition: str) -> bool:
-        """Whether the artifact, or a part of it, is there; reads nothing and puts nothing back."""
-        return self.folder(asset, partition).is_dir()
+        """Whether the artifact, or a part of it, is there; reads nothing, puts nothing back, and asks no store."""
+        return self.files.has_folder(self.folder(asset, partition))
 
     def load(self, asset: str, partition: str) -> Any:
         """Read a value back.
@@ -115,101 +159,58 @@ class ArtifactStore(dg.ConfigurableResource):
         Raises:
             InputError: it is not there, a file is not the one that was stored, or it is not what the asset stores.
         """
-        folder = self.folder(asset, partition)
-        manifest = self._manifest(asset, partition)
-        for name, expected in manifest["files"].items():
-            path = folder / name
-            found = sha256_of(path) if path.is_file() else None
-            if found != expected:
-                raise InputError(path, "sha256", found, f"{expected}, as stored; materialize {asset} again")
-        files, parts = _read(folder, manifest["files"])
-        if manifest["kind"] == VALUE:
+        files, folder = self.files, self.folder(asset, partition)
+        manifest = self._manifest(files, asset, partition)
+        places, contents = {}, {}
+        for name, expected in manifest.files.items():
+            part = files.part(folder, name, expected)
+            content, place = files.read(part), files.place(part)
+            found = None if content is None else _sha256(content)
+            if content is None or found != expected:
+                raise InputError(place, "sha256", found, f"{expected}, as stored; materialize {asset} again")
+            places[PurePosixPath(name).stem], contents[place] = place, content
+        parts: dict[str, Any] = {name: _decoded(place, contents[place]) for name, place in places.items()}
+        place = files.place(f"{folder}/{MANIFEST}")
+        if manifest.kind == VALUE:
             if set(parts) != {VALUE}:
-                raise InputError(folder / MANIFEST, "files", sorted(parts), f"one file {VALUE}")
-            check_value(asset, parts[VALUE], folder)
+                raise InputError(place, "files", sorted(parts), f"one file {VALUE}")
+            check_value(asset, parts[VALUE], places[VALUE])
             return parts[VALUE]
-        record = RECORDS[manifest["kind"]]
-        check_record(record, parts, files, folder / MANIFEST)
+        record = RECORDS[manifest.kind]
+        check_record(record, parts, places, place)
         return record(**parts)
 
     def hashes(self, asset: str, partition: str) -> dict[str, str | None]:
-        """SHA-256 of every file of an artifact as it lies on disk now, by path relative to the base; None if absent.
+        """SHA-256 of every file of an artifact as it lies in the store now, by name; None if absent.
 
-        Shards and other files that the artifact names count as its files.
+        Shards and rollouts that the artifact names count as its files.
+
+        Raises:
+            StoreFailedError: an object store does not say what it holds.
         """
-        folder = self._settled(asset, partition)
-        found: dict[str, str | None] = {
-            path.relative_to(self.base).as_posix(): sha256_of(path) if path.is_file() else None
-            for path in (sorted(folder.rglob("*")) if folder.is_dir() else [])
-            if not path.is_dir() or path.is_symlink()
-        }
+        files, folder = self.files, self.folder(asset, partition)
+        files.settle(folder)
+        parts, shards = {}, []
         try:
-            names_files = self._manifest(asset, partition)["kind"] in [one.__name__ for one in NAMING_FILES]
+            manifest = self._manifest(files, asset, partition)
+            parts = manifest.files
+            names_files = RECORDS.get(manifest.kind) in NAMING_FILES
             value = self.load(asset, partition) if names_files else None
-        except InputError:
-            value = None
-        if isinstance(value, NAMING_FILES):
-            for shard in value.files():
-                path = self.base / shard.file
-                found[shard.file] = sha256_of(path) if path.is_file() else None
-        return found
+            shards = value.files() if isinstance(value, NAMING_FILES) else []
+        except StoreFailedError:
+            raise
+        except InputError:  # what cannot be read has the hashes that it has
+            pass
+        return {**files.hashes_of_parts(folder, parts), **files.hashes([shard.file for shard in shards])}
 
-    def _settled(self, asset: str, partition: str) -> Path:
+    def _manifest(self, files: Files, asset: str, partition: str) -> Manifest:
         folder = self.folder(asset, partition)
-        if self.recovers:
-            recover_folder(folder)
-        return folder
-
-    def _manifest(self, asset: str, partition: str) -> dict[str, Any]:
-        if not self.exists(asset, partition):
-            raise InputError(self.folder(asset, partition), MANIFEST, None, f"an artifact; materialize {asset} first")
-        path = self.folder(asset, partition) / MANIFEST
-        try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(path, "content", str(error), f"a manifest; materialize {asset} again") from None
-        if not isinstance(manifest, dict):
-            raise InputError(path, "content", manifest, f"a manifest; materialize {asset} again")
-        kind, files = manifest.get("kind"), manifest.get("files")
-        if kind not in [VALUE, *RECORDS]:
-            raise InputError(path, "kind", kind, f"one of {', '.join([VALUE, *RECORDS])}")
-        if not isinstance(files, dict) or not files:
-            raise InputError(path, "files", files, "names of files with their hashes")
-        for name, found in files.items():
-            if not isinstance(found, str):
-                raise InputError(path, f"files.{name}", found, "a SHA-256 in hexadecimal digits")
-        outside = [name for name in files if not _is_inside(name)]
-        if outside:
-            raise InputError(path, "files", outside, f"names of files in this folder, ending in {', '.join(SUFFIXES)}")
-        return manifest
-
-
-class ArtifactIOManager(dg.ConfigurableIOManager):
-    """Stores what an asset returns and loads it; an input marked ``collect`` is always a dict by partition."""
-
-    store: ArtifactStore
-
-    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
-        """Store, and record the hash of every file with the materialization."""
-        asset, partition = context.asset_key.to_user_string(), context.partition_key
-        self.store.save(asset, partition, obj)
-        files = self.store.hashes(asset, partition)
-        folder = self.store.folder(asset, partition)
-        context.add_output_metadata(
-            {
-                "folder": dg.MetadataValue.path(folder),
-                "bytes": sum((self.store.base / name).stat().st_size for name in files),
-                "files": dg.MetadataValue.json(files),
-            }
-        )
-
-    def load_input(self, context: dg.InputContext) -> Any:
-        """Load one partition's value, or a dict of them where the input is marked ``collect``."""
-        # sorted: Dagster hands them over as a set, in an order that differs from process to process
-        asset, keys = context.asset_key.to_user_string(), sorted(context.asset_partition_keys)
-        if (context.definition_metadata or {}).get("collect"):
-            return {key: self.store.load(asset, key) for key in keys if self.store.exists(asset, key)}
-        return self.store.load(asset, keys[0])
+        name = f"{folder}/{MANIFEST}"
+        files.settle(folder)
+        content = files.read(name)
+        if content is None:
+            raise InputError(files.place(folder), MANIFEST, None, f"an artifact; materialize {asset} first")
+        return manifest_of(content, files.place(name), asset, [VALUE, *RECORDS])
 
 
 def _parts(value: object) -> tuple[str, Mapping[str, object]]:
@@ -219,51 +220,29 @@ def _parts(value: object) -> tuple[str, Mapping[str, object]]:
     return VALUE, {VALUE: value}
 
 
-def _encoded(name: str, part: object) -> list[tuple[str, bytes]]:
-    if isinstance(part, Layout):
-        return [(f"{name}/{path}", content.encode()) for path, content in part.items()]
+def _encoded(name: str, part: object) -> tuple[str, bytes]:
     if isinstance(part, pd.DataFrame):
         buffer = io.BytesIO()
         part.to_parquet(buffer, index=False)
-        return [(f"{name}.parquet", buffer.getvalue())]
+        return f"{name}.parquet", buffer.getvalue()
     if isinstance(part, Markdown):
-        return [(f"{name}.md", part.encode())]
-    return [(f"{name}.json", _json(part))]
+        return f"{name}.md", part.encode()
+    return f"{name}.json", as_json(part)
 
 
-def _is_inside(name: str) -> bool:
-    """Whether a manifest may name such a file."""
-    place = PurePosixPath(name)
-    plain = not place.is_absolute() and not {"..", "\\"} & {*place.parts, *name} and str(place) == name
-    return plain and place.suffix in SUFFIXES
-
-
-def _read(folder: Path, names: Mapping[str, str]) -> tuple[dict[str, Path], dict[str, Any]]:
-    """Part -> its file or folder, and its value, of files whose hashes were compared."""
-    files, parts = {}, {}
-    for name in names:
-        top, _, below = name.partition("/")
-        if below:
-            files[top] = folder / top
-            parts.setdefault(top, Layout())[below] = (folder / name).read_text(encoding="utf-8")
-        else:
-            files[Path(name).stem] = folder / name
-            parts[Path(name).stem] = _decoded(folder / name)
-    return files, parts
-
-
-def _decoded(path: Path) -> object:
+def _decoded(place: str, content: bytes) -> object:
+    suffix = PurePosixPath(place).suffix
     try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        if path.suffix == ".md":
-            return Markdown(path.read_bytes().decode())
-        return json.loads(path.read_text(encoding="utf-8"))
+        if suffix == ".parquet":
+            return pd.read_parquet(io.BytesIO(content))
+        if suffix == ".md":
+            return Markdown(content.decode())
+        return json.loads(content.decode("utf-8"))
     except Exception as error:  # pyarrow raises errors of many kinds
-        kind = {".parquet": "a parquet table", ".md": "UTF-8 text"}.get(path.suffix, "JSON")
+        kind = {".parquet": "a parquet table", ".md": "UTF-8 text"}.get(suffix, "JSON")
         found = f"{type(error).__name__}: {error}"
-        raise InputError(path, "content", found, f"{kind}; materialize the artifact again") from error
+        raise InputError(place, "content", found, f"{kind}; materialize the artifact again") from error
 
 
-def _json(value: object) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

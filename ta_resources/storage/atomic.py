@@ -72,7 +72,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Replace a folder as a whole by files, whose names may lead into folders within it.
+    """Replace a folder as a whole by flat files.
 
     A folder cannot be renamed onto a full one, so the old one steps aside first; ``recover_folder`` undoes an
     interruption between the two renames.
@@ -87,10 +87,8 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
         temporary.mkdir()
         try:
             for name, content in files.items():
-                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
                 _write_flushed(temporary / name, content)
-            for folder in {temporary / parent for name in files for parent in Path(name).parents}:
-                _flush_folder(folder)
+            _flush_folder(temporary)
             with contextlib.suppress(FileNotFoundError):
                 path.rename(aside)
             temporary.rename(path)

@@ -1,21 +1,23 @@
 """What of a campaign is an artifact: tables with the files behind them, and a corpus in the dataset's layout.
 
-Belongs here: these records. Stays out: the files of rollouts (``ta_resources.campaigns.parts``), which an artifact only
-names; how artifacts are stored (``artifacts``).
+Belongs here: these records, and the layout as files. Stays out: the files of rollouts (``campaigns.parts``),
+which an artifact only names; how artifacts are stored (``artifacts``).
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ta_resources.storage.atomic import write_file
 from ta_resources.storage.shards import Shard
-
-
-class Layout(dict[str, str]):
-    """Path below a folder -> content of a text file; stored as these files."""
 
 
 @dataclass(frozen=True)
@@ -40,5 +42,26 @@ class LabelledCorpus:
     stood in its place, [text, times, right ones] as JSON."""
     record: dict[str, Any]
     """Facts of the whole campaign."""
-    layout: Layout
-    """``{model}/{temperature}/{solutions}/problem_N/{problem,base_solution,chunks_labeled}.json``."""
+    layout: dict[str, str]
+    """``{model}/{temperature}/{solutions}/problem_N/{problem,base_solution,chunks_labeled}.json`` -> its text."""
+
+
+def unpacked(layout: Mapping[str, str], folder: Path) -> Path:
+    """The folder in which a layout lies as files, below ``folder`` under the hash of its content.
+
+    A file that is not what the layout says is written again, once in a process.
+
+    Raises:
+        InputError: the folder may not be written.
+    """
+    digest = hashlib.sha256(json.dumps(layout, sort_keys=True).encode()).hexdigest()
+    return _written(tuple(layout.items()), folder / digest[:32])
+
+
+@lru_cache(maxsize=8)
+def _written(files: tuple[tuple[str, str], ...], folder: Path) -> Path:
+    for name, text in files:
+        path, content = folder / name, text.encode()
+        if not path.is_file() or path.read_bytes() != content:
+            write_file(path, content)
+    return folder

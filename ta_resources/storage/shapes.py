@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Callable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -71,14 +71,14 @@ ACTIVATIONS_RECORD = TypeAdapter(_ActivationsRecord)
 SPLIT, FOLDS, PROBLEM_IDS = TypeAdapter(_Parts), TypeAdapter(_Folds), TypeAdapter(Ids)
 
 
-def check_record(kind: type, parts: Mapping[str, Any], files: Mapping[str, Path], manifest: Path) -> None:
+def check_record(kind: type, parts: Mapping[str, Any], files: Mapping[str, str], manifest: str) -> None:
     """Refuse parts that are not the fields of the record, or are of another type.
 
     Args:
         kind: one of ``storage.RECORDS``.
         parts: field -> value, as decoded.
-        files: field -> its file, for messages.
-        manifest: the file that names them.
+        files: field -> path or URL of its file, for messages.
+        manifest: path or URL of the file that names them.
 
     Raises:
         InputError: a part is missing, unknown or of another type; or as ``check_spans``, or a record of activations
@@ -103,48 +103,52 @@ def check_record(kind: type, parts: Mapping[str, Any], files: Mapping[str, Path]
         _check_predictions(parts["predictions"], files["predictions"])
 
 
-def check_value(asset: str, value: Any, folder: Path) -> None:
+def check_value(asset: str, value: Any, place: str) -> None:
     """Refuse a value that its asset does not store; assets without a shape of their own are not looked at.
+
+    Args:
+        asset: what the value is of.
+        value: as decoded.
+        place: path or URL of its file, for messages.
 
     Raises:
         InputError: with the file, the column or key, and what should be there.
     """
     check = VALUES.get(asset)
     if check is not None:
-        check(value, folder)
+        check(value, place)
 
 
-def _check_problem_ids(value: Any, folder: Path) -> None:
-    _valid(PROBLEM_IDS, value, folder / "value.json")
+def _check_problem_ids(value: Any, place: str) -> None:
+    _valid(PROBLEM_IDS, value, place)
 
 
-def _check_splits(value: Any, folder: Path) -> None:
+def _check_splits(value: Any, place: str) -> None:
     shape = FOLDS if isinstance(value, dict) and "folds" in value else SPLIT
-    _valid(shape, value, folder / "value.json")
+    _valid(shape, value, place)
 
 
-def _valid(shape: TypeAdapter[Any], value: Any, path: Path) -> None:
+def _valid(shape: TypeAdapter[Any], value: Any, place: str) -> None:
     try:
         shape.validate_python(value)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"]) or "content"
         found = None if fault["type"] == "missing" else fault["input"]
-        raise InputError(path, where, found, fault["msg"].removeprefix("Value error, ")) from None
+        raise InputError(place, where, found, fault["msg"].removeprefix("Value error, ")) from None
 
 
-def _check_activations(record: dict[str, Any], path: Path) -> None:
-    _valid(ACTIVATIONS_RECORD, record, path)
+def _check_activations(record: dict[str, Any], place: str) -> None:
+    _valid(ACTIVATIONS_RECORD, record, place)
     for problem_id, of in record["shards"].items():
         for block in {record["block"], *record["blocks"]}:
             if str(block) not in of:
-                raise InputError(path, f"shards.{problem_id}", sorted(of), f"also block {block}, as the record says")
+                raise InputError(place, f"shards.{problem_id}", sorted(of), f"also block {block}, as the record says")
 
 
-def _check_sentences(table: Any, folder: Path) -> None:
-    path = folder / "value.parquet"
-    _check_columns(table, LABEL_DTYPES, path)
-    _check_keys(table, path)
+def _check_sentences(table: Any, place: str) -> None:
+    _check_columns(table, LABEL_DTYPES, place)
+    _check_keys(table, place)
     for name, column in COLUMNS.items():
         if column.low == -np.inf and column.high == np.inf:
             continue
@@ -153,10 +157,10 @@ def _check_sentences(table: Any, folder: Path) -> None:
         wrong = ~(right if column.known else right | np.isnan(values))
         if wrong.any():
             expected = f"finite numbers from {column.low} to {column.high}"
-            raise InputError(path, name, float(values[wrong][0]), expected)
+            raise InputError(place, name, float(values[wrong][0]), expected)
 
 
-VALUES: Mapping[str, Callable[[Any, Path], None]] = {
+VALUES: Mapping[str, Callable[[Any, str], None]] = {
     "problem_ids": _check_problem_ids,
     "splits": _check_splits,
     "sentences": _check_sentences,
@@ -164,45 +168,45 @@ VALUES: Mapping[str, Callable[[Any, Path], None]] = {
 """Asset -> what refuses another value than it stores. Storing lies below the table of assets, so these stand here."""
 
 
-def _check_spans(table: pd.DataFrame, path: Path) -> None:
-    _check_columns(table, SPAN_DTYPES, path)
-    _check_keys(table, path)
+def _check_spans(table: pd.DataFrame, place: str) -> None:
+    _check_columns(table, SPAN_DTYPES, place)
+    _check_keys(table, place)
     wrong = np.flatnonzero((table["token_start"] < 0) | (table["token_end"] <= table["token_start"]))
     if wrong.size:
         found = table[["token_start", "token_end"]].to_numpy()[wrong[0]].tolist()
-        raise InputError(path, f"row {wrong[0]}: token_start, token_end", found, "0 <= start < end")
+        raise InputError(place, f"row {wrong[0]}: token_start, token_end", found, "0 <= start < end")
 
 
-def _check_predictions(table: pd.DataFrame, path: Path) -> None:
+def _check_predictions(table: pd.DataFrame, place: str) -> None:
     from ta_assets.core.results.cells import PREDICTION_COLUMNS
 
     absent = [name for name in PREDICTION_COLUMNS if name not in table.columns]
     if absent:
-        raise InputError(path, "columns", list(table.columns), f"also {', '.join(absent)}")
+        raise InputError(place, "columns", list(table.columns), f"also {', '.join(absent)}")
     scores = (f"{SCORE_PREFIX}{model}" for model in scored_models(table))
     texts = [name for name in scores if table[name].dtype.kind != "f"]
     if texts:
-        raise InputError(path, texts[0], str(table[texts[0]].dtype), "a column of floats")
+        raise InputError(place, texts[0], str(table[texts[0]].dtype), "a column of floats")
 
 
-def _check_columns(table: Any, dtypes: Mapping[str, str], path: Path) -> None:
+def _check_columns(table: Any, dtypes: Mapping[str, str], place: str) -> None:
     if not isinstance(table, pd.DataFrame):
-        raise InputError(path, "content", table, "a table")
+        raise InputError(place, "content", table, "a table")
     absent = [name for name in dtypes if name not in table.columns]
     if absent:
-        raise InputError(path, "columns", list(table.columns), f"also {', '.join(absent)}")
+        raise InputError(place, "columns", list(table.columns), f"also {', '.join(absent)}")
     for name, dtype in dtypes.items():
         # an empty column of texts comes back without a type
         if str(table[name].dtype) != dtype and len(table):
-            raise InputError(path, name, str(table[name].dtype), f"a column of {dtype}")
+            raise InputError(place, name, str(table[name].dtype), f"a column of {dtype}")
 
 
-def _check_keys(table: pd.DataFrame, path: Path) -> None:
+def _check_keys(table: pd.DataFrame, place: str) -> None:
     twice = table.duplicated(KEYS)
     if twice.any():
-        raise InputError(path, ", ".join(KEYS), table.loc[twice, KEYS].to_numpy()[0].tolist(), "each sentence once")
+        raise InputError(place, ", ".join(KEYS), table.loc[twice, KEYS].to_numpy()[0].tolist(), "each sentence once")
     if (table[KEYS] < 0).any(axis=None):
-        raise InputError(path, ", ".join(KEYS), int(table[KEYS].to_numpy().min()), "numbers from 0")
+        raise InputError(place, ", ".join(KEYS), int(table[KEYS].to_numpy().min()), "numbers from 0")
 
 
 def _is_a(value: Any, hint: Any) -> bool:

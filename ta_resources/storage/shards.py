@@ -1,4 +1,4 @@
-"""Pooled activations on disk, one safetensors file a problem, addressed by what they were made from.
+"""Pooled activations as they are stored, one safetensors file a problem, addressed by what they were made from.
 
 A file's place says which extraction and which text it holds, so a killed extraction goes on at the next problem, and
 corpora, settings and studies that need the same vectors share them. Stays out: which problems a corpus has.
@@ -10,13 +10,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import PooledProblem
-from ta_resources.storage.atomic import sha256_of, write_file
+from ta_resources.storage.files import Files
+from ta_resources.storage.objects import StoreFailedError
 
 FOLDER = "shards"
 ARRAYS = ("vectors", "token_spans")
@@ -24,6 +24,8 @@ OFFSETS = "offsets"
 """Only there when every token of a sentence is stored."""
 FACTS = {"name": str, "problem_id": int, "block": int, "n_tokens": int, "text": str, "content_sha256": str}
 """What a file says of itself."""
+HEADER_AT = 8
+"""Where the header of a safetensors file begins; the bytes before it are its length, little-endian."""
 KEY_CHARACTERS = 16
 """64 bits of SHA-256: a collision within one store stays out of reach."""
 
@@ -43,7 +45,7 @@ def key_of(fingerprint: str, problem_id: int, text: str, sentences: Sequence[str
 
 @dataclass(frozen=True)
 class Shard:
-    """A stored problem: its file relative to the store's base, and the SHA-256 of its bytes."""
+    """A stored problem: the name of its file, and the SHA-256 of its bytes."""
 
     file: str
     sha256: str
@@ -53,24 +55,29 @@ class Shard:
 class ShardStore:
     """The shards of one extraction (one model, one block, pooling and dtype): a file holds a problem at one block."""
 
-    base: Path
-    """Folder of all artifacts."""
+    files: Files
+    """Where all artifacts lie."""
     extraction: str
     """Fingerprint of the extraction."""
 
     def name(self, problem_id: int, text: str, sentences: Sequence[str]) -> str:
-        """File of a problem, relative to the base; another text or another cut into sentences is another file."""
+        """File of a problem; another text or another cut into sentences is another file."""
         return f"{FOLDER}/{key_of(self.extraction, problem_id, text, sentences)}.safetensors"
 
     def find(self, name: str) -> tuple[Shard, PooledProblem] | None:
-        """The stored problem of that name when its file is whole, and was written under that name."""
-        path = self.base / name
-        if not path.is_file():
-            return None
+        """The stored problem of that name when its file is whole, and was written under that name.
+
+        Raises:
+            StoreFailedError: an object store does not say whether there is one.
+        """
         try:
-            shard = Shard(name, sha256_of(path))
-            return shard, read_shard(self.base, shard)
-        except (InputError, OSError):
+            content = self.files.read(name)
+            if content is None:
+                return None
+            return Shard(name, hashlib.sha256(content).hexdigest()), _problem(self.files.place(name), name, content)
+        except StoreFailedError:
+            raise
+        except InputError:
             return None
 
     def write(self, name: str, pooled: PooledProblem) -> Shard:
@@ -94,46 +101,34 @@ class ShardStore:
         }
         # one key: safetensors keeps metadata in hash order, and equal extractions must be equal bytes
         content = save(arrays, metadata={"facts": json.dumps(facts, sort_keys=True)})
-        write_file(self.base / name, content)
+        self.files.write(name, content)
         return Shard(name, hashlib.sha256(content).hexdigest())
 
 
-def read_shard(base: Path, shard: Shard) -> PooledProblem:
+def read_shard(files: Files, shard: Shard) -> PooledProblem:
     """Load one problem.
 
     Raises:
         InputError: the file is not there, is not the one that was recorded, is damaged, is another problem's under this
             name, or holds arrays that do not fit together or are not finite.
     """
-    path = base / shard.file
-    if not path.is_file():
-        raise InputError(path, "file", None, "the shard that its activations name; materialize activations again")
-    found = sha256_of(path)
+    place, content = files.place(shard.file), files.read(shard.file)
+    if content is None:
+        raise InputError(place, "file", None, "the shard that its activations name; materialize activations again")
+    found = hashlib.sha256(content).hexdigest()
     if found != shard.sha256:
-        raise InputError(path, "sha256", found, f"{shard.sha256}, as recorded; materialize activations again")
-    arrays, facts = _read(path)
-    if facts["name"] != shard.file:
-        raise InputError(path, "facts: name", facts["name"], f"{shard.file}, its own; materialize activations again")
-    _check_arrays(path, arrays)
-    return PooledProblem(
-        problem_id=facts["problem_id"],
-        block=facts["block"],
-        vectors=arrays["vectors"],
-        token_spans=arrays["token_spans"],
-        n_tokens=facts["n_tokens"],
-        text=facts["text"],
-        offsets=arrays.get(OFFSETS),
-    )
+        raise InputError(place, "sha256", found, f"{shard.sha256}, as recorded; materialize activations again")
+    return _problem(place, shard.file, content)
 
 
 class StoredTokens:
     """Every token of chosen sentences, read from shards with all tokens, one sentence at a time."""
 
-    def __init__(self, base: Path, shards: Mapping[int, Shard], keys: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, files: Files, shards: Mapping[int, Shard], keys: Sequence[tuple[int, int]]) -> None:
         """Open the shards, which must have been read whole before: only that compares them with their hash.
 
         Args:
-            base: folder of all artifacts.
+            files: where all artifacts lie; of objects, copies on this machine are read.
             shards: problem id -> its shard.
             keys: problem id and sentence index of each row.
         """
@@ -145,7 +140,8 @@ class StoredTokens:
         self._vectors, self._offsets = {}, {}
         for problem_id in used:
             # mapped into memory, not read: the tokens of a corpus may not fit
-            file = safe_open(base / shards[problem_id].file, framework="numpy").__enter__()
+            path = files.local(shards[problem_id].file, shards[problem_id].sha256)
+            file = safe_open(path, framework="numpy").__enter__()
             self._vectors[problem_id] = file.get_slice("vectors")
             self._offsets[problem_id] = file.get_tensor(OFFSETS)
 
@@ -165,46 +161,69 @@ class StoredTokens:
         return hashlib.sha256(json.dumps([self._hashes, self._keys]).encode()).hexdigest()
 
 
-def _read(path: Path) -> tuple[Mapping[str, np.ndarray], dict]:
-    from safetensors import SafetensorError, safe_open
+def _problem(place: str, name: str, content: bytes) -> PooledProblem:
+    """The problem that a file of that name holds.
+
+    Raises:
+        InputError: as ``read_shard``.
+    """
+    arrays, facts = _decoded(place, content)
+    if facts["name"] != name:
+        raise InputError(place, "facts: name", facts["name"], f"{name}, its own; materialize activations again")
+    _check_arrays(place, arrays)
+    return PooledProblem(
+        problem_id=facts["problem_id"],
+        block=facts["block"],
+        vectors=arrays["vectors"],
+        token_spans=arrays["token_spans"],
+        n_tokens=facts["n_tokens"],
+        text=facts["text"],
+        offsets=arrays.get(OFFSETS),
+    )
+
+
+def _decoded(place: str, content: bytes) -> tuple[Mapping[str, np.ndarray], dict]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
 
     try:
-        with safe_open(path, framework="numpy") as file:
-            facts = json.loads((file.metadata() or {})["facts"])
-            present = set(file.keys())
-            names = [*ARRAYS, OFFSETS] if OFFSETS in present else ARRAYS
-            arrays = {name: file.get_tensor(name) for name in names}
+        stored = load(content)
+        # the library gives the metadata of a file on the disk only; the header, which it has just parsed, is JSON
+        header = json.loads(content[HEADER_AT : HEADER_AT + int.from_bytes(content[:HEADER_AT], "little")])
+        facts = json.loads(header.get("__metadata__", {})["facts"])
+        names = [*ARRAYS, OFFSETS] if OFFSETS in stored else ARRAYS
+        arrays = {name: stored[name] for name in names}
     except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
-        raise InputError(path, "content", str(error), "a shard of pooled activations") from None
+        raise InputError(place, "content", str(error), "a shard of pooled activations") from None
     for name, kind in FACTS.items():
         found = facts.get(name) if isinstance(facts, dict) else facts
         if type(found) is not kind:
-            raise InputError(path, f"facts: {name}", found, f"{kind.__name__}, as a shard has it")
+            raise InputError(place, f"facts: {name}", found, f"{kind.__name__}, as a shard has it")
     if _digest(arrays) != facts["content_sha256"]:
-        raise InputError(path, "content_sha256", facts["content_sha256"], "the hash of the arrays in the file")
+        raise InputError(place, "content_sha256", facts["content_sha256"], "the hash of the arrays in the file")
     return arrays, facts
 
 
-def _check_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def _check_arrays(place: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Refuse arrays that are not the vectors of sentences."""
     vectors, spans, offsets = arrays["vectors"], arrays["token_spans"], arrays.get(OFFSETS)
     if vectors.ndim != 2 or vectors.dtype not in (np.float16, np.float32):
-        raise InputError(path, "vectors", f"{vectors.dtype} {list(vectors.shape)}", "[n, d_model] float16 or float32")
+        raise InputError(place, "vectors", f"{vectors.dtype} {list(vectors.shape)}", "[n, d_model] float16 or float32")
     if spans.ndim != 2 or spans.shape[1] != 2 or spans.dtype != np.int64:
-        raise InputError(path, "token_spans", f"{spans.dtype} {list(spans.shape)}", "[n_sentences, 2] int64")
+        raise InputError(place, "token_spans", f"{spans.dtype} {list(spans.shape)}", "[n_sentences, 2] int64")
     rows = len(spans)
     if offsets is not None:
         steps = np.diff(offsets) if offsets.ndim == 1 and offsets.dtype == np.int64 else np.array([-1])
         if len(offsets) != rows + 1 or offsets[0] != 0 or (steps < 0).any():
-            raise InputError(path, OFFSETS, offsets.tolist(), f"{rows + 1} numbers from 0 on that do not decrease")
+            raise InputError(place, OFFSETS, offsets.tolist(), f"{rows + 1} numbers from 0 on that do not decrease")
         rows = int(offsets[-1])
     if len(vectors) != rows:
-        raise InputError(path, "vectors", f"{len(vectors)} rows", f"{rows}, as the spans say")
+        raise InputError(place, "vectors", f"{len(vectors)} rows", f"{rows}, as the spans say")
     if (spans[:, 0] < 0).any() or (spans[:, 1] <= spans[:, 0]).any():
-        raise InputError(path, "token_spans", spans.tolist(), "0 <= start < end in each")
+        raise InputError(place, "token_spans", spans.tolist(), "0 <= start < end in each")
     wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if wrong.size:
-        raise InputError(path, f"vectors: row {wrong[0]}", "NaN or infinity", "finite numbers")
+        raise InputError(place, f"vectors: row {wrong[0]}", "NaN or infinity", "finite numbers")
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:

@@ -1,4 +1,4 @@
-"""Vertical scores on disk, one small file a problem, so that a killed extraction need not read the problem again.
+"""Vertical scores as they are stored, one small file a problem: a killed extraction need not read the problem again.
 
 The artifact of ``activations`` holds the scores themselves; what lies here only saves forward passes. Stays out: the
 vectors (``shards.py``).
@@ -10,12 +10,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ta_assets.core.values import VerticalScores
-from ta_resources.storage.atomic import write_file
+from ta_resources.storage.files import Files
+from ta_resources.storage.objects import StoreFailedError
 from ta_resources.storage.shards import key_of
 
 FOLDER = "vertical_scores"
@@ -25,26 +25,35 @@ FOLDER = "vertical_scores"
 class VerticalScoreStore:
     """The scores of one way of computing them (one model, one block, dtype and options)."""
 
-    base: Path
-    """Folder of all artifacts."""
+    files: Files
+    """Where all artifacts lie."""
     fingerprint: str
     """Of what decides the scores but for the text."""
 
     def name(self, problem_id: int, text: str, sentences: Sequence[str]) -> str:
-        """File of a problem, relative to the base; another text or another cut into sentences is another file."""
+        """File of a problem; another text or another cut into sentences is another file."""
         return f"{FOLDER}/{key_of(self.fingerprint, problem_id, text, sentences)}.json"
 
     def find(self, name: str) -> VerticalScores | None:
-        """The stored scores when their file is whole, and was written under that name."""
+        """The stored scores when their file is whole, and was written under that name.
+
+        Raises:
+            StoreFailedError: an object store does not say whether there is one.
+        """
         try:
-            content = json.loads((self.base / name).read_text(encoding="utf-8"))
+            stored = self.files.read(name)
+            if stored is None:
+                return None
+            content = json.loads(stored.decode("utf-8"))
             if _digest(content["facts"]) != content["sha256"]:
                 return None
             facts = content["facts"]
             if facts["name"] != name:
                 return None
             return VerticalScores(facts["problem_id"], np.array(facts["scores"], np.float32), facts["mode_used"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except StoreFailedError:
+            raise
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def write(self, name: str, scores: VerticalScores) -> None:
@@ -56,7 +65,7 @@ class VerticalScoreStore:
             "mode_used": scores.mode_used,
         }
         content = {"facts": facts, "sha256": _digest(facts)}
-        write_file(self.base / name, (json.dumps(content, sort_keys=True) + "\n").encode())
+        self.files.write(name, (json.dumps(content, sort_keys=True) + "\n").encode())
 
 
 def _digest(facts: object) -> str:

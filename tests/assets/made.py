@@ -51,7 +51,7 @@ def materialized(study: Path, order: Order = list, assets: Sequence[str] = EVERY
 
 def copy_of(made: World, folder: Path) -> World:
     """The same world on a copy of its artifacts, for planting."""
-    shutil.copytree(made.store.base, folder / "artifacts")
+    shutil.copytree(made.store.local_folder, folder / "artifacts")
     return dataclasses.replace(made, store=ArtifactStore(base_dir=str(folder / "artifacts")))
 
 

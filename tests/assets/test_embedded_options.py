@@ -57,7 +57,7 @@ class Made:
     def data(self) -> ProbeData:
         store = self.world.store
         split = split_of(store.load("splits", SETTING))
-        return probe_data(store.load("sentences", CORPUS), store.load("activations", CORPUS), split, store.base)
+        return probe_data(store.load("sentences", CORPUS), store.load("activations", CORPUS), split, store.files)
 
 
 def make(folder: Path, **sections: Any) -> Made:
@@ -106,7 +106,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def test_several_layers_give_the_scores_of_the_primary_one_and_the_vectors_of_all(plain: Made, tmp_path: Path) -> None:
-    shutil.copytree(plain.world.store.base / "shards", tmp_path / "artifacts/shards")
+    shutil.copytree(plain.world.store.local_folder / "shards", tmp_path / "artifacts/shards")
     several = make(tmp_path, extraction={"storage_dtype": "float32", "layer": ["mid", 0.25, 3, "mid"]})
     assert several.metadata["blocks"] == "[2, 1, 3]"
     # the shards of the middle block came from another study, with another list of layers
@@ -165,7 +165,7 @@ def test_token_probes_are_fitted_in_a_cell_and_measured_like_the_others(tmp_path
 
 @pytest.mark.parametrize("mode", ["light", "full"])
 def test_vertical_scores_have_models_of_their_own(plain: Made, tmp_path: Path, mode: str) -> None:
-    shutil.copytree(plain.world.store.base / "shards", tmp_path / "artifacts/shards")
+    shutil.copytree(plain.world.store.local_folder / "shards", tmp_path / "artifacts/shards")
     vertical = {"mode": mode, "last_tokens": 4, "max_full_length": 150}
     models = ["position_baseline", "linear_probe", *VERTICAL_MODELS]
     made = make(
@@ -192,7 +192,7 @@ def test_vertical_scores_have_models_of_their_own(plain: Made, tmp_path: Path, m
 
 
 def test_leaving_one_problem_out_shares_the_activations(plain: Made, tmp_path: Path) -> None:
-    shutil.copytree(plain.world.store.base / "shards", tmp_path / "artifacts/shards")
+    shutil.copytree(plain.world.store.local_folder / "shards", tmp_path / "artifacts/shards")
     made = make(tmp_path, splits={"scheme": "lopo"})
     assert made.metadata["estimated_storage_to_write"].startswith("0")
     folds = made.cell.metrics["folds"]
@@ -223,5 +223,5 @@ def test_a_sweep_ranks_layers_and_poolings_read_in_one_pass(tmp_path: Path) -> N
         assert definitions.resolve_job_def("sweep").execute_in_process(instance=instance).success
     table = store.load("sweep_leaderboard", "option")
     assert table["score"].nunique() == 4
-    indices = [folder.name for folder in (store.base / "sweep_vectors").iterdir()]
+    indices = [folder.name for folder in (store.local_folder / "sweep_vectors").iterdir()]
     assert len(indices) == 1, "one pass over the corpus serves all four"

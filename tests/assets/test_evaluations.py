@@ -45,7 +45,7 @@ def copied(made: World, tmp_path: Path) -> World:
 def edit_vectors(world: World, edit: Callable[[np.ndarray, dict[int, np.ndarray]], np.ndarray]) -> None:
     """Rewrite every shard of the corpus as an extraction would have, with other vectors."""
     activations = world.store.load("activations", CORPUS)
-    pooled = {problem: read_shard(world.store.base, shard) for problem, shard in activations.shards.items()}
+    pooled = {problem: read_shard(world.store.files, shard) for problem, shard in activations.shards.items()}
     vectors = {problem: one.vectors for problem, one in pooled.items()}
     edit_shards(world, lambda one: dataclasses.replace(one, vectors=edit(one.vectors, vectors)))
 
@@ -53,9 +53,9 @@ def edit_vectors(world: World, edit: Callable[[np.ndarray, dict[int, np.ndarray]
 def edit_shards(world: World, edit: Callable[[PooledProblem], PooledProblem]) -> None:
     """Rewrite every shard of the corpus."""
     activations = world.store.load("activations", CORPUS)
-    shards = ShardStore(world.store.base, "f" * 64)
+    shards = ShardStore(world.store.files, "f" * 64)
     for problem, stored in activations.shards.items():
-        one = read_shard(world.store.base, stored)
+        one = read_shard(world.store.files, stored)
         changed = edit(one)
         shard = shards.write(f"shards/planted/{problem}.safetensors", changed)
         activations.record["shards"][str(problem)] = {str(one.block): dataclasses.asdict(shard)}
@@ -208,7 +208,7 @@ def test_a_deferral_plan_is_made_anew_when_its_options_or_cells_change(made: Wor
 @pytest.mark.parametrize("asset", [one for one in ASSETS if FACTS[one].scope is not Scope.GENERATED])
 def test_a_file_changed_behind_dagsters_back_is_found(copied: World, asset: str) -> None:
     partition = partitions_of(asset, copied.studies.selected)[0]
-    files = sorted(copied.store.folder(asset, partition).iterdir())
+    files = sorted(Path(copied.store.place(asset, partition)).iterdir())
     files[-1].write_bytes(files[-1].read_bytes() + b" ")
     found = verdict(copied, "artifacts_intact", asset, partition)
     assert found.status == "failed"
@@ -217,11 +217,11 @@ def test_a_file_changed_behind_dagsters_back_is_found(copied: World, asset: str)
 
 def test_a_changed_or_missing_shard_turns_its_activations_red(copied: World) -> None:
     shards = list(copied.store.load("activations", CORPUS).shards.values())
-    path = copied.store.base / shards[0].file
+    path = copied.store.local_folder / shards[0].file
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(bytes(content))
-    (copied.store.base / shards[1].file).unlink()
+    (copied.store.local_folder / shards[1].file).unlink()
     found = verdict(copied, "artifacts_intact", "activations", CORPUS)
     assert found.status == "failed"
     assert found.n_offenders == 2
@@ -229,7 +229,7 @@ def test_a_changed_or_missing_shard_turns_its_activations_red(copied: World) -> 
 
 @pytest.mark.parametrize("edit", [lambda text: text.replace("0.", "0.9"), lambda _: "", lambda text: text + text])
 def test_a_readme_that_says_something_else_is_found(copied: World, edit: Callable[[str], str]) -> None:
-    readme = copied.store.base / "tiny/README.md"
+    readme = copied.store.local_folder / "tiny/README.md"
     readme.write_text(edit(readme.read_text(encoding="utf-8")), encoding="utf-8")
     assert verdict(copied, "readme_is_current", "readme_block", "tiny").status == "failed"
 

@@ -14,8 +14,6 @@ from tests.assets.option_rows import FIXED, SETTING, VALUES, fits, misfits, outc
 from tests.docs.study_keys import keys
 
 ROWS = rows()
-FIRST = 2
-"""So many studies are part of ``make test``."""
 
 
 def test_every_key_of_the_study_file_has_its_values_here() -> None:
@@ -45,17 +43,9 @@ def test_two_values_that_do_not_go_together_are_refused_by_the_name_of_one_of_th
         assert any(key.rpartition(".")[2] in str(refusal.value) for key in changed), (changed, str(refusal.value))
 
 
-@pytest.mark.parametrize("number", range(FIRST))
-def test_a_study_ends_in_verdicts_or_names_an_input(
-    tmp_path: Path, tiny_model: Path, number: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert outcome(tmp_path, ROWS[number], tiny_model) == []
-
-
 @pytest.mark.prove
-@pytest.mark.parametrize("number", range(FIRST, len(ROWS)))
-def test_every_other_study_ends_so_too(
+@pytest.mark.parametrize("number", range(len(ROWS)))
+def test_a_study_ends_in_verdicts_or_names_an_input(
     tmp_path: Path, tiny_model: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -16,11 +16,12 @@ from ta_assets.core.options import ExtractionSpec, VerticalAttention
 from ta_assets.core.traces.storage_estimate import in_words
 from ta_assets.core.values import CorpusSource
 from ta_assets.vectors.corpus_index import MissingNames
-from ta_assets.vectors.corpus_pass import CorpusExtraction, free_bytes
+from ta_assets.vectors.corpus_pass import CorpusExtraction
 from ta_resources.language_model.extractor import Extractor
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import Activations
+from ta_resources.storage.folder import Folder
 from ta_resources.storage.shards import ShardStore, read_shard
 from ta_resources.storage.vertical_scores import VerticalScoreStore
 
@@ -42,19 +43,28 @@ class Pass:
     to_write: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Disk(Folder):
+    """A folder on a disk that has so much room; by default what this one has."""
+
+    free: int | None = None
+
+    def free_bytes(self) -> int | None:
+        return super().free_bytes() if self.free is None else self.free
+
+
 @pytest.fixture
 def extract(tmp_path: Path) -> Callable[..., Pass]:
     """Layer, pooling and other options -> a pass over four problems into the test's own store."""
 
-    def run(free: Callable[[Path], int] = free_bytes, reuse: bool = True, **options: Any) -> Pass:
+    def run(free: int | None = None, reuse: bool = True, **options: Any) -> Pass:
         defaults: dict[str, Any] = {"language_model": str(EMBEDDED / "model"), "storage_dtype": "float32"}
         spec = ExtractionSpec(**(defaults | options))
         with LanguageModelResource(device="cpu").open(spec) as extractor:
-            stores = {
-                block: ShardStore(tmp_path, f"{spec.pooling}{block}".ljust(64, "-")) for block in extractor.blocks
-            }
-            scores = VerticalScoreStore(tmp_path, f"{spec.vertical_attention}") if spec.scored_attention else None
-            extraction = CorpusExtraction(SOURCE, RolloutsResource(), stores, scores, reuse, print, free)
+            files = Disk(tmp_path, free=free)
+            stores = {block: ShardStore(files, f"{spec.pooling}{block}".ljust(64, "-")) for block in extractor.blocks}
+            scores = VerticalScoreStore(files, f"{spec.vertical_attention}") if spec.scored_attention else None
+            extraction = CorpusExtraction(SOURCE, RolloutsResource(), stores, scores, reuse, print)
             calls: list[int] = []
             model: Any = extractor._loaded and extractor._loaded.model
             model.register_forward_pre_hook(lambda *_: calls.append(1))
@@ -119,7 +129,7 @@ def test_a_problem_has_all_of_its_blocks_or_is_skipped(extract: Callable[..., Pa
 def test_stored_tokens_have_the_rows_of_every_sentence(extract: Callable[..., Pass], tmp_path: Path) -> None:
     value = extract(pooling="tokens").value
     for problem_id, shard in value.shards.items():
-        pooled = read_shard(tmp_path, shard)
+        pooled = read_shard(Folder(tmp_path), shard)
         assert pooled.offsets is not None
         counts = value.spans.loc[value.spans["problem_id"] == problem_id, "token_count"].to_numpy()
         np.testing.assert_array_equal(np.diff(pooled.offsets), counts)
@@ -166,7 +176,7 @@ def test_the_estimate_covers_what_is_then_written_and_not_much_more(
 
 def test_what_is_stored_already_needs_no_room(extract: Callable[..., Pass], tmp_path: Path) -> None:
     first = extract(layer=0)
-    second = extract(layer=[0, 1], free=lambda _: first.estimated)
+    second = extract(layer=[0, 1], free=first.estimated)
     assert (second.estimated, second.to_write) == (2 * first.estimated, first.estimated)
 
 
@@ -175,14 +185,14 @@ def test_a_disk_without_room_is_refused_with_both_figures_before_any_forward(
 ) -> None:
     monkeypatch.setattr(Extractor, "extract", lambda *_, **__: pytest.fail("a forward pass was begun"))
     with pytest.raises(InputError) as caught:
-        extract(layer="all", pooling="tokens", free=lambda _: 1536)
+        extract(layer="all", pooling="tokens", free=1536)
     assert "1.50 KiB" in str(caught.value)
     assert "KiB for activations" in caught.value.expected or "MiB for activations" in caught.value.expected
     assert stored_bytes(tmp_path) == 0
 
 
 def test_free_room_is_that_of_the_disk_also_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
-    assert free_bytes(tmp_path / "not" / "there") == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
+    assert Folder(tmp_path / "not" / "there").free_bytes() == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
 
 
 @pytest.mark.parametrize(

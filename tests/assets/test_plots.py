@@ -23,7 +23,7 @@ def size_of(markdown: str) -> tuple[int, int]:
 
 @pytest.mark.parametrize("height", [4.0, 5.6])
 def test_a_plot_is_as_large_as_the_dialog_has_room_for(height: float) -> None:
-    made = plots.figure(lambda axes: axes.plot([0, 1]), "a setting (study b): what it is", height)
+    made = plots.figure(lambda axes: axes.plot([0, 1]), "a setting (study b): what it is", height=height)
     width, tall = size_of(made.md_str or "")
     assert 900 <= width <= DIALOG[0]
     assert 600 <= tall <= DIALOG[1]

@@ -191,18 +191,8 @@ def found_as(row: str) -> str:
     return f"{cells[1]}, {cells[2]}: average precision"
 
 
-def test_an_asset_that_raises_in_one_cell_leaves_the_other_setting_complete(tiny_world) -> None:
-    result = tiny_world.release(fault="asset")
-    assert result.returncode == 1
-    (row,) = tiny_world.rows(name="made", asset="sentences", partition="tiny_incorrect")
-    assert row["status"] == "failed"
-    assert "planted: the incorrect corpus cannot be read" in row["message"]
-    assert all(partition.endswith(("incorrect", "tiny")) for _, _, partition in tiny_world.red())
-    assert len(tiny_world.rows(name="random_label", status="passed")) == SEEDS
-    assert len(tiny_world.rows(name="random_label", status="skipped")) == SEEDS
-
-
 def test_a_check_that_raises_is_errored_and_all_others_report(tiny_world) -> None:
+    tiny_world.change_study(settings={"tiny_correct": {"model": "tiny", "solutions": "correct"}})
     result = tiny_world.release(fault="check")
     assert result.returncode == 1
     assert {row["status"] for row in tiny_world.rows(name="span_integrity")} == {"errored"}
@@ -227,7 +217,7 @@ def test_a_crash_while_planning_is_a_row(tiny_world) -> None:
     assert "planted: the model cannot be identified" in json.dumps(row)
 
 
-def test_two_faults_in_different_settings_are_both_reported(tiny_world) -> None:
+def test_faults_in_two_settings_are_both_reported_and_each_stays_in_its_own(tiny_world) -> None:
     chunks = tiny_world.problem("correct", 2) / "chunks_labeled.json"
     content = json.loads(chunks.read_text(encoding="utf-8"))
     content[3]["chunk"] = "This sentence is not in the trace."
@@ -239,6 +229,10 @@ def test_two_faults_in_different_settings_are_both_reported(tiny_world) -> None:
     assert "2" in skipped["offenders"][0]
     (made,) = tiny_world.rows(name="made", asset="sentences", partition="tiny_incorrect")
     assert made["status"] == "failed"
+    assert "planted: the incorrect corpus cannot be read" in made["message"]
+    assert not tiny_world.rows(name="made", partition="tiny_correct", status="failed")
+    assert len(tiny_world.rows(name="random_label", status="skipped")) == SEEDS
+    assert len(tiny_world.rows(name="random_label", status="passed")) == SEEDS
     assert result.stdout.rstrip().splitlines()[-1].startswith("tiny: NOT OK")
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from ta_assets.jobs.stage import Outcome, Stage, incidents
+from ta_assets.studies.loading import load_studies
 
 PARENTS = {"a": [("sentences", "a")], "b": [("sentences", "b")]}
 
@@ -15,10 +16,10 @@ PARENTS = {"a": [("sentences", "a")], "b": [("sentences", "b")]}
 @pytest.fixture
 def stage() -> Stage:
     """The activations of two corpora, after the sentences of one of them crashed."""
-    world = SimpleNamespace(ledger=SimpleNamespace(parents=lambda _, key: PARENTS[key]))
-    world.fresh = lambda: world
+    ledger = SimpleNamespace(parents=lambda _, key: PARENTS[key], together=lambda _: None)
+    world = SimpleNamespace(ledger=ledger, studies=load_studies("embedded"))
     so_far = [Outcome("sentences[a]", "crashed", "no network"), Outcome("sentences[b]", "computed", "never made")]
-    return Stage(cast("Any", None), "activations", cast("Any", world), so_far)
+    return Stage(cast("Any", None), cast("Any", world), so_far)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def stage() -> Stage:
 def test_what_follows_from_a_cell_that_is_lost_is_not_said_again(
     stage: Stage, outcome: Outcome, partition: str, is_known: bool
 ) -> None:
-    assert stage._is_known(outcome, partition) == is_known
+    assert stage._is_known(outcome, ("activations", partition)) == is_known
 
 
 def test_cells_that_crashed_for_one_reason_are_one_incident() -> None:

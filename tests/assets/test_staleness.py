@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
 
 from ta_assets.core.errors import InputError
 from ta_assets.ledger.ledger import Ledger
+from ta_assets.ledger.staleness import in_words
 
 KEYS = dg.StaticPartitionsDefinition(["a", "b"])
 GROUPS = dg.StaticPartitionsDefinition(["ab"])
@@ -184,3 +187,98 @@ def test_checks_reported_from_outside_are_recorded_again_and_again(definitions, 
         state = view(definitions, instance).check("upper", "judged", "a")
         assert state is not None
         assert (state.passed, state.is_current) == (passed, True)
+
+
+WIDE = dg.StaticPartitionsDefinition([f"s{number:03d}" for number in range(120)])
+ALL = dg.StaticPartitionMapping(dict.fromkeys(WIDE.get_partition_keys(), "ab"))
+
+
+@dg.asset(partitions_def=WIDE)
+def one_of_many() -> None:
+    """A parent with more partitions than Dagster looks at."""
+
+
+@dg.asset(partitions_def=GROUPS, deps=[dg.AssetDep(one_of_many, partition_mapping=ALL)])
+def summary() -> dg.Output[int]:
+    return dg.Output(1, data_version=dg.DataVersion("same"))
+
+
+def test_a_summary_over_120_partitions_of_which_one_changed_is_remade(instance) -> None:
+    graph = dg.Definitions(assets=[one_of_many, summary], executor=dg.in_process_executor)
+
+    def reported(partition: str, version: str) -> None:
+        tags = {"dagster/data_version": version, "dagster/code_version": "1"}
+        instance.report_runless_asset_event(dg.AssetMaterialization("one_of_many", partition=partition, tags=tags))
+
+    for key in WIDE.get_partition_keys():
+        reported(key, "1")
+    make(graph, instance, "summary", "ab")
+    assert view(graph, instance).work("summary", "ab", {}) is None
+    reported("s007", "1")
+    assert view(graph, instance).work("summary", "ab", {}) is None, "made again, and the same"
+    reported("s007", "2")
+    assert view(graph, instance).work("summary", "ab", {}) == "one_of_many[s007]: has a new data version"
+    resolver = CachingStaleStatusResolver(instance, graph.resolve_asset_graph(), LoadingContextForTest(instance))
+    assert resolver.get_status(dg.AssetKey("summary"), "ab") == StaleStatus.FRESH, "Dagster looks past so many"
+    make(graph, instance, "summary", "ab")
+    assert view(graph, instance).work("summary", "ab", {}) is None
+
+
+def test_with_few_parents_dagster_says_the_same(definitions, instance, knobs) -> None:
+    def agree() -> bool:
+        resolver = CachingStaleStatusResolver(
+            instance, definitions.resolve_asset_graph(), LoadingContextForTest(instance)
+        )
+        old = resolver.get_status(dg.AssetKey("lower"), "ab") is not StaleStatus.FRESH
+        assert (view(definitions, instance).work("lower", "ab", {}) is not None) == old
+        return old
+
+    assert agree()
+    seen = []
+    for asset, partition, version in (
+        ("upper", "a", "1"),
+        ("lower", "ab", "1"),
+        ("upper", "b", "1"),
+        ("lower", "ab", "1"),
+        ("upper", "b", "1"),
+        ("upper", "a", "2"),
+        ("upper", "a", "1"),
+        ("upper", "b", "3"),
+        ("lower", "ab", "1"),
+    ):
+        knobs.version[partition] = version
+        make(definitions, instance, asset, partition)
+        seen.append(agree())
+    # a parent that is new, then one that changed and changed back
+    assert seen == [True, False, True, False, False, True, False, True, False]
+
+
+def test_what_was_read_together_is_known_alone_and_read_anew_once_it_is_forgotten(definitions, instance, knobs) -> None:
+    kept, keys = view(definitions, instance), KEYS.get_partition_keys()
+    kept.together({"upper": keys})
+    assert [kept.materialization("upper", key) for key in keys] == [None, None]
+    knobs.red.add("b")
+    for key in keys:
+        make(definitions, instance, "upper", key)
+    assert kept.work("upper", "a", {"rule": 90}) == "never made", "it keeps what it has read"
+    for key in keys:
+        kept.forget("upper", key)
+    alone = view(definitions, instance)
+    for key in keys:
+        assert kept.materialization("upper", key) == alone.materialization("upper", key) is not None
+        assert kept.check("upper", "judged", key) == alone.check("upper", "judged", key) is not None
+        assert kept.last_failure("upper", key) is alone.last_failure("upper", key) is None
+    knobs.broken.add("a")
+    make(definitions, instance, "upper", "a")
+    kept.forget("upper", "a")
+    fresh = view(definitions, instance)
+    fresh.together({"upper": keys})
+    for seen in (kept, fresh):
+        assert "the root" in (seen.last_failure("upper", "a") or "")
+        assert seen.last_failure("upper", "b") is None
+
+
+def test_of_many_reasons_the_first_are_told() -> None:
+    assert in_words([]) is None
+    assert in_words(["a", "b"]) == "a; b"
+    assert in_words([str(number) for number in range(9)]) == "0; 1; 2; 3; 4; and 4 more"

@@ -158,12 +158,13 @@ def test_the_predecessors_plan_reads_each_text_once_and_stores_a_fortieth(tiny_w
         activations = source.of(cell, ids[corpus])
         assert len(activations.record["blocks"]) == 1
         if cell.study.extraction.pooling == "tokens":
-            per_combination += sum((store.base / shard.file).stat().st_size for shard in activations.shards.values())
+            names = [shard.file for shard in activations.shards.values()]
+            per_combination += sum(store.files.sizes(names).values())
         else:
             per_combination += 2 * activations.record["d_model"] * len(activations.spans)
     assert len(cells) == 2 * 240, "192 a split there, where drop_last_chunk did not vary for continuous targets"
     assert sorted(forwards) == sorted(2 * [1, 2, 3, 4, 5, 6]), "each text of each corpus once, for all its layers"
-    stored = sum(path.stat().st_size for path in (store.base / "shards").rglob("*") if path.is_file())
+    stored = sum(path.stat().st_size for path in (store.local_folder / "shards").rglob("*") if path.is_file())
     assert stored <= per_combination / 40
     primary = {cell.study.extraction.layer: source.of(cell, ids[cell.setting]).record["block"] for cell in cells}
     assert len(set(primary.values())) > 1, "every layer has the vectors of its own block"

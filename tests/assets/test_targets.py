@@ -65,7 +65,7 @@ def test_the_mean_and_the_best_are_by_rank_correlation(made: World) -> None:
     assert value["best_model"] is not None
     assert value["best_seed"]["val"] is not None
     assert {row["model"] for row in value["residual_by_model"]} == {"linear_probe", "mlp_probe"}
-    assert "nan" not in (made.store.base / "tiny/README.md").read_text(encoding="utf-8")
+    assert "nan" not in (made.store.local_folder / "tiny/README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

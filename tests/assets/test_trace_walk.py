@@ -46,7 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_world:
 
 @pytest.fixture
 def copied(made: World, tmp_path: Path) -> World:
-    store = ArtifactStore(base_dir=str(copy_of(made, tmp_path).store.base), recovers=False)
+    store = ArtifactStore(base_dir=str(copy_of(made, tmp_path).store.local_folder), recovers=False)
     return dataclasses.replace(made, store=store)
 
 
@@ -57,12 +57,12 @@ def walked(world: World, target: str, report: Path | None = None) -> tuple[dict[
 
 
 def readme_of(world: World) -> Path:
-    return readme_path(world.studies.selected, world.store.base)
+    return readme_path(world.studies.selected, world.store.local_folder)
 
 
 def number_of(world: World, start: str, column: int) -> str:
     """A number of the first row of a table of the block that begins so."""
-    page = results_path(world.studies.selected, world.store.base).read_text(encoding="utf-8")
+    page = results_path(world.studies.selected, world.store.local_folder).read_text(encoding="utf-8")
     row = next(line for line in page.splitlines() if line.startswith(start))
     return NUMBER.findall(row.split("|")[column])[0]
 
@@ -85,7 +85,7 @@ def everything_in(folder: Path) -> dict[str, str]:
 
 
 def test_every_artifact_is_verified_from_its_name_and_from_each_of_its_files(copied: World) -> None:
-    before, base = everything_in(copied.store.base), copied.store.base
+    before, base = everything_in(copied.store.local_folder), copied.store.local_folder
     for asset in FACTS:
         partitions = [one for one in recorded_partitions(copied, asset) if copied.ledger.materialization(asset, one)]
         assert partitions, asset
@@ -93,7 +93,7 @@ def test_every_artifact_is_verified_from_its_name_and_from_each_of_its_files(cop
             steps, faults = walked(copied, f"{asset}[{partition}]")
             assert faults == [], f"{asset}[{partition}]"
             assert list(steps)[-1] == f"{asset}[{partition}]"
-            for path in copied.store.folder(asset, partition).iterdir():
+            for path in Path(copied.store.place(asset, partition)).iterdir():
                 assert resolve(copied, str(path), None).roots == ((asset, partition),)
     activations: Activations = copied.store.load("activations", SETTING)
     assert resolve(copied, str(base / activations.files()[0].file), None).roots == (("activations", SETTING),)
@@ -101,7 +101,7 @@ def test_every_artifact_is_verified_from_its_name_and_from_each_of_its_files(cop
 
 
 def test_the_numbers_of_all_reports_are_verified(copied: World) -> None:
-    readme, release = readme_of(copied), copied.store.base / "tiny/release"
+    readme, release = readme_of(copied), copied.store.local_folder / "tiny/release"
     steps, faults = walked(copied, number_of(copied, f"| {SETTING} | ridge", 3))
     assert faults == []
     assert list(steps)[-1] == f"probe_comparison[{SETTING}]"
@@ -120,7 +120,7 @@ def test_the_numbers_of_all_reports_are_verified(copied: World) -> None:
             assert list(steps)[-1] == "release_verdict[tiny]"
             assert f"probe_metrics[0|{SETTING}]" in steps
     for cell in sweep_cells(copied.studies.selected):
-        value = copied.store.folder("sweep_metrics", cell.key) / "value.json"
+        value = Path(copied.store.place("sweep_metrics", cell.key)) / "value.json"
         number = NUMBER.findall(value.read_text(encoding="utf-8"))[-1]
         steps, faults = walked(copied, number, value)
         assert (list(steps), faults) == ([f"problem_ids[{SETTING}]", f"sweep_metrics[{cell.key}]"], [])
@@ -149,7 +149,8 @@ def test_a_forged_number_of_the_readme_is_never_verified(copied: World) -> None:
 
 
 def test_a_forged_number_of_the_page_of_results_is_neither_verified_nor_current(copied: World) -> None:
-    page, number = results_path(copied.studies.selected, copied.store.base), number_of(copied, f"| {SETTING} ", 3)
+    page = results_path(copied.studies.selected, copied.store.local_folder)
+    number = number_of(copied, f"| {SETTING} ", 3)
     assert verdict(copied, "readme_is_current", "readme_block", "tiny").status == "passed"
     assert walked(copied, str(page))[1] == []
     assert walked(copied, number_of(copied, f"| {SETTING} | linear_probe", 4), page)[1] == []
@@ -164,7 +165,7 @@ def test_a_forged_number_of_the_page_of_results_is_neither_verified_nor_current(
 
 
 def test_the_block_of_the_readme_is_the_short_beginning_of_the_page(made: World) -> None:
-    study, base = made.studies.selected, made.store.base
+    study, base = made.studies.selected, made.store.local_folder
     block, page = stored_block(study, base), stored_page(study, base)
     assert block
     assert page
@@ -198,7 +199,7 @@ def test_a_number_beside_the_block_is_none_of_its_results(copied: World) -> None
 
 def test_one_changed_byte_upstream_is_a_fault_of_its_step_and_the_walk_goes_on(copied: World) -> None:
     number = number_of(copied, f"| {SETTING} | ridge", 3)
-    flip_a_byte(copied.store.folder("probe_comparison", SETTING) / "value.json")
+    flip_a_byte(Path(copied.store.place("probe_comparison", SETTING)) / "value.json")
     steps, faults = walked(copied, number)
     assert any("sha256 is" in fault for fault in steps[f"probe_comparison[{SETTING}]"])
     assert any("sha256" in fault for fault in faults if not fault.startswith("probe_comparison"))
@@ -210,8 +211,8 @@ def test_one_changed_byte_upstream_is_a_fault_of_its_step_and_the_walk_goes_on(c
 
 
 def test_a_damaged_manifest_elsewhere_keeps_no_file_from_being_found(copied: World) -> None:
-    flip_a_byte(copied.store.folder("activations", SETTING) / "manifest.json")
-    splits = copied.store.folder("splits", SETTING) / "value.json"
+    flip_a_byte(Path(copied.store.place("activations", SETTING)) / "manifest.json")
+    splits = Path(copied.store.place("splits", SETTING)) / "value.json"
     assert resolve(copied, str(splits), None).roots == (("splits", SETTING),)
     steps, _ = walked(copied, f"probe_metrics[3|{SETTING}]")
     assert [name for name, faults in steps.items() if faults] == [f"activations[{SETTING}]"]
@@ -219,7 +220,7 @@ def test_a_damaged_manifest_elsewhere_keeps_no_file_from_being_found(copied: Wor
 
 @pytest.mark.parametrize("name", RELEASE_FILES)
 def test_an_edited_file_of_a_release_is_not_verified(copied: World, name: str) -> None:
-    path = copied.store.base / "tiny/release" / name
+    path = copied.store.local_folder / "tiny/release" / name
     number = NUMBER.findall(path.read_text(encoding="utf-8"))[0]
     edit(path, number, "0.9999")
     for target, report in (("0.9999", path), (str(path), None), ("release_verdict[tiny]", None)):
@@ -231,7 +232,7 @@ def test_an_edited_file_of_a_release_is_not_verified(copied: World, name: str) -
 
 def test_a_changed_or_missing_combination_of_a_sweep_is_seen(copied: World) -> None:
     first, second = sweep_cells(copied.studies.selected)
-    value = copied.store.folder("sweep_metrics", first.key) / "value.json"
+    value = Path(copied.store.place("sweep_metrics", first.key)) / "value.json"
     flip_a_byte(value)
     steps, _ = walked(copied, "sweep_leaderboard[tiny]")
     assert [name for name, faults in steps.items() if faults] == [f"sweep_metrics[{first.key}]"]
@@ -285,9 +286,9 @@ def test_a_report_goes_with_a_number_alone(copied: World) -> None:
 
 
 def test_files_that_no_run_recorded_are_named(copied: World, tmp_path: Path) -> None:
-    fold = copied.store.base / "probe_metrics_folds/0123/metrics.json"
+    fold = copied.store.local_folder / "probe_metrics_folds/0123/metrics.json"
     fold.parent.mkdir(parents=True)
-    vectors = next((copied.store.base / "sweep_vectors").rglob("manifest.json"))
+    vectors = next((copied.store.local_folder / "sweep_vectors").rglob("manifest.json"))
     for path in (fold, vectors):
         path.write_text("{}", encoding="utf-8")
         with pytest.raises(InputError, match="stored folds and the vectors of sweeps"):
@@ -300,13 +301,13 @@ def test_files_that_no_run_recorded_are_named(copied: World, tmp_path: Path) -> 
 
 
 def test_a_walk_leaves_what_an_interrupted_write_moved_aside(copied: World) -> None:
-    folder = copied.store.folder("splits", SETTING)
+    folder = Path(copied.store.place("splits", SETTING))
     aside = beside(folder, REPLACED)
     folder.rename(aside)
     steps, _ = walked(copied, f"splits[{SETTING}]")
     assert steps[f"splits[{SETTING}]"]
     assert aside.is_dir()
     assert not folder.exists()
-    recovering = ArtifactStore(base_dir=str(copied.store.base))
+    recovering = ArtifactStore(base_dir=str(copied.store.local_folder))
     assert recovering.exists("splits", SETTING), "any other reader puts it back"
     assert walked(copied, f"splits[{SETTING}]")[1] == []

@@ -81,7 +81,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Verdicts]:
     store = ArtifactStore(base_dir=str(tmp_path / "artifacts"))
     definitions = build_definitions(load_studies(str(file)), resources={"store": store})
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Verdicts(store.base, instance, definitions)
+        yield Verdicts(store.local_folder, instance, definitions)
 
 
 def test_every_file_is_recorded_and_read_back(made: Verdicts) -> None:

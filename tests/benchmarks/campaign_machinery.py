@@ -1,7 +1,7 @@
-"""Labels from scratch: prefixes, accounts, graders, shared prefixes and kills, measured on real code and real models.
+"""Labels from scratch: prefixes, accounts, graders and kills.
 
-Belongs here: what runs on texts, models, processes. Stays out: statistics (``campaign_worlds``), the list of rows
-(``campaign_table``).
+Belongs here: what runs on texts and processes. Stays out: language models (``campaign_sharing``), statistics
+(``campaign_worlds``), the list of rows (``campaign_table``).
 """
 
 from __future__ import annotations
@@ -13,13 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from scipy.stats import chi2_contingency
 
 from ta_assets.core.campaign.accounting import Tally
 from ta_assets.core.campaign.prefixes import token_boundaries
@@ -33,10 +29,9 @@ from ta_resources.campaigns.run import run_trace
 from ta_resources.campaigns.source import Source
 from ta_resources.engines.protocol import EngineUnavailableError
 from ta_resources.engines.scripted import FAILURES, ScriptedEngine
-from ta_resources.engines.transformers_engine import TransformersEngine
 from ta_resources.language_model.checkpoint.model_folder import LocalModelFolder
 from ta_resources.language_model.tokenizing import TraceTokenizer
-from tests.benchmarks.campaign_worlds import TRACES
+from tests.benchmarks.campaign_worlds import TRACES, record
 from tests.benchmarks.kept_table import Record
 from tests.resources.campaigns.made import SAMPLING, judgement, source, task, tree
 from tests.resources.campaigns.pairs import PAIRS
@@ -44,7 +39,6 @@ from tests.resources.campaigns.pairs import PAIRS
 KILLED_RULE = StoppingRule(kind="threshold", rollouts=120, first=40, batch=10)
 CUTTING_LIMIT = 215
 """Characters: the traces of the tree have up to 230."""
-PREFIXES, ROLLOUTS, NEW_TOKENS = (100, 170, 240), 64, 64
 
 
 def smollm2() -> Path:
@@ -73,7 +67,7 @@ def prefixes(_: int) -> Record:
             exact = text.startswith(before) and (crossing or before.rstrip() == text[:start].rstrip())
             different += not exact
     detail = f"32 traces, tokenizer of SmolLM2; {inside} sentences start inside a token"
-    return _record("prefixes that differ from the trace's bytes and ids", different, "==", 0, n, detail)
+    return record("prefixes that differ from the trace's bytes and ids", different, "==", 0, n, detail)
 
 
 def accounts(n: int) -> Record:
@@ -110,7 +104,7 @@ def accounts(n: int) -> Record:
     outcomes = ", ".join(f"{getattr(total, one)} {one}" for one in Outcome)
     detail = f"{outcomes}; the engine was gone {gone} times; {outside} of {len(it.prefixes)} accuracies outside bounds"
     claim = "rollouts without exactly one outcome, or accuracies outside their bounds"
-    return _record(claim, wrong + outside, "==", 0, total.total, detail)
+    return record(claim, wrong + outside, "==", 0, total.total, detail)
 
 
 @cache
@@ -125,7 +119,7 @@ def graded(kind: str, _: int) -> Record:
     found = [verdict for same, verdict in _verdicts() if same is equal]
     wrong = sum((verdict is True) is not equal for verdict in found)
     bar = 0.01 if equal else 0.0
-    return _record(f"falsely {kind}, planted pairs, math-verify", wrong / len(found), "<=", bar, len(found), f"{wrong}")
+    return record(f"falsely {kind}, planted pairs, math-verify", wrong / len(found), "<=", bar, len(found), f"{wrong}")
 
 
 def hangs(n: int) -> Record:
@@ -158,85 +152,7 @@ def hangs(n: int) -> Record:
             begun = time.monotonic()
             unread += process.verdict(answer, "4") is None
             late += time.monotonic() - begun > seconds + 1
-    return _record("answers that a grader was waited for beyond its time", late, "==", 0, n, f"{unread} not judged")
-
-
-@cache
-def shared() -> dict[str, Any]:
-    """Three prefixes of a published trace, 64 rollouts each, 64 tokens each: with a shared prefix, and without."""
-    path = sorted(TRACES.glob("*/*/*/problem_*"))[0]
-    text = json.loads((path / "base_solution.json").read_text(encoding="utf-8"))["full_cot"]
-    found: dict[str, Any] = {}
-    for name in ("shared", "each"):
-        engine = TransformersEngine.open(str(smollm2()), device="cpu")
-        ids = engine.encode(text)
-        if name == "each":
-            _read_for_each(engine)
-        begun, texts = time.process_time(), []
-        for length in PREFIXES:
-            sampling = Sampling(temperature=0.6, top_p=0.95, max_total_tokens=length + NEW_TOKENS)
-            seeds = [length * 1000 + one + (500 if name == "each" else 0) for one in range(ROLLOUTS)]
-            texts.append([one.token_ids for one in engine.sample(ids[:length], seeds, sampling)])
-        found[name] = {"seconds": time.process_time() - begun, "work": engine.work, "texts": texts}
-        engine.close()
-    return found
-
-
-def _read_for_each(engine: TransformersEngine) -> None:
-    """Let the engine read a prefix once for each rollout, in one batch, as a sampler without sharing does."""
-    import torch
-
-    model = engine._model
-
-    class Each:
-        device, dtype, config = model.device, model.dtype, model.config
-
-        def __call__(self, ids: torch.Tensor, **more: Any) -> Any:
-            if ids.shape[1] > 1:
-                repeated = model(ids.repeat(ROLLOUTS, 1), **{**more, "past_key_values": None})
-                engine.work.prompt_tokens += (ROLLOUTS - 1) * ids.shape[1]
-                cache = repeated.past_key_values
-                cache.batch_select_indices(torch.tensor([0]))
-                repeated.logits = repeated.logits[:1]
-                return repeated
-            return model(ids, **more)
-
-    engine._model = Each()
-    read = engine._read
-
-    def anew(prefix: tuple[int, ...]) -> Any:
-        engine._trunk = None
-        return read(prefix)
-
-    engine._read = anew  # type: ignore[method-assign]
-
-
-def sharing(figure: str, _: int) -> Record:
-    """One figure of prefix sharing."""
-    found = shared()
-    ours, each = found["shared"], found["each"]
-    n = len(PREFIXES) * ROLLOUTS
-    if figure == "tokens":
-        work = ours["work"]
-        detail = (
-            f"{work.prompt_tokens} computed, {work.generated_tokens} generated; {each['work'].prompt_tokens} unshared"
-        )
-        value = work.prompt_tokens / work.generated_tokens
-        return _record("computed prompt tokens per generated token", value, "<=", 0.02, n, detail)
-    if figure == "speed":
-        detail = f"{ours['seconds']:.0f} and {each['seconds']:.0f} CPU seconds, prefixes of {PREFIXES} tokens"
-        value = each["seconds"] / ours["seconds"]
-        return _record("times faster than one prefill a rollout", value, ">=", 1.8, n, detail)
-    p_values = []
-    for mine, its in zip(ours["texts"], each["texts"], strict=True):
-        counts = [Counter(token for one in side for token in one[:3]) for side in (mine, its)]
-        common = [token for token, count in (counts[0] + counts[1]).items() if count >= 10]
-        rest = [sum(one.values()) - sum(one[token] for token in common) for one in counts]
-        rows = np.array([[*[one[token] for token in common], left] for one, left in zip(counts, rest, strict=True)])
-        p_values.append(float(chi2_contingency(rows[:, rows.sum(axis=0) > 0])[1]))
-    detail = f"chi-squared of the first three tokens, other seeds; p {', '.join(f'{one:.2f}' for one in p_values)}"
-    value = min(1.0, min(p_values) * len(p_values))
-    return _record("same tokens with and without sharing, smallest p (Bonferroni)", value, ">=", 0.01, n, detail)
+    return record("answers that a grader was waited for beyond its time", late, "==", 0, n, f"{unread} not judged")
 
 
 def kills(n: int) -> Record:
@@ -267,7 +183,7 @@ def kills(n: int) -> Record:
             lost += max(0, sampled - stored - own)
             differing += out.decode().strip() != whole
     detail = f"{killed} kills in {chain} campaigns; {lost} batches lost beyond one a kill, {differing} labels differ"
-    return _record(
+    return record(
         "kills after which more than a batch was lost, or labels differ", lost + differing, "==", 0, killed, detail
     )
 
@@ -287,10 +203,6 @@ def _campaign(root: Path, log: Path) -> str:
     engine.sample = logged  # type: ignore[method-assign]
     labels = run_trace(source(root, engine), task(engine), KILLED_RULE, judgement(engine)).labels()
     return json.dumps(labels, sort_keys=True)
-
-
-def _record(claim: str, value: float, comparison: str, bar: float, n: int, detail: str) -> Record:
-    return {"claim": claim, "value": float(value), "comparison": comparison, "bar": bar, "n": n, "detail": detail}
 
 
 if __name__ == "__main__":

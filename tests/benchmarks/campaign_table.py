@@ -4,7 +4,7 @@
 with two hundred data sets, ``all`` every one. ``TA_SMOLLM2`` names the folder of SmolLM2 for those that need a model.
 ``figure`` draws ``docs/reliability.svg`` from what was measured.
 
-Belongs here: the list, the figure. Stays out: measuring (``campaign_worlds``, ``campaign_machinery``), keeping
+Belongs here: the list, the figure. Stays out: measuring (the other modules of this name), keeping
 (``kept_table``).
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import campaign_machinery as machinery
+from tests.benchmarks import campaign_sharing as sharing
 from tests.benchmarks import campaign_worlds as worlds
 from tests.benchmarks.kept_table import KeptTable, Record, Row
 
@@ -40,7 +41,7 @@ def _rows() -> Iterator[tuple[str, Row]]:
     yield "graded/unequal", Row("falsely unequal, planted pairs", "<= 0.01", 1, _of(machinery.graded, "unequal"))
     yield "hangs", Row("answers that a grader was waited for beyond its time", "== 0", 10_000, machinery.hangs)
     for figure, bar in (("tokens", "<= 0.02"), ("speed", ">= 1.8"), ("same", ">= 0.01")):
-        yield f"sharing/{figure}", Row(f"prefix sharing: {figure}", bar, 1, _of(machinery.sharing, figure))
+        yield f"sharing/{figure}", Row(f"prefix sharing: {figure}", bar, 1, _of(sharing.sharing, figure))
     yield "kills", Row("kills after which more than a batch was lost, or labels differ", "== 0", 50, machinery.kills)
     for name in worlds.RULES:
         for figure in ("jaccard", "f1", "rollouts"):

@@ -130,7 +130,7 @@ def reliability(name: str, figure: str, comparison: str, bar: float | None, sets
         f"{found['rollouts'].mean():.0f} rollouts a sentence, recall {found['recall'].mean():.2f}, precision "
         f"{found['precision'].mean():.2f}; Monte-Carlo error {error:.3f}"
     )
-    return _record(f"{words[figure]}, {name}", float(found[figure].mean()), comparison, bar, sets, detail)
+    return record(f"{words[figure]}, {name}", float(found[figure].mean()), comparison, bar, sets, detail)
 
 
 def false_anchors(naive: bool, sets: int) -> Record:
@@ -148,7 +148,7 @@ def false_anchors(naive: bool, sets: int) -> Record:
     claim = "a sentence without effect is called an anchor at some of 20 looks" + naive * ", interval of one look"
     error = np.sqrt(ever.mean() * (1 - ever.mean()) / sets)
     detail = f"{ever.sum()} of {sets}; Monte-Carlo error {error:.4f}"
-    return _record(claim, ever.mean(), ">=" if naive else "<=", 0.15 if naive else 0.05, sets, detail)
+    return record(claim, ever.mean(), ">=" if naive else "<=", 0.15 if naive else 0.05, sets, detail)
 
 
 @cache
@@ -193,8 +193,9 @@ def reuse(figure: str, sets: int) -> Record:
         words, comparison, bar = f"bias of the {named} with re-use, mean over sentences", "<=", 0.002
     value, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(sets))
     detail = f"{value:+.4f}, {len(STEPS) - 1} sentences a campaign; Monte-Carlo error {error:.4f}"
-    return _record(f"{words}, finite tree", abs(value), comparison, bar, sets, detail)
+    return record(f"{words}, finite tree", abs(value), comparison, bar, sets, detail)
 
 
-def _record(claim: str, value: float, comparison: str, bar: float | None, n: int, detail: str) -> Record:
+def record(claim: str, value: float, comparison: str, bar: float | None, n: int, detail: str) -> Record:
+    """One measured claim."""
     return {"claim": claim, "value": float(value), "comparison": comparison, "bar": bar, "n": n, "detail": detail}

@@ -29,7 +29,6 @@ from ta_assets.studies.loading import SHIPPED
 from ta_checks.table import INVARIANTS
 from ta_resources.embedded import task
 from ta_resources.rollouts.resource import RolloutsResource
-from ta_resources.storage.campaigns import Layout
 from tests.assets.made import change, copy_of, materialized, verdict
 
 CORPUS = "few_correct"
@@ -59,7 +58,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def rewritten(world: World, edit: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
     """The rows of the first file of rollouts, edited as a whole: its schema and key stay what they are."""
     row = world.store.load("rollouts", CORPUS).rows.iloc[1]
-    path = world.store.base / json.loads(row["parts"])[0]
+    path = world.store.local_folder / json.loads(row["parts"])[0]
     table = pq.read_table(path)
     pq.write_table(pa.Table.from_pylist(edit(table.to_pylist()), schema=table.schema), path)
 
@@ -89,7 +88,7 @@ def labels(edit: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Plan
             name: json.dumps(edit(json.loads(text))) if name.endswith("chunks_labeled.json") else text
             for name, text in value.layout.items()
         }
-        return dataclasses.replace(value, layout=Layout(found))
+        return dataclasses.replace(value, layout=found)
 
     return lambda world: change(world, "labels", CORPUS, edited)
 
@@ -116,11 +115,11 @@ def _answers_by_chance(world: World) -> None:
     for row in world.store.load("rollouts", CORPUS).rows.to_dict("records"):
         known = [one["answer"] for one in verdicts if one["problem_id"] == row["problem_id"]]
         for name in json.loads(row["parts"]):
-            table = pq.read_table(world.store.base / name)
+            table = pq.read_table(world.store.local_folder / name)
             rows = [
                 {**one, "text": f"{one['text']} So the answer is {rng.choice(known)}."} for one in table.to_pylist()
             ]
-            pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), world.store.base / name)
+            pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), world.store.local_folder / name)
 
 
 CF = "counterfactual_importance_accuracy"
@@ -192,7 +191,7 @@ def test_files_are_those_that_were_recorded_nested_ones_too(made: World, asset: 
     assert verdict(made, "artifacts_intact", asset, CORPUS).passed
     copied = copy_of(made, tmp_path)
     names = [name for name in copied.store.hashes(asset, CORPUS) if not name.endswith("manifest.json")]
-    path = copied.store.base / names[-1]
+    path = copied.store.local_folder / names[-1]
     path.write_bytes(path.read_bytes() + b" ")
     found = verdict(copied, "artifacts_intact", asset, CORPUS)
     assert found.status == "failed"
@@ -273,7 +272,7 @@ def test_a_plan_says_what_a_campaign_costs(made: World) -> None:
 
 
 def test_a_campaign_whose_tokens_are_spent_is_red_and_owed(made: World, tmp_path: Path) -> None:
-    shutil.copytree(made.store.base / "parts", tmp_path / "artifacts/parts")
+    shutil.copytree(made.store.local_folder / "parts", tmp_path / "artifacts/parts")
     study = yaml.safe_load(made.studies.selected.path.read_text(encoding="utf-8"))
     study["generation"] |= {"rollouts": {"rollouts": 12, "batch": 6}, "budget_tokens": 1}
     path = tmp_path / "few.yaml"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ta_assets.core.values import Problem
 from ta_assets.studies.loading import load_studies
-from ta_checks.rules.data.corpus_not_shrunk import corpus_not_shrunk
+from ta_checks.rules.data.corpus_not_shrunk import corpus_not_shrunk, read
 from ta_checks.rules.data.labels_follow_fractions import labels_follow_fractions
 from ta_checks.rules.data.traces_are_whole import Continuation, traces_are_whole
 from ta_resources.rollouts.local_folder import LocalFolder
 from ta_resources.rollouts.problem_files import parse_problem
+from ta_resources.storage.artifacts import ArtifactStore
 
 CF, RESAMPLING = "counterfactual_importance_accuracy", "resampling_importance_accuracy"
 Chunks = list[dict[str, Any]]
@@ -121,3 +124,13 @@ def test_what_a_model_says_after_it_has_thought_belongs_to_no_sentence(problems:
 @pytest.mark.parametrize(("now", "before", "passed"), [(5, None, True), (5, 5, True), (6, 5, True), (4, 5, False)])
 def test_a_corpus_that_shrank_is_seen(now: int, before: int | None, passed: bool) -> None:
     assert corpus_not_shrunk(now, before).passed is passed
+
+
+def test_how_many_problems_there_were_is_read_from_the_stored_verdict(tmp_path: Path) -> None:
+    store = ArtifactStore(base_dir=str(tmp_path))
+    study, world = SimpleNamespace(name="mine"), SimpleNamespace(store=store)
+    evidence: Any = SimpleNamespace(study=study, world=world, partition="right", value=[1, 2])
+    assert read(evidence) == {"now": 2, "before": None}
+    rows = [{"name": "problems_as_asked", "partition": one, "n": n} for one, n in (("wrong", 9), ("right", 3))]
+    store.save("release_verdict", "mine", {"checks": rows})
+    assert read(evidence) == {"now": 2, "before": 3}

@@ -94,7 +94,7 @@ def judged(
     world = SimpleNamespace(
         language_model=SimpleNamespace(open=lambda _: nullcontext(extractor)),
         rollouts=SimpleNamespace(load_problems=lambda _, ids: (problems[one] for one in ids)),
-        store=SimpleNamespace(base=Path()),
+        store=SimpleNamespace(files=None),
     )
     study = SimpleNamespace(extraction_spec=lambda _: None, source=lambda _: None)
     value = SimpleNamespace(shards_of=lambda _: {one: one for one in problems})

@@ -29,6 +29,7 @@ from ta_checks.rules.vectors.plain_spans import bare, places, span_of, token_ran
 from ta_resources.language_model.capture import resolve_blocks
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
+from ta_resources.storage.folder import Folder
 from ta_resources.storage.shards import ShardStore
 
 STUDY = load_studies("embedded").selected
@@ -41,7 +42,8 @@ def evidence_of(folder: Path, model: Path = MODEL, **spec: Any) -> Any:
     """Four problems of the embedded study as an extraction leaves them, below a folder."""
     asked = STUDY.extraction_spec(CORPUS).model_copy(update={"language_model": str(model), **spec})
     resource, rollouts, source = LanguageModelResource(device="cpu"), RolloutsResource(), STUDY.source(CORPUS)
-    store, shards = ShardStore(folder, "f" * 64), {}
+    files = Folder(folder)
+    store, shards = ShardStore(files, "f" * 64), {}
     with resource.open(asked) as extractor:
         texts = ((one.problem_id, one.trace_text, one.sentences) for one in rollouts.load_problems(source, PROBLEMS))
         for one in extractor.extract(texts, log=lambda _: None):
@@ -57,7 +59,7 @@ def evidence_of(folder: Path, model: Path = MODEL, **spec: Any) -> Any:
         extraction_spec=lambda _: asked,
         source=STUDY.source,
     )
-    world = SimpleNamespace(language_model=resource, rollouts=rollouts, store=SimpleNamespace(base=folder))
+    world = SimpleNamespace(language_model=resource, rollouts=rollouts, store=SimpleNamespace(files=files))
     value = SimpleNamespace(record=record)
     return SimpleNamespace(partition=CORPUS, study=study, world=world, value=value)
 

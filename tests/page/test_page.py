@@ -243,7 +243,14 @@ def test_a_setting_is_told_of_in_words(changes: dict[str, Any], text: str, verdi
 
 @pytest.mark.parametrize(
     ("value", "sign", "text"),
-    [(0.168, True, "+.17"), (-0.04, True, "-.04"), (0.2, False, ".20"), (1.0, True, "+1.00"), (-0.999, False, "-1.00")],
+    [
+        (0.168, True, "+.17"),
+        (-0.04, True, "-.04"),
+        (0.2, False, ".20"),
+        (1.0, True, "+1.00"),
+        (-0.999, False, "-1.00"),
+        (-0.003, False, ".00"),
+    ],
 )
 def test_a_number_is_short(value: float, sign: bool, text: str) -> None:
     assert words.short(value, sign=sign) == text

@@ -31,7 +31,7 @@ def faults(
     result = SimpleNamespace(all_events=[step], run_id="run", get_asset_check_evaluations=lambda: checks)
     monkeypatch.setattr(release.runs, "make", lambda *_, **__: result)
     ledger = SimpleNamespace(definitions=lambda: None, failure=lambda run, asset: f"{asset} failed in {run}")
-    world: Any = SimpleNamespace(ledger=ledger, store=SimpleNamespace(base=folder))
+    world: Any = SimpleNamespace(ledger=ledger, store=SimpleNamespace(local_folder=folder))
     world.fresh = lambda: world
     context: Any = SimpleNamespace(instance=None, log=SimpleNamespace(info=lambda _: None))
     return release._page_faults(context, world, "embedded")

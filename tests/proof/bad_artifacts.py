@@ -20,7 +20,9 @@ from ta_assets.core.results.cells import PREDICTION_COLUMNS
 from ta_assets.core.values import CellResult, Markdown, PooledProblem
 from ta_assets.studies.loading import read_study
 from ta_assets.studies.readme_file import read_readme, readme_path, with_block
-from ta_resources.storage.artifacts import MANIFEST, Activations
+from ta_resources.storage.artifacts import Activations
+from ta_resources.storage.folder import Folder
+from ta_resources.storage.manifest import MANIFEST
 from ta_resources.storage.shards import Shard, ShardStore, read_shard
 from tests.proof.bad_case import BadInput, Bench
 from tests.proof.bad_data import labelled
@@ -56,7 +58,7 @@ def predictions() -> pd.DataFrame:
 
 def _saved(bench: Bench, asset: str, partition: str, value: object) -> Path:
     bench.store.save(asset, partition, value)
-    return bench.store.folder(asset, partition)
+    return Path(bench.store.place(asset, partition))
 
 
 def _manifest(name: str, content: object, field: str, value: str, expected: str) -> BadInput:
@@ -251,9 +253,9 @@ def _shard(name: str, edit: Callable[[Path], object], field: str, value: str, ex
 
     def act(bench: Bench) -> object:
         base = bench.folder / "artifacts"
-        ShardStore(base, "f" * 64).write(NAME, pooled(**changes))
+        ShardStore(Folder(base), "f" * 64).write(NAME, pooled(**changes))
         edit(base / NAME)
-        return read_shard(base, Shard(NAME, hashlib.sha256((base / NAME).read_bytes()).hexdigest()))
+        return read_shard(Folder(base), Shard(NAME, hashlib.sha256((base / NAME).read_bytes()).hexdigest()))
 
     return BadInput("safetensors shard", name, act, NAME, field, value, expected)
 
@@ -289,19 +291,19 @@ def _without_metadata(path: Path) -> None:
 def _of_another_problem(bench: Bench) -> object:
     base = bench.folder / "artifacts"
     other = NAME.replace("problem_7", "problem_8")
-    shard = ShardStore(base, "f" * 64).write(NAME, pooled())
+    shard = ShardStore(Folder(base), "f" * 64).write(NAME, pooled())
     (base / NAME).rename(base / other)
-    return read_shard(base, Shard(other, shard.sha256))
+    return read_shard(Folder(base), Shard(other, shard.sha256))
 
 
 def _recorded_otherwise(bench: Bench) -> object:
     base = bench.folder / "artifacts"
-    ShardStore(base, "f" * 64).write(NAME, pooled())
-    return read_shard(base, Shard(NAME, "0" * 64))
+    ShardStore(Folder(base), "f" * 64).write(NAME, pooled())
+    return read_shard(Folder(base), Shard(NAME, "0" * 64))
 
 
 def _no_shard(bench: Bench) -> object:
-    return read_shard(bench.folder, Shard(NAME, "0" * 64))
+    return read_shard(Folder(bench.folder), Shard(NAME, "0" * 64))
 
 
 NAN = np.array([[0, 1, 2], [3, np.nan, 5]], np.float32)
@@ -368,8 +370,11 @@ def healthy(bench: Bench) -> None:
     ):
         _saved(bench, asset, partition, value)
         assert isinstance(bench.store.load(asset, partition), type(value))
-    forge(bench.store.folder("activations", CORPUS), {"spans.parquet": parquet(spans())})
+    forge(Path(bench.store.place("activations", CORPUS)), {"spans.parquet": parquet(spans())})
     base = bench.folder / "artifacts"
     tokens = pooled(vectors=np.ones((5, 3), np.float16), offsets=np.array([0, 3, 5]))
     for one in (pooled(), tokens):
-        assert read_shard(base, ShardStore(base, "f" * 64).write(NAME, one)).vectors.tobytes() == one.vectors.tobytes()
+        assert (
+            read_shard(Folder(base), ShardStore(Folder(base), "f" * 64).write(NAME, one)).vectors.tobytes()
+            == one.vectors.tobytes()
+        )

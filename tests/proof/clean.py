@@ -14,6 +14,9 @@ from typing import Any
 
 import dagster as dg
 
+import ta_assets.core.comparison.compare
+import ta_assets.core.results.cells
+import ta_assets.core.results.lopo  # noqa: F401 - a child finds imported what every release imports
 from tests.proof.world import CORPUS, OTHER, World, build, in_child, say
 
 N_POOL = 40

@@ -78,14 +78,10 @@ def halfway(kept_halfway: Halfway) -> Halfway:
     return kept_halfway
 
 
-N_PROBLEMS = 14
-"""Of each corpus of the healthy world: too few for signal, enough for every check to run."""
-
-
 @pytest.fixture(scope="session")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, set[str]]]:
     """A small release to plant faults in, and the checks that warn nevertheless."""
     folder = tmp_path_factory.mktemp("proof")
     with dg.DagsterInstance.ephemeral() as instance:
-        world = build(folder / "healthy", instance, N_PROBLEMS)
+        world = build(folder / "healthy", instance)
         yield world, matrix.in_place(world)

@@ -19,7 +19,9 @@ from ta_assets.core.traces.label_recomputation import Rollout
 from ta_assets.studies.loading import read_study
 from ta_assets.studies.study import Study
 from ta_resources.rollouts.rollout_files import parse_rollouts
-from ta_resources.storage.artifacts import MANIFEST, ArtifactStore
+from ta_resources.storage.artifacts import ArtifactStore
+from ta_resources.storage.folder import Folder
+from ta_resources.storage.manifest import MANIFEST
 from ta_resources.storage.shards import Shard, ShardStore, read_shard
 from tests.proof.bad_artifacts import NAME, SPLIT, pooled
 from tests.proof.bad_case import STUDY, BadInput, Bench, Refused, judged
@@ -179,7 +181,7 @@ def test_any_key_of_any_section_is_accepted_or_named(
 def test_any_bytes_as_a_manifest_are_refused(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     store = ArtifactStore(base_dir=str(tmp_path_factory.getbasetemp() / "any"))
     store.save("splits", "setting", SPLIT)
-    (store.folder("splits", "setting") / MANIFEST).write_bytes(content)
+    (Path(store.place("splits", "setting")) / MANIFEST).write_bytes(content)
     assert isinstance(outcome_of(lambda: store.load("splits", "setting")), InputError)
 
 
@@ -187,7 +189,7 @@ def test_any_bytes_as_a_manifest_are_refused(content: bytes, tmp_path_factory: p
 @given(value=VALUES)
 def test_any_value_as_splits_is_refused(value: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     store = ArtifactStore(base_dir=str(tmp_path_factory.getbasetemp() / "any"))
-    folder = store.folder("splits", "setting")
+    folder = Path(store.place("splits", "setting"))
     store.save("splits", "setting", SPLIT)
     content = json.dumps(value).encode()
     manifest = {"kind": "value", "files": {"value.json": hashlib.sha256(content).hexdigest()}}
@@ -202,7 +204,7 @@ def test_any_flipped_bit_or_cut_of_a_shard_is_refused(
     at: int, bit: int, cut: int | None, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     base = tmp_path_factory.getbasetemp() / "any-shard"
-    ShardStore(base, "f" * 64).write(NAME, pooled())
+    ShardStore(Folder(base), "f" * 64).write(NAME, pooled())
     path = base / NAME
     raw = bytearray(path.read_bytes())
     if cut is None:
@@ -211,7 +213,7 @@ def test_any_flipped_bit_or_cut_of_a_shard_is_refused(
         del raw[cut % len(raw) :]
     path.write_bytes(bytes(raw))
     forged = Shard(NAME, hashlib.sha256(bytes(raw)).hexdigest())
-    found = outcome_of(lambda: read_shard(base, forged))
+    found = outcome_of(lambda: read_shard(Folder(base), forged))
     # a bit of a fact that no array depends on is another fact: the recorded hash is what notices it
     if not isinstance(found, InputError):
         assert found.vectors.tobytes() == pooled().vectors.tobytes()

@@ -12,7 +12,7 @@ from tests.assets.conftest import TinyWorld, build_world, write_model
 from tests.proof.determinism import Study, run, shuffled, torch_threads
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_order_of_cells_and_threads_change_no_byte(tmp_path: Path) -> None:
     found = []
     write_model(tmp_path / "model")

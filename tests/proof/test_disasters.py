@@ -72,12 +72,10 @@ def fails(killable: Killable, *words: str, **environment: str) -> Attempt:
     return attempt
 
 
+@pytest.mark.prove
 @pytest.mark.parametrize(
     ("name", "full"),
-    [
-        ("artifacts", ("No space left on device", "free some")),
-        pytest.param(".dagster", ("full", "that has room"), marks=pytest.mark.prove),
-    ],
+    [("artifacts", ("No space left on device", "free some")), (".dagster", ("full", "that has room"))],
 )
 def test_a_disk_that_is_full_or_read_only_is_named_and_the_release_goes_on_when_it_can_write(
     halfway: Halfway, name: str, full: tuple[str, str]

@@ -8,91 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from ta_assets.core.errors import InputError
 from ta_checks.report.rows import ADDED
 from tests.proof import __main__ as command
-from tests.proof import clean, document, matrix
-from tests.proof import world as proof_world
-from tests.proof.determinism import torch_threads
-from tests.proof.faults import REFUSED, Fault, catalogue
+from tests.proof import document, matrix
+from tests.proof.faults import REFUSED, catalogue
 from tests.proof.matrix import OF_DATASETS
 from tests.proof.world import World
-
-REPRESENTATIVE = (
-    "labels are shifted by one sentence",
-    "rows are shuffled in one problem",
-    "a NaN in one row",
-    "folds train on the problem that they hold out",
-    "the README has lost its block",
-    "rollouts are filed under the next sentence",
-    "a truncated shard is read",
-    "NOT OK was edited into OK and sealed again",
-)
-N_CLEAN = 1
-
-
-def quiet(_: str) -> None:
-    """Nobody reads the lines of a test."""
-
-
-@pytest.mark.parametrize("name", REPRESENTATIVE)
-def test_a_planted_fault_is_noticed_by_its_check(healthy: tuple[World, set[str]], tmp_path: Path, name: str) -> None:
-    (fault,) = [one for one in catalogue() if one.name == name]
-    row = matrix.judged(healthy[0], tmp_path / "fault", fault, healthy[1], quiet)
-    assert row["caught_by_named_check"], row
-
-
-def test_a_fault_that_nobody_plants_is_not_caught(healthy: tuple[World, set[str]], tmp_path: Path) -> None:
-    nothing = Fault("nothing", "split_is_disjoint", "splits", lambda _: None)
-    row = matrix.judged(healthy[0], tmp_path / "fault", nothing, healthy[1], quiet)
-    assert (row["caught"], row["caught_by_named_check"], row["alarms"], row["error"]) == (False, False, [], "")
-
-
-def test_a_fault_that_breaks_its_own_planting_is_not_caught(healthy: tuple[World, set[str]], tmp_path: Path) -> None:
-    def broken(_: World) -> None:
-        raise KeyError("planted badly")
-
-    fault = Fault("broken", "split_is_disjoint", "splits", broken)
-    row = matrix.judged(healthy[0], tmp_path / "fault", fault, healthy[1], quiet)
-    assert not row["caught"]
-    assert "planted badly" in row["error"]
-    assert not (tmp_path / "fault").exists()
-
-
-@pytest.mark.parametrize("expected", ["wanted.json", "another.json"])
-def test_a_refusal_must_name_its_place(healthy: tuple[World, set[str]], tmp_path: Path, expected: str) -> None:
-    def read(_: World) -> None:
-        raise InputError("wanted.json", "field", 1, "two")
-
-    fault = Fault("refused", REFUSED, "splits", lambda _: None, judge=read, expected=(expected,))
-    row = matrix.judged(healthy[0], tmp_path / "fault", fault, healthy[1], quiet)
-    assert row["caught"] == row["caught_by_named_check"] == (expected in row["said"])
-    # the same error while planting is none of the product's answer
-    fault = Fault("refused", REFUSED, "splits", read, judge=lambda _: None, expected=("wanted.json",))
-    row = matrix.judged(healthy[0], tmp_path / "fault", fault, healthy[1], quiet)
-    assert not row["caught"]
-    assert "wanted.json" in row["error"]
-
-
-def test_a_child_does_not_wait_for_its_parents_threads(
-    healthy: tuple[World, set[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def doubled() -> float:
-        return float((torch.ones(4_000_000) * 2).sum())
-
-    monkeypatch.setattr(proof_world, "CHILD_SECONDS", 60)
-    with torch_threads(2):
-        expected = doubled()
-        found = proof_world.in_child(healthy[0], tmp_path / "child", lambda _: {"sum": doubled()})
-    assert found == {"sum": expected}
-
-
-def test_clean_releases_raise_no_alarm(tmp_path: Path) -> None:
-    found = clean.run(tmp_path, N_CLEAN, quiet, clean.LARGEST)
-    assert [row["alarms"] for row in found["rows"]] == [[]] * N_CLEAN
-    assert (found["clean_runs"], found["false_alarms"]) == (N_CLEAN, 0)
 
 
 def test_the_catalogue_names_every_check_and_each_fault_once() -> None:

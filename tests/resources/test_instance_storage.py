@@ -15,15 +15,10 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from ta_assets.core.errors import InputError
-from ta_resources.instance_storage import (
-    PROCESS_TAG,
-    EventLogStorage,
-    RunStorage,
-    clear_errors,
-    created_whole,
-    existing_instance,
-)
+from ta_resources.existing_instance import existing_instance
+from ta_resources.instance_storage import EventLogStorage, RunStorage, clear_errors, created_whole
 from ta_resources.processes import own_process
+from ta_resources.run_owners import PROCESS_TAG
 
 ROOT = Path(__file__).resolve().parents[2]
 CREATE = (

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,21 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 
-from ta_assets.jobs.runs import close_dead
-from ta_resources.instance_storage import HOST_TAG, PROCESS_TAG, EventLogStorage, owner_tags, why_waiting
+from ta_resources import run_owners
+from ta_resources.instance_storage import EventLogStorage
 from ta_resources.processes import host, own_process
+from ta_resources.run_owners import (
+    HOST_TAG,
+    PROCESS_TAG,
+    SILENT_HOURS,
+    WITHIN_TAG,
+    SlotWatch,
+    close_dead,
+    own,
+    owner_tags,
+    watched,
+    why_waiting,
+)
 
 POOL, STEP = "gpu", "extract"
 PROJECT = Path(__file__).parents[2] / "dagster.yaml"
@@ -155,38 +170,143 @@ def held_by(instance: dg.DagsterInstance, tags: dict[str, str]) -> str:
     return run_id
 
 
+def waits(instance: dg.DagsterInstance) -> tuple[SlotWatch, list[str]]:
+    """A run whose step waits for the slot, and what it is told."""
+    waiting, told = created_by_a_web_server(instance), []
+    assert not instance.event_log_storage.claim_concurrency_slot(POOL, waiting, STEP).is_claimed
+    return SlotWatch(instance, waiting, told.append), told
+
+
 def test_a_step_that_waits_for_a_run_of_another_host_is_told_once_which_and_what_helps(
-    instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+    instance: dg.DagsterInstance,
 ) -> None:
     holder = held_by(instance, {HOST_TAG: "elsewhere", PROCESS_TAG: "12:34"})
-    waiting = created_by_a_web_server(instance)
-    with caplog.at_level(logging.WARNING):
-        claims = [instance.event_log_storage.claim_concurrency_slot(POOL, waiting, STEP) for _ in range(3)]
-    assert not any(claim.is_claimed for claim in claims)
-    (message,) = (record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
-    for told in (
+    watch, told = waits(instance)
+    for _ in range(3):
+        watch.look()
+    (message,) = told
+    for said in (
         holder,
         "host elsewhere",
         "process 12:34",
         f"pool {POOL}",
         f"`DAGSTER_HOME=$PWD dagster run delete {holder}`",
     ):
-        assert told in message
-    logged = [entry for entry in instance.all_logs(waiting) if entry.message == message]
-    assert [entry.level for entry in logged] == [logging.WARNING]
+        assert said in message
     instance.delete_run(holder)  # the remedy
-    assert instance.event_log_storage.claim_concurrency_slot(POOL, waiting, STEP).is_claimed
+    assert instance.event_log_storage.claim_concurrency_slot(POOL, watch.run_id, STEP).is_claimed
 
 
-def test_nobody_is_told_anything_who_need_not_wait(
-    instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+def test_nobody_is_told_anything_who_need_not_wait(instance: dg.DagsterInstance) -> None:
+    held_by(instance, owner_tags())
+    told: list[str] = []
+    SlotWatch(instance, created_by_a_web_server(instance), told.append).look()
+    assert told == []
+
+
+@pytest.mark.parametrize(
+    ("tags", "status", "is_freed"),
+    [
+        ({HOST_TAG: host(), PROCESS_TAG: DEAD}, dg.DagsterRunStatus.FAILURE, True),
+        ({HOST_TAG: "elsewhere", PROCESS_TAG: DEAD}, dg.DagsterRunStatus.NOT_STARTED, False),
+        (owner_tags(), dg.DagsterRunStatus.NOT_STARTED, False),
+    ],
+)
+def test_a_step_waits_for_no_dead_process(
+    instance: dg.DagsterInstance, tags: dict[str, str], status: dg.DagsterRunStatus, is_freed: bool
 ) -> None:
-    holder = held_by(instance, owner_tags())
-    instance.event_log_storage.claim_concurrency_slot(POOL, holder, STEP)
-    alone = created_by_a_web_server(instance)
-    instance.event_log_storage.free_concurrency_slots_for_run(holder)
-    execute(instance, alone)
-    assert not [record for record in caplog.records if "waiting for run" in record.getMessage()]
+    holder = held_by(instance, tags)
+    watch, told = waits(instance)
+    watch.look()
+    assert run_of(instance, holder).status == status
+    assert instance.event_log_storage.claim_concurrency_slot(POOL, watch.run_id, STEP).is_claimed == is_freed
+    assert len(told) == 1
+
+
+def test_a_step_waits_for_no_run_that_has_ended_with_a_slot(instance: dg.DagsterInstance) -> None:
+    holder = held_by(instance, {HOST_TAG: "elsewhere", PROCESS_TAG: "1:2"})
+    instance.report_run_failed(run_of(instance, holder))
+    watch, _ = waits(instance)
+    watch.look()
+    assert instance.event_log_storage.claim_concurrency_slot(POOL, watch.run_id, STEP).is_claimed
+
+
+@pytest.mark.parametrize(("hours", "is_lost"), [(SILENT_HOURS - 1, False), (SILENT_HOURS + 1, True)])
+def test_a_run_of_another_host_that_has_long_said_nothing_is_lost(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, hours: int, is_lost: bool
+) -> None:
+    holder = held_by(instance, {HOST_TAG: "elsewhere", PROCESS_TAG: "1:2"})
+    instance.report_engine_event("at work", run_of(instance, holder))
+    watch, _ = waits(instance)
+    now = time.time()
+    monkeypatch.setattr(run_owners.time, "time", lambda: now + 3600 * hours)
+    watch.look()
+    assert run_of(instance, holder).is_finished == is_lost
+
+
+@pytest.mark.parametrize(("host_of_both", "is_closed"), [("elsewhere", True), (host(), False)])
+def test_a_run_inside_a_run_that_has_ended_is_closed_where_its_process_cannot_be_seen(
+    instance: dg.DagsterInstance, host_of_both: str, is_closed: bool
+) -> None:
+    tags = {HOST_TAG: host_of_both, PROCESS_TAG: own_process()}
+    around, inside = created_by_a_web_server(instance), created_by_a_web_server(instance)
+    instance.add_run_tags(around, tags)
+    instance.add_run_tags(inside, {**tags, WITHIN_TAG: around})
+    close_dead(instance, lambda _: None)
+    assert not run_of(instance, inside).is_finished
+    instance.report_run_failed(run_of(instance, around), message="its worker is gone")
+    close_dead(instance, lambda _: None)
+    assert run_of(instance, inside).is_finished == is_closed
+
+
+def test_while_a_run_waits_somebody_looks_for_it(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_owners, "POLL_SECONDS", 0.01)
+    holder = held_by(instance, {HOST_TAG: host(), PROCESS_TAG: DEAD})
+    watch, _ = waits(instance)
+    with watched(instance, watch.run_id, lambda _: None):
+        deadline = time.monotonic() + 20
+        while not run_of(instance, holder).is_finished and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert run_of(instance, holder).status == dg.DagsterRunStatus.FAILURE
+    assert not [one for one in threading.enumerate() if watch.run_id in one.name]
+
+
+def test_with_storages_of_dagsters_own_a_run_says_who_drives_it_once_it_works(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as plain:
+        run_id = plain.create_run_for_job(extraction).run_id
+        assert PROCESS_TAG not in run_of(plain, run_id).tags
+        own(plain, run_id)
+        assert run_of(plain, run_id).tags[PROCESS_TAG] == own_process()
+
+
+def started(instance: dg.DagsterInstance, tags: dict[str, str]) -> str:
+    return instance.create_run_for_job(extraction, status=dg.DagsterRunStatus.STARTED, tags=tags).run_id
+
+
+def test_the_run_of_a_dead_process_is_closed_and_one_whose_process_id_was_used_again(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    messages: list[str] = []
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as plain:
+        for process in (f"{dead.pid}:1", DEAD):
+            run_id = started(plain, {HOST_TAG: host(), PROCESS_TAG: process})
+            close_dead(plain, messages.append)
+            assert run_of(plain, run_id).status == dg.DagsterRunStatus.FAILURE
+            assert run_id in messages[-1]
+
+
+def test_a_run_whose_process_died_before_it_started_is_closed_too(instance: dg.DagsterInstance) -> None:
+    run_id = created_by_a_web_server(instance)
+    instance.add_run_tags(run_id, {HOST_TAG: host(), PROCESS_TAG: DEAD})
+    close_dead(instance, lambda _: None)
+    assert run_of(instance, run_id).status == dg.DagsterRunStatus.FAILURE
+
+
+def test_living_foreign_and_unowned_runs_are_left_alone(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as plain:
+        several = [started(plain, tags) for tags in (owner_tags(), {**owner_tags(), HOST_TAG: "elsewhere"}, {})]
+        close_dead(plain, lambda _: None)
+        assert {run_of(plain, run_id).status for run_id in several} == {dg.DagsterRunStatus.STARTED}
 
 
 @pytest.mark.parametrize(

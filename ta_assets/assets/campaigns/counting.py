@@ -31,7 +31,7 @@ def drawn_table(
     world: World, corpus: str, base_traces: CampaignTable, engine: Engine, progress: Progress
 ) -> tuple[CampaignTable, dict[str, object]]:
     """The table of a corpus, and what this run did: tokens that it generated, traces that they did not do for."""
-    study, base = world.studies.by_corpus[corpus], world.store.base
+    study, base = world.studies.by_corpus[corpus], world.store.local_folder
     rule, rows, unfinished = study.campaign.rollouts, [], []
     with judgement_of(study, engine.decode) as judgement:
         source = source_of(world, study, engine.identity(), engine)

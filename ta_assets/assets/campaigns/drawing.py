@@ -18,13 +18,16 @@ from ta_assets.core.campaign.corpus.base_trace import BaseTrace
 from ta_assets.core.campaign.grading import judged, stated_answer
 from ta_assets.core.campaign.options import opens_thought
 from ta_assets.core.campaign.records import Drawn, FinishReason, Rollout
+from ta_assets.core.errors import InputError
 from ta_assets.ledger.world import World
 from ta_assets.studies.study import Study
 from ta_resources.campaigns.grading_process import Graders
 from ta_resources.campaigns.parts import Parts
 from ta_resources.campaigns.run import Differs, Judgement, TraceTask, different_text
 from ta_resources.campaigns.source import Source
+from ta_resources.storage.artifacts import ARTIFACTS_VARIABLE
 from ta_resources.storage.atomic import sha256_of
+from ta_resources.storage.files import folder_of
 
 if TYPE_CHECKING:
     from ta_resources.engines.protocol import Engine
@@ -39,10 +42,13 @@ def source_of(world: World, study: Study, identity: Mapping[str, Any], engine: E
     """The store of rollouts of a study's sampling; without an engine it only reads.
 
     Raises:
-        InputError: the folder may not be written.
+        InputError: the folder may not be written, or artifacts lie in an object store.
     """
     asked = study.campaign
-    parts = Parts(world.store.base / FOLDER)
+    if folder_of(world.store.base_dir) is None:
+        expected = "a folder of this machine: files of rollouts need locks, which an object store does not have"
+        raise InputError(f"environment variable {ARTIFACTS_VARIABLE}", "value", world.store.base_dir, expected)
+    parts = Parts(world.store.local_folder / FOLDER)
     return Source(parts, dict(identity), asked.sampling, engine, asked.budget_tokens if engine else None)
 
 

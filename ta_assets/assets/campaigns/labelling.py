@@ -22,7 +22,7 @@ from ta_resources.campaigns.grading_process import Graders
 from ta_resources.campaigns.run import TraceResult, run_trace
 from ta_resources.campaigns.source import MissingRolloutsError
 from ta_resources.rollouts.problem_files import folder_name
-from ta_resources.storage.campaigns import CampaignTable, LabelledCorpus, Layout
+from ta_resources.storage.campaigns import CampaignTable, LabelledCorpus
 
 
 def labelled_corpus(world: World, corpus: str, base_traces: CampaignTable) -> LabelledCorpus:
@@ -34,7 +34,7 @@ def labelled_corpus(world: World, corpus: str, base_traces: CampaignTable) -> La
     study = world.studies.by_corpus[corpus]
     tokenizer = world.language_model.tokenizer(study.extraction_spec(corpus))
     source = source_of(world, study, base_traces.record["engine"], None)
-    layout, rows, verdicts, left_out = Layout(), [], [], []
+    layout, rows, verdicts, left_out = {}, [], [], []
     prefix = study.source(corpus).prefix
     with judgement_of(study, tokenizer.decode) as judgement:
         for trace, task in tasks_of(study, base_traces):

@@ -32,7 +32,7 @@ class Search:
 
     def __init__(self, world: World, study: Study, source: Source, engine: Engine, graders: Graders) -> None:
         """Hold what draws and judges."""
-        self.base, self.study, self.source = world.store.base, study, source
+        self.base, self.study, self.source = world.store.local_folder, study, source
         self.engine, self.graders = engine, graders
         self.unfinished = 0
         """Questions at which the tokens of this run were spent."""

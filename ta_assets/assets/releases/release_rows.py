@@ -14,6 +14,7 @@ from ta_assets.ledger.fingerprint import CODE, LIBRARIES, VERSIONS, code_sha256,
 from ta_assets.ledger.ledger import Ledger, Materialization
 from ta_assets.ledger.table import ASSETS, Role, partitions_of, with_role
 from ta_assets.ledger.world import World
+from ta_assets.studies.readme_file import study_folder
 from ta_assets.studies.study import Study
 from ta_checks.report import rows as added
 from ta_checks.report.report import CheckRow
@@ -40,7 +41,7 @@ def judged_rows(world: World, study: Study, incidents: Sequence[str], rows: Sequ
         incidents: what went wrong outside any check.
         rows: of all checks of all cells.
     """
-    ledger, base = world.ledger, world.store.base
+    ledger, base = world.ledger, world.store.local_folder
     incident = Verdict.judge(
         len(incidents), "==", 0, unit="incidents", n=1, offenders=incidents, message="; ".join(incidents)
     )
@@ -63,7 +64,7 @@ def judged_rows(world: World, study: Study, incidents: Sequence[str], rows: Sequ
 
 def release_folder(study: str, base: Path) -> Path:
     """Where a release leaves its files."""
-    return base / study / FOLDER
+    return study_folder(study, base) / FOLDER
 
 
 def _recorded_and_found(

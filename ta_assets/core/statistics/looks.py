@@ -17,6 +17,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtr
 from scipy.stats import norm
 
 from ta_assets.core.statistics.intervals import ALPHA
@@ -52,7 +53,7 @@ def levels(information: Sequence[float], level: float = ALPHA, first: float = FI
     for own in information:
         target = level * (1 - (1 - first) * information[0] / own)
         bound = _bound(grid, density, best, own, target - spent)
-        found.append(float(2 * norm.sf(bound)))
+        found.append(float(2 * ndtr(-bound)))
         grid, density = _continued(grid, density, (best, own), bound)
         best, spent = own, target
     return tuple(found)
@@ -100,7 +101,7 @@ def _bound(grid: np.ndarray, density: np.ndarray, before: float, now: float, wan
     for _ in range(60):
         middle = (low + high) / 2
         edge = middle * np.sqrt(now)
-        passed = float(density @ (norm.sf((edge - grid) / step) + norm.cdf((-edge - grid) / step)))
+        passed = float(density @ (ndtr((grid - edge) / step) + ndtr((-edge - grid) / step)))
         low, high = (middle, high) if passed > wanted else (low, middle)
     return high
 

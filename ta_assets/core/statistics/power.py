@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import special, stats
 
 from ta_assets.core.statistics.intervals import ALPHA
 
@@ -30,8 +30,9 @@ def power(delta: float, deviation: float, n: int, *, alpha: float = ALPHA, infla
         alpha: two-sided level of one test; a family's is smaller.
         inflation: factor on the standard error that the test uses.
     """
-    threshold = inflation * float(stats.t.isf(alpha / 2, n - 1))
-    return float(stats.nct.sf(threshold, n - 1, delta * math.sqrt(n) / deviation))
+    threshold = -inflation * float(special.stdtrit(n - 1, alpha / 2))
+    # from the left: scipy 1.17 gives NaN for a tail on the right of a large noncentrality
+    return float(special.nctdtr(n - 1, -delta * math.sqrt(n) / deviation, -threshold))
 
 
 Level = float | Callable[[int], float]

@@ -17,6 +17,7 @@ from ta_assets.ledger.world import World
 from ta_assets.pages.comparison_numbers import POWER_PROBLEMS, best_nulls, block_curve, power_of
 from ta_assets.pages.report import grid, origin, traces, words
 from ta_assets.pages.report.traces import rounded
+from ta_assets.studies.readme_file import study_folder
 from ta_assets.studies.study import Study
 
 (VERDICT,) = with_role(Role.VERDICT)
@@ -44,7 +45,7 @@ def content_of(world: World, study: Study) -> Content:
     scores = {one: _loaded(world, "cv_scores", one, missing) for one in study.settings}
     found = {one: traces.of_setting(world, study, one, scores[one], missing) for one in study.settings}
     rows = grid.annotated(verdict["checks"])
-    history = grid.history_of(world.store.base / study.name)
+    history = grid.history_of(study_folder(study.name, world.store.local_folder))
     main = {
         "study": study.name,
         "release": {

@@ -70,7 +70,7 @@ def judged(row: Mapping[str, Any]) -> str:
 
 def short(value: float, *, sign: bool = False) -> str:
     """Two places without the zero before the point, such as +.17."""
-    text = f"{value:+.2f}" if sign else f"{value:.2f}"
+    text = f"{value:+z.2f}" if sign else f"{value:z.2f}"
     return text.replace("0.", ".", 1) if abs(value) < 0.995 else text
 
 

@@ -63,7 +63,7 @@ def own_traces(evidence: Evidence) -> Iterator[OwnTrace]:
         own = {answer: verdict for (problem, answer), verdict in verdicts.items() if problem == problem_id}
         cuts = [*boundaries, int(row["thought_end"])]
         pieces = [tuple(tokens[start:end]) for start, end in pairwise(cuts)]
-        stored = by_sentence(rollouts.rows, store.base, problem_id)
+        stored = by_sentence(rollouts.rows, store.local_folder, problem_id)
         reuse = evidence.study.campaign.reuse
         yield OwnTrace(problem_id, sentences, own_draws(stored, pieces, own, task_of(evidence), decode, reuse=reuse))
 

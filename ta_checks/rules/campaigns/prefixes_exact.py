@@ -52,7 +52,7 @@ def read(evidence: Evidence) -> dict[str, Any]:
         for row in base.rows.to_dict("records"):
             tokens, boundaries, sentences, inside = lists_of(row, "token_ids", "boundaries", "sentences", "inside")
             problem, files = int(row["problem_id"]), base.record["draws"][str(row["problem_id"])]
-            drawn = [one for one in stored_rollouts(store.base, files) if one.index == row["draw"]]
+            drawn = [one for one in stored_rollouts(store.local_folder, files) if one.index == row["draw"]]
             yield Trace(
                 name=f"problem {problem}",
                 asked=template.replace("{question}", row["question"]),

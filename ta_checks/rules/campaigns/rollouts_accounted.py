@@ -28,7 +28,7 @@ class Prefix:
 
 def read(evidence: Evidence) -> dict[str, Any]:
     """Every file of rollouts that the campaign names against the counts of its table."""
-    base = evidence.world.store.base
+    base = evidence.world.store.local_folder
 
     def prefixes() -> Iterator[Prefix]:
         for row in evidence.value.rows.to_dict("records"):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from ta_assets.ledger.table import Role, with_role
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.verdict import Verdict
@@ -15,10 +15,10 @@ COUNTED_BY = "problems_as_asked"
 
 def read(evidence: Evidence) -> dict[str, Any]:
     """The stored ids against the number of problems in the verdict before this one."""
-    path = evidence.world.store.base / evidence.study.name / "release" / "verdict.json"
-    before = None
-    if path.is_file():
-        rows = json.loads(path.read_text(encoding="utf-8"))["checks"]
+    store, study, before = evidence.world.store, evidence.study.name, None
+    (verdict,) = with_role(Role.VERDICT)
+    if store.exists(verdict, study):
+        rows = store.load(verdict, study)["checks"]
         counts = [row["n"] for row in rows if (row["name"], row["partition"]) == (COUNTED_BY, evidence.partition)]
         before = int(counts[0]) if counts else None
     return {"now": len(evidence.value), "before": before}

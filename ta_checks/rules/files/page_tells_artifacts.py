@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ta_assets.ledger.table import ASSETS, partitions_of
+from ta_assets.ledger.table import ASSETS, partitions_of, read_together
 from ta_checks.evidence import Evidence
 from ta_checks.invariant import Invariant
 from ta_checks.rules.files.page_tables import Table, agrees, numbers, tables_of
@@ -32,6 +32,7 @@ def read(evidence: Evidence) -> dict[str, Any]:
         for asset in ("probe_comparison", "aggregate_metrics")
     }
     page = evidence.value
+    read_together(world, evidence.study)
     cells = [
         (asset, one) for asset in ASSETS if asset != evidence.asset for one in partitions_of(asset, evidence.study)
     ]

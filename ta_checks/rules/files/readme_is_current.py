@@ -21,7 +21,8 @@ _HINT = "materialize readme_block, or somebody edited between the markers"
 def read(evidence: Evidence) -> dict[str, Any]:
     """What the files say, what is stored, and whether that is of the present results."""
     world, partition = evidence.world, evidence.partition
-    found = stored_block(evidence.study, world.store.base), stored_page(evidence.study, world.store.base)
+    base = world.store.local_folder
+    found = stored_block(evidence.study, base), stored_page(evidence.study, base)
     made = world.ledger.materialization(evidence.asset, partition)
     return {
         "expected": f"{block_of(evidence.value)}\n{evidence.value}" if evidence.value else "",

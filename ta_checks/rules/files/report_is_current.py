@@ -16,7 +16,8 @@ from ta_checks.verdict import Verdict
 def read(evidence: Evidence) -> dict[str, Any]:
     """The page's hash and the release and verdict that it names, against what Dagster recorded and what is kept."""
     world, study = evidence.world, evidence.partition
-    path = report_path(study, world.store.base)
+    base = world.store.local_folder
+    path = report_path(study, base)
     page = path.read_bytes() if path.is_file() else None
     (asset,) = with_role(Role.VERDICT)
     made = world.ledger.materialization(asset, study)
@@ -27,7 +28,7 @@ def read(evidence: Evidence) -> dict[str, Any]:
         "stored": evidence.value["sha256"],
         "shown": None if shown is None else (shown.meta("verdict-sha256"), shown.meta("release")),
         "latest": (next((one for name, one in files.items() if name.endswith("/value.json")), None),
-                   newest_release(study, world.store.base)),
+                   newest_release(study, base)),
     }  # fmt: skip
 
 

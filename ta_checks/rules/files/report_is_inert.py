@@ -26,7 +26,7 @@ KEPT = "text/plain"
 
 def read(evidence: Evidence) -> dict[str, Any]:
     """Elements, attributes, scripts and policy of the page as it lies on the disk."""
-    path = report_path(evidence.partition, evidence.world.store.base)
+    path = report_path(evidence.partition, evidence.world.store.local_folder)
     return {"page": path.read_text(encoding="utf-8") if path.is_file() else None}
 
 

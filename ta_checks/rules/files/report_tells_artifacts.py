@@ -27,7 +27,7 @@ FIGURES = ("status", "severity", "observed", "comparison", "threshold", "unit", 
 def read(evidence: Evidence) -> dict[str, Any]:
     """The page against the verdict, the comparisons, the sentences and the out-of-fold scores that are stored."""
     world, study = evidence.world, evidence.study
-    path = report_path(study.name, world.store.base)
+    path = report_path(study.name, world.store.local_folder)
 
     def stored(asset: str, partition: str) -> Any:
         try:

@@ -136,7 +136,7 @@ def _fresh(
             scores = activations.spans.loc[activations.spans["problem_id"] == result.problem_id, VERTICAL_SCORE]
             yield result.problem_id, [Compared(f"{what}, vertical attention", scores.to_numpy(), result.scores)]
         else:
-            one = read_shard(evidence.world.store.base, shards[result.block][result.problem_id])
+            one = read_shard(evidence.world.store.files, shards[result.block][result.problem_id])
             yield result.problem_id, list(_rows(one, result, chosen))
 
 

@@ -138,7 +138,7 @@ def _rows(evidence: Evidence, loaded: PlainModel, tolerance: float) -> list[Row]
     drawn = random.Random(json.dumps(record, sort_keys=True)).sample(ids, min(TRIES, len(ids)))
     for problem in evidence.world.rollouts.load_problems(evidence.world.source(evidence.partition), drawn):
         files = record["shards"][str(problem.problem_id)]
-        shards = {block: read_raw(evidence.world.store.base / files[str(block)]["file"]) for block in blocks}
+        shards = {block: read_raw(evidence.world.store.files, files[str(block)]["file"]) for block in blocks}
         found = list(_of_problem(wanted, library_reader(loaded.folder), problem, shards))
         if not found or any(relative_difference(row.stored, row.plain) > tolerance for row in found):
             # what lies beside tokenizer.json may decide tokens, too

@@ -29,7 +29,7 @@ half a word. The public data needs 0. Without a bound a span over the whole trac
 def read(evidence: Evidence) -> dict[str, Any]:
     """Every sentence against the text that its stored token span decodes to."""
     activations: Activations = evidence.value
-    base, study = evidence.world.store.base, evidence.study
+    files, study = evidence.world.store.files, evidence.study
     source = evidence.world.source(evidence.partition)
     tokenizer = evidence.world.language_model.tokenizer(study.extraction_spec(evidence.partition))
     decoded: list[str] = []
@@ -37,7 +37,7 @@ def read(evidence: Evidence) -> dict[str, Any]:
     sentences: list[str] = []
     keys: list[tuple[int, int]] = []
     for problem in evidence.world.rollouts.load_problems(source, sorted(activations.shards)):
-        pooled = read_shard(base, activations.shards[problem.problem_id])
+        pooled = read_shard(files, activations.shards[problem.problem_id])
         own = activations.spans.loc[activations.spans["problem_id"] == problem.problem_id, SPAN_COLUMNS]
         spans = np.asarray(own)
         decoded += tokenizer.decode_spans(pooled.text, spans)

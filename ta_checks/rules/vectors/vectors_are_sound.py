@@ -31,10 +31,10 @@ class Expected:
 def read(evidence: Evidence) -> dict[str, Any]:
     """Every shard of every block."""
     activations: Activations = evidence.value
-    base = evidence.world.store.base
+    files = evidence.world.store.files
     dtype = evidence.study.extraction_spec(evidence.partition).storage_dtype
     return {
-        "problems": (read_shard(base, shard) for shard in activations.files()),
+        "problems": (read_shard(files, shard) for shard in activations.files()),
         "expected": Expected(activations.record["d_model"], dtype),
     }
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from ta_assets.core.statistics import power
 from ta_assets.core.statistics.intervals import sign_flip_max_t
@@ -48,3 +51,11 @@ def test_a_later_look_has_a_smaller_level_and_needs_more_problems() -> None:
     assert later > plain
     assert power.problems_needed(0.05, 0.0, alpha=lambda n: 0.04) == power.least_problems(0.04) == 6
     assert power.problems_needed(0.05, 0.15, alpha=lambda n: 0.0) is None
+
+
+@pytest.mark.parametrize("n", [2, 40, 5_000, 100_000])
+@pytest.mark.parametrize("delta", [1e-4, 0.05, 1.0])
+def test_power_is_scipys_noncentral_t_and_a_number_at_every_size(n: int, delta: float) -> None:
+    noncentrality = delta * math.sqrt(n) / 0.25
+    expected = stats.nct.sf(stats.t.isf(5e-5, n - 1), n - 1, noncentrality)
+    assert power.power(delta, 0.25, n, alpha=1e-4) == pytest.approx(expected, abs=1e-12)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from ta_assets.ledger.table import ASSETS, FACTS, Scope, partitions_of
-from ta_resources.storage.artifacts import MANIFEST
+from ta_resources.storage.manifest import MANIFEST
 from ta_resources.storage.shards import read_shard
 from tests.proof.faults import REFUSED, Fault
 from tests.proof.faults.planting import edit_json
@@ -24,7 +24,7 @@ def _one_byte(asset: str) -> Callable[[World], None]:
     """One byte is added to a file of the asset's first cell."""
 
     def plant(world: World) -> None:
-        folder = world.store.folder(asset, partitions_of(asset, world.studies.selected)[0])
+        folder = Path(world.store.place(asset, partitions_of(asset, world.studies.selected)[0]))
         (path, *_) = sorted(one for one in folder.iterdir() if one.name != MANIFEST)
         path.write_bytes(path.read_bytes() + b" ")
 
@@ -32,7 +32,7 @@ def _one_byte(asset: str) -> Callable[[World], None]:
 
 
 def _shard(world: World) -> Path:
-    return world.store.base / next(iter(world.store.load("activations", CORPUS).shards.values())).file
+    return world.store.local_folder / next(iter(world.store.load("activations", CORPUS).shards.values())).file
 
 
 def _truncate_shard(world: World) -> None:
@@ -52,7 +52,8 @@ def _lose_shard(world: World) -> None:
 
 
 def _swap_shards(world: World) -> None:
-    first, second = (world.store.base / one.file for one in list(world.store.load("activations", CORPUS).files())[:2])
+    shards = list(world.store.load("activations", CORPUS).files())[:2]
+    first, second = (Path(world.store.files.place(one.file)) for one in shards)
     content = first.read_bytes()
     first.write_bytes(second.read_bytes())
     second.write_bytes(content)
@@ -60,7 +61,7 @@ def _swap_shards(world: World) -> None:
 
 def _rewrite(world: World, edit: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
     """Rewrite a cell's predictions and the hash in the manifest beside them, as a thorough hand would."""
-    folder = world.store.folder("probe_metrics", CELL)
+    folder = Path(world.store.place("probe_metrics", CELL))
     path = folder / "predictions.parquet"
     edit(pd.read_parquet(path)).to_parquet(path, index=False)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -77,7 +78,7 @@ def _double_precision(world: World) -> None:
 
 
 def _lose_artifact(world: World) -> None:
-    folder = world.store.folder("aggregate_metrics", CORPUS)
+    folder = Path(world.store.place("aggregate_metrics", CORPUS))
     folder.rename(folder.with_name("elsewhere"))
 
 
@@ -99,25 +100,25 @@ def _readme(edit: Callable[[str], str]) -> Callable[[World], None]:
 def _read_shards(world: World) -> None:
     activations = world.store.load("activations", CORPUS)
     for shard in activations.files():
-        read_shard(world.store.base, shard)
+        read_shard(world.store.files, shard)
 
 
 def _cut_table(world: World) -> None:
-    path = world.store.folder("probe_metrics", CELL) / "predictions.parquet"
+    path = Path(world.store.place("probe_metrics", CELL)) / "predictions.parquet"
     path.write_bytes(path.read_bytes()[:-1])
 
 
 def _foreign_class(world: World) -> None:
-    edit_json(world.store.folder("probe_metrics", CELL) / MANIFEST, lambda value: {**value, "kind": "Exploit"})
+    edit_json(Path(world.store.place("probe_metrics", CELL)) / MANIFEST, lambda value: {**value, "kind": "Exploit"})
 
 
 def _file_outside(world: World) -> None:
-    path = world.store.folder("problem_ids", CORPUS) / MANIFEST
+    path = Path(world.store.place("problem_ids", CORPUS)) / MANIFEST
     edit_json(path, lambda value: {**value, "files": {"../../study.yaml": "0" * 64}})
 
 
 def _half_manifest(world: World) -> None:
-    path = world.store.folder("splits", CORPUS) / MANIFEST
+    path = Path(world.store.place("splits", CORPUS)) / MANIFEST
     path.write_text(json.dumps({"kind": "value"})[:8], encoding="utf-8")
 
 

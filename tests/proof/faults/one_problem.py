@@ -23,8 +23,8 @@ def _in_one_problem(
     """``edit`` gives the vectors of one problem, which is none of those that the check reads whole."""
 
     def plant(world: World) -> None:
-        base, value = world.store.base, world.store.load("activations", CORPUS)
-        shards, pooled = ShardStore(base, "f" * 64), {p: read_shard(base, one) for p, one in value.shards.items()}
+        files, value = world.store.files, world.store.load("activations", CORPUS)
+        shards, pooled = ShardStore(files, "f" * 64), {p: read_shard(files, one) for p, one in value.shards.items()}
         for victim, one in sorted(pooled.items()):
             wrong = dataclasses.replace(one, vectors=edit(world, pooled, victim).copy())
             record = json.loads(json.dumps(value.record))

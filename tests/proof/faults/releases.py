@@ -80,7 +80,7 @@ def _lacks_importance(world: World) -> None:
 
 def _gate_left_open(world: World) -> None:
     """A cell fails its blocking check, and what is built on it is not made: left out, not passed over."""
-    folder = world.store.folder("activations", CORPUS)
+    folder = Path(world.store.place("activations", CORPUS))
     (folder / "spans.parquet").write_bytes(b"")
 
 
@@ -128,7 +128,7 @@ def _edit_table(world: World) -> None:
 
 
 def _read_verdict(world: World) -> Any:
-    return read_release(world.sources.ledger, NAME, world.store.base)
+    return read_release(world.sources.ledger, NAME, world.store.local_folder)
 
 
 def _pickled_weights(world: World) -> None:

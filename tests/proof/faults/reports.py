@@ -96,7 +96,7 @@ def _not_made(world: World) -> None:
 def _by_hand(world: World) -> None:
     """A word of the page is changed after it was made."""
     world.release()
-    path = report_path(NAME, world.store.base)
+    path = report_path(NAME, world.store.local_folder)
     path.write_bytes(path.read_bytes().replace(b"can be built on", b"may be built on", 1))
     replace(release, "_page_faults", lambda *_: [])
 

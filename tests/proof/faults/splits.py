@@ -93,7 +93,7 @@ FAULTS = (
     Fault("a problem is in no part of the split", "split_is_disjoint", "splits", _in_no_part),
     Fault("the split names a problem that the setting does not have", "split_is_disjoint", "splits", _foreign_problem),
     Fault("the validation part is empty", "split_is_disjoint", "splits", _empty_val),
-    Fault("sentences are split, not problems", "random_label", "probe_metrics", _split_sentences),
+    Fault("sentences are split, not problems", "scores_refit", "seed_free_scores", _split_sentences),
     Fault("probes are fitted on test sentences too", "scores_refit", "seed_free_scores", _fit_on_everything),
     Fault("probes are fitted on validation sentences too", "scores_refit", "seed_free_scores", _fit_on_val_too),
     Fault("the shuffled labels were not shuffled", "random_label", "probe_metrics", _labels_not_shuffled),

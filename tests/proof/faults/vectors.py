@@ -27,11 +27,11 @@ def _stored(edit: Callable[[PooledProblem, Pooled], PooledProblem]) -> Callable[
     """Every problem is stored as ``edit`` makes it."""
 
     def plant(world: World) -> None:
-        base = world.store.base
+        files = world.store.files
 
         def rewritten(value: Activations) -> Activations:
-            shards = ShardStore(base, "f" * 64)
-            pooled = {problem: read_shard(base, shard) for problem, shard in value.shards.items()}
+            shards = ShardStore(files, "f" * 64)
+            pooled = {problem: read_shard(files, shard) for problem, shard in value.shards.items()}
             record = json.loads(json.dumps(value.record))
             for problem, one in pooled.items():
                 shard = shards.write(f"shards/planted/{problem}.safetensors", edit(one, pooled))
@@ -281,7 +281,7 @@ def _out_of_memory(world: World) -> None:
 
     replace(extractor, "read", read)
     # else the next try takes what was stored before there was too little memory
-    (world.store.base / world.store.load("activations", CORPUS).shards[victim].file).unlink()
+    (world.store.local_folder / world.store.load("activations", CORPUS).shards[victim].file).unlink()
     world.make("activations", CORPUS, {"reuse": False})
 
 

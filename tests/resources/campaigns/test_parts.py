@@ -9,6 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ta_assets.core.campaign.records import Completion, Drawn, FinishReason
 from ta_assets.core.campaign.seeds import seed_of
@@ -129,3 +131,19 @@ def test_what_another_process_makes_is_left_to_it_and_a_dead_ones_claim_ends(par
     process.join()
     with parts.claimed(KEY, 0, wait=True) as ours:
         assert ours
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 8)), max_size=6), st.integers(0, 20), st.integers(1, 10))
+def test_whatever_was_written_every_number_is_stored_once_or_missing(
+    tmp_path_factory: pytest.TempPathFactory, written: list[tuple[int, int]], first: int, count: int
+) -> None:
+    parts, stored = Parts(tmp_path_factory.mktemp("parts")), set()
+    for start, length in written:
+        numbers = set(range(start, start + length))
+        assert parts.write(KEY, rollouts(start, start + length)) == len(numbers - stored)
+        stored |= numbers
+    wanted = set(range(first, first + count))
+    missing = {one for low, high in parts.missing(KEY, first, first + count) for one in range(low, high)}
+    assert missing == wanted - stored
+    assert [one.index for one in parts.read(KEY, first, first + count)] == sorted(wanted & stored)

@@ -7,15 +7,18 @@ import os
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import chi2_contingency
+from transformers import MistralConfig, MistralForCausalLM
 
 from ta_assets.core.campaign.records import FinishReason, Sampling
 from ta_assets.core.errors import InputError
 from ta_resources.embedded import task
+from ta_resources.engines.nucleus import Streams, draw
 from ta_resources.engines.transformers_engine import TransformersEngine
 
 MODEL = Path(task.__file__).parent / "model"
@@ -65,6 +68,45 @@ def test_a_prefix_is_read_once_and_its_continuation_from_there(engine: Transform
     assert own.sample(other, range(4), SAMPLING) == TransformersEngine.open(str(MODEL)).sample(
         other, range(4), SAMPLING
     )
+
+
+def _without_cache(model: Any, prefix: list[int], seed: int, sampling: Sampling, ends: set[int]) -> tuple[int, ...]:
+    """Tokens by reading the whole text anew for each of them."""
+    stream, ids = Streams([seed]), list(prefix)
+    with torch.inference_mode():
+        while len(ids) < sampling.max_total_tokens:
+            logits = model(torch.tensor([ids])).logits[:, -1]
+            token = int(draw(logits, stream.next(), sampling.temperature, sampling.top_p))
+            if token in ends:
+                break
+            ids.append(token)
+    return tuple(ids[len(prefix) :])
+
+
+def _tiny(engine: TransformersEngine, sliding: int | None) -> TransformersEngine:
+    """Random weights, with attention that sees the last few tokens alone, or all."""
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=engine._model.config.vocab_size,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        sliding_window=sliding,
+        max_position_embeddings=256,
+    )
+    return TransformersEngine(MistralForCausalLM(config).eval(), engine._tokenizer, {}, [3])
+
+
+@pytest.mark.parametrize("sliding", [None, 8], ids=["all", "sliding"])
+def test_caches_change_nothing_of_what_is_sampled(engine: TransformersEngine, sliding: int | None) -> None:
+    own, prefix = _tiny(engine, sliding), engine.encode(PROMPT)
+    sampling = Sampling(temperature=1.0, top_p=0.9, max_total_tokens=len(prefix) + 14)
+    for length in (12, len(prefix), 17):
+        found = own.sample(prefix[:length], [1, 2, 3], sampling)
+        expected = [_without_cache(own._model, prefix[:length], seed, sampling, {3}) for seed in (1, 2, 3)]
+        assert [one.token_ids for one in found] == expected
 
 
 def test_few_rows_at_once_give_the_same(engine: TransformersEngine) -> None:

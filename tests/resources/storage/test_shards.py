@@ -10,6 +10,7 @@ import pytest
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import PooledProblem
+from ta_resources.storage.folder import Folder
 from ta_resources.storage.shards import Shard, ShardStore, StoredTokens, read_shard
 from ta_resources.storage.vertical_scores import VerticalScoreStore
 
@@ -21,13 +22,13 @@ def pooled(vectors: np.ndarray) -> PooledProblem:
 
 @pytest.fixture
 def shards(tmp_path: Path) -> ShardStore:
-    return ShardStore(tmp_path, "f" * 64)
+    return ShardStore(Folder(tmp_path), "f" * 64)
 
 
 def test_vectors_come_back_bit_by_bit(shards: ShardStore) -> None:
     vectors = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float16)
     shard = shards.write(shards.name(7, "a b", ["a", "b"]), pooled(vectors))
-    back = read_shard(shards.base, shard)
+    back = read_shard(shards.files, shard)
     np.testing.assert_array_equal(back.vectors, vectors)
     assert back.vectors.dtype == np.float16
     assert (back.problem_id, back.block, back.n_tokens, back.text) == (7, 2, 12, "a b")
@@ -45,7 +46,7 @@ def test_another_text_cut_or_extraction_is_another_file(shards: ShardStore) -> N
         shards.name(7, "a c", ["a", "b"]),
         shards.name(7, "a b", ["a b"]),
         shards.name(8, "a b", ["a", "b"]),
-        ShardStore(shards.base, "e" * 64).name(7, "a b", ["a", "b"]),
+        ShardStore(shards.files, "e" * 64).name(7, "a b", ["a", "b"]),
     }
     assert len(names) == 5
 
@@ -54,7 +55,7 @@ def test_a_files_name_is_a_fixed_function_of_what_it_holds(shards: ShardStore) -
     # what was stored yesterday is found by this name: another one would compute everything anew
     digest = hashlib.sha256(b'["a b", ["a", "b"]]').hexdigest()[:16]
     assert shards.name(7, "a b", ["a", "b"]) == f"shards/{'f' * 16}/problem_7-{digest}.safetensors"
-    scores = VerticalScoreStore(shards.base, "e" * 64)
+    scores = VerticalScoreStore(shards.files, "e" * 64)
     assert scores.name(7, "a b", ("a", "b")) == f"vertical_scores/{'e' * 16}/problem_7-{digest}.json"
 
 
@@ -71,7 +72,7 @@ def test_a_stored_problem_is_found_again(shards: ShardStore) -> None:
 def test_a_truncated_file_is_computed_again(shards: ShardStore, keep: int) -> None:
     name = shards.name(7, "a b", ["a", "b"])
     shards.write(name, pooled(np.ones((2, 3), np.float32)))
-    path = shards.base / name
+    path = Path(shards.files.place(name))
     path.write_bytes(path.read_bytes()[:keep])
     assert shards.find(name) is None
 
@@ -79,18 +80,18 @@ def test_a_truncated_file_is_computed_again(shards: ShardStore, keep: int) -> No
 def test_a_flipped_byte_is_noticed(shards: ShardStore) -> None:
     name = shards.name(7, "a b", ["a", "b"])
     shard = shards.write(name, pooled(np.ones((2, 3), np.float32)))
-    path = shards.base / name
+    path = Path(shards.files.place(name))
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(bytes(content))
     assert shards.find(name) is None
     with pytest.raises(InputError, match="materialize activations again"):
-        read_shard(shards.base, shard)
+        read_shard(shards.files, shard)
 
 
 def test_a_missing_shard_is_named(shards: ShardStore) -> None:
     with pytest.raises(InputError, match="nowhere"):
-        read_shard(shards.base, Shard("nowhere.safetensors", "0"))
+        read_shard(shards.files, Shard("nowhere.safetensors", "0"))
 
 
 def ragged(problem_id: int, counts: list[int]) -> PooledProblem:
@@ -103,7 +104,7 @@ def ragged(problem_id: int, counts: list[int]) -> PooledProblem:
 
 def test_tokens_come_back_bit_by_bit_with_their_offsets(shards: ShardStore) -> None:
     given = ragged(7, [2, 1, 4])
-    back = read_shard(shards.base, shards.write("shards/tokens.safetensors", given))
+    back = read_shard(shards.files, shards.write("shards/tokens.safetensors", given))
     assert back.vectors.tobytes() == given.vectors.tobytes()
     assert back.offsets is not None
     assert back.offsets.tolist() == [0, 2, 3, 7]
@@ -114,11 +115,11 @@ def test_tokens_are_read_sentence_by_sentence_in_the_order_of_the_rows(shards: S
     given = {7: ragged(7, [2, 1, 4]), 9: ragged(9, [5, 3])}
     stored = {one: shards.write(f"shards/{one}.safetensors", pooled) for one, pooled in given.items()}
     keys = [(9, 1), (7, 0), (7, 2)]
-    tokens = StoredTokens(shards.base, stored, keys)
+    tokens = StoredTokens(shards.files, stored, keys)
     assert tokens.lengths.tolist() == [3, 2, 4]
     for row, (problem_id, index) in enumerate(keys):
         np.testing.assert_array_equal(tokens.of_row(row), given[problem_id].of_sentence(index))
-    assert StoredTokens(shards.base, stored, keys).sha256() == tokens.sha256()
-    assert StoredTokens(shards.base, stored, keys[::-1]).sha256() != tokens.sha256()
+    assert StoredTokens(shards.files, stored, keys).sha256() == tokens.sha256()
+    assert StoredTokens(shards.files, stored, keys[::-1]).sha256() != tokens.sha256()
     other = stored | {9: shards.write("shards/9.safetensors", ragged(9, [4, 4]))}
-    assert StoredTokens(shards.base, other, keys).sha256() != tokens.sha256()
+    assert StoredTokens(shards.files, other, keys).sha256() != tokens.sha256()

@@ -15,7 +15,8 @@ from ta_assets.core.results.cells import PREDICTION_COLUMNS
 from ta_assets.core.values import CellResult, Markdown
 from ta_resources.processes import host
 from ta_resources.storage import atomic
-from ta_resources.storage.artifacts import MANIFEST, Activations, ArtifactStore
+from ta_resources.storage.artifacts import Activations, ArtifactStore
+from ta_resources.storage.manifest import MANIFEST
 
 SPANS = pd.DataFrame(
     {"problem_id": [1], "chunk_idx": [0], "token_start": [0], "token_end": [3], "token_count": [3]}, dtype="int64"
@@ -56,7 +57,7 @@ def test_a_record_comes_back_as_its_class(store: ArtifactStore) -> None:
 def test_a_report_lies_beside_its_cell_as_markdown(store: ArtifactStore) -> None:
     report = Markdown("# Cell\r\n\n| a |\n| --- |\n| ü… |\n")
     store.save("probe_metrics", "3|pilot", CellResult({"seed": 3}, PREDICTIONS, report))
-    path = store.folder("probe_metrics", "3|pilot") / "report.md"
+    path = Path(store.place("probe_metrics", "3|pilot")) / "report.md"
     assert path.read_bytes() == report.encode()
     loaded = store.load("probe_metrics", "3|pilot").report
     assert isinstance(loaded, Markdown)
@@ -75,7 +76,7 @@ def test_equal_values_are_equal_bytes(store: ArtifactStore) -> None:
 
 
 def test_a_cell_lies_below_its_setting(store: ArtifactStore) -> None:
-    assert store.folder("probe_metrics", "3|full").relative_to(store.base).as_posix() == "probe_metrics/full/3"
+    assert store.folder("probe_metrics", "3|full") == "probe_metrics/full/3"
 
 
 def test_nan_is_refused_rather_than_written(store: ArtifactStore) -> None:
@@ -91,7 +92,7 @@ def test_what_was_never_made_says_what_to_do(store: ArtifactStore) -> None:
 
 def test_a_changed_file_is_not_trusted(store: ArtifactStore) -> None:
     store.save("notes", "setting", {"train": [1]})
-    (store.folder("notes", "setting") / "value.json").write_text('{"train": [2]}', encoding="utf-8")
+    (Path(store.place("notes", "setting")) / "value.json").write_text('{"train": [2]}', encoding="utf-8")
     with pytest.raises(InputError, match="materialize notes again"):
         store.load("notes", "setting")
 
@@ -102,7 +103,7 @@ def test_a_changed_file_is_not_trusted(store: ArtifactStore) -> None:
 )
 def test_a_forged_manifest_is_refused(store: ArtifactStore, manifest: str) -> None:
     store.save("notes", "setting", {"train": [1]})
-    (store.folder("notes", "setting") / MANIFEST).write_text(manifest, encoding="utf-8")
+    (Path(store.place("notes", "setting")) / MANIFEST).write_text(manifest, encoding="utf-8")
     with pytest.raises(InputError):
         store.load("notes", "setting")
 
@@ -127,17 +128,17 @@ def test_an_interrupted_write_leaves_the_old_artifact(store: ArtifactStore, monk
 
 def test_a_kill_between_the_renames_is_undone_by_the_next_reader(store: ArtifactStore) -> None:
     store.save("notes", "setting", {"train": [1]})
-    folder = store.folder("notes", "setting")
+    folder = Path(store.place("notes", "setting"))
     folder.rename(left_by_a_dead_process(folder, atomic.REPLACED))
     assert store.load("notes", "setting") == {"train": [1]}
 
 
 def test_a_reader_that_does_not_recover_leaves_the_disk_as_it_is(store: ArtifactStore) -> None:
     store.save("notes", "a", {"b": 1})
-    folder = store.folder("notes", "a")
+    folder = Path(store.place("notes", "a"))
     aside = left_by_a_dead_process(folder, atomic.REPLACED)
     folder.rename(aside)
-    looking = ArtifactStore(base_dir=str(store.base), recovers=False)
+    looking = ArtifactStore(base_dir=str(store.local_folder), recovers=False)
     assert not looking.exists("notes", "a")
     assert looking.hashes("notes", "a") == {}
     assert aside.is_dir()
@@ -147,12 +148,12 @@ def test_a_reader_that_does_not_recover_leaves_the_disk_as_it_is(store: Artifact
 
 def test_what_a_living_writer_moved_aside_is_left_to_it(store: ArtifactStore) -> None:
     store.save("notes", "setting", {"train": [1]})
-    folder = store.folder("notes", "setting")
+    folder = Path(store.place("notes", "setting"))
     aside = left_by_a_dead_process(folder, atomic.REPLACED)
     living = aside.with_name(aside.name.replace(f"@{os.getpid()}_1@", f"@{os.getppid()}_{start_of(os.getppid())}@"))
     folder.rename(living)
     assert not store.exists("notes", "setting")
-    assert atomic.clear_abandoned(store.base) == []
+    assert atomic.clear_abandoned(store.local_folder) == []
     assert living.is_dir()
 
 
@@ -161,7 +162,7 @@ def start_of(pid: int) -> str:
 
 
 def test_unfinished_folders_are_never_read(store: ArtifactStore) -> None:
-    folder = store.folder("notes", "setting")
+    folder = Path(store.place("notes", "setting"))
     unfinished = left_by_a_dead_process(folder, atomic.UNFINISHED)
     unfinished.mkdir(parents=True)
     (unfinished / MANIFEST).write_text(json.dumps({"kind": "value", "files": {}}), encoding="utf-8")
@@ -170,7 +171,7 @@ def test_unfinished_folders_are_never_read(store: ArtifactStore) -> None:
 
 def test_a_kill_after_the_second_rename_cannot_bring_back_what_was_replaced(store: ArtifactStore) -> None:
     store.save("notes", "setting", {"train": [2]})
-    folder = store.folder("notes", "setting")
+    folder = Path(store.place("notes", "setting"))
     aside = left_by_a_dead_process(folder, atomic.REPLACED)
     aside.mkdir()
     (aside / MANIFEST).write_text("of the artifact before", encoding="utf-8")
@@ -182,25 +183,25 @@ def test_a_kill_after_the_second_rename_cannot_bring_back_what_was_replaced(stor
 def test_what_dead_processes_left_is_removed_or_put_back(store: ArtifactStore) -> None:
     for name, value in (("a", 1), ("b", 2)):
         store.save("notes", name, value)
-    shard = store.base / "shards/x/problem_1.safetensors"
+    shard = store.local_folder / "shards/x/problem_1.safetensors"
     atomic.write_file(shard, b"whole")
-    unfinished = [left_by_a_dead_process(path, atomic.UNFINISHED) for path in (shard, store.folder("notes", "c"))]
+    unfinished = [left_by_a_dead_process(path, atomic.UNFINISHED) for path in (shard, Path(store.place("notes", "c")))]
     unfinished[0].write_bytes(b"half")
     unfinished[1].mkdir()
-    store.folder("notes", "a").rename(left_by_a_dead_process(store.folder("notes", "a"), atomic.REPLACED))
-    replaced = left_by_a_dead_process(store.folder("notes", "b"), atomic.REPLACED)
+    Path(store.place("notes", "a")).rename(left_by_a_dead_process(Path(store.place("notes", "a")), atomic.REPLACED))
+    replaced = left_by_a_dead_process(Path(store.place("notes", "b")), atomic.REPLACED)
     replaced.mkdir()
     foreign = shard.with_name(f"mine{atomic.UNFINISHED}draft")
     foreign.write_bytes(b"of somebody else")
-    assert len(atomic.clear_abandoned(store.base)) == 4
-    left = sorted(path.name for path in store.base.rglob("*") if path.is_file())
+    assert len(atomic.clear_abandoned(store.local_folder)) == 4
+    left = sorted(path.name for path in store.local_folder.rglob("*") if path.is_file())
     assert left == sorted([MANIFEST, "value.json"] * 2 + [shard.name, foreign.name])
     assert store.load("notes", "a") == 1
 
 
 def test_a_disk_that_takes_no_more_is_named_and_keeps_what_was_stored(store: ArtifactStore) -> None:
     store.save("notes", "setting", {"train": [1]})
-    folder = store.folder("notes", "setting")
+    folder = Path(store.place("notes", "setting"))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # the system's own refusal, as of a quota
     try:
@@ -217,6 +218,6 @@ def test_a_disk_that_takes_no_more_is_named_and_keeps_what_was_stored(store: Art
 def test_hashes_tell_missing_from_changed(store: ArtifactStore) -> None:
     store.save("notes", "setting", {"train": [1]})
     before = store.hashes("notes", "setting")
-    (store.folder("notes", "setting") / "value.json").unlink()
+    (Path(store.place("notes", "setting")) / "value.json").unlink()
     after = store.hashes("notes", "setting")
     assert set(before) - set(after) == {"notes/setting/value.json"}
