@@ -25,6 +25,8 @@ Node = tuple[str, str]
 class Scope(Enum):
     """What one partition of an asset is about."""
 
+    GENERATED = auto()
+    """A corpus whose rollouts are made here; a study with a dataset has none."""
     CORPUS = auto()
     SETTING = auto()
     CELL = auto()
@@ -45,6 +47,7 @@ class Scope(Enum):
 
 
 _KEYS: Mapping[Scope, Callable[[Study], list[str]]] = {
+    Scope.GENERATED: lambda study: list(study.generated),
     Scope.CORPUS: lambda study: list(study.corpora),
     Scope.SETTING: lambda study: list(study.settings),
     Scope.CELL: lambda study: [cell.key for setting in study.settings for cell in cells_of(setting)],
@@ -52,6 +55,7 @@ _KEYS: Mapping[Scope, Callable[[Study], list[str]]] = {
     Scope.COMBINATION: lambda study: [cell.key for cell in sweep_cells(study)],
 }
 _OWNERS: Mapping[Scope, Callable[[Studies], Mapping[str, Study]]] = {
+    Scope.GENERATED: lambda studies: studies.by_corpus,
     Scope.CORPUS: lambda studies: studies.by_corpus,
     Scope.SETTING: lambda studies: studies.by_setting,
     Scope.CELL: lambda studies: studies.by_setting,
