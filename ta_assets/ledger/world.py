@@ -49,7 +49,7 @@ class World:
         if source.folder is not None or source.repo_id is not None:
             return source
         layout = self.store.load("labels", corpus).layout
-        return replace(source, folder=str(unpacked(layout, self.store.local_folder / "corpora")))
+        return replace(source, folder=str(unpacked(layout, self.store.local_folder)))
 
     def combination(self, key: str) -> SweepCell:
         """The combination of a sweep that a partition key stands for.

@@ -19,6 +19,11 @@ import pandas as pd
 from ta_resources.storage.atomic import write_file
 from ta_resources.storage.shards import Shard
 
+UNPACKED = "corpora"
+"""Folder of corpora as files."""
+PARTS = "parts"
+"""Folder of all rollouts; studies and settings share what is drawn alike."""
+
 
 @dataclass(frozen=True)
 class CampaignTable:
@@ -46,8 +51,13 @@ class LabelledCorpus:
     """``{model}/{temperature}/{solutions}/problem_N/{problem,base_solution,chunks_labeled}.json`` -> its text."""
 
 
+def parts_folder(folder: Path) -> Path:
+    """Where rollouts lie below the folder of artifacts."""
+    return folder / PARTS
+
+
 def unpacked(layout: Mapping[str, str], folder: Path) -> Path:
-    """The folder in which a layout lies as files, below ``folder`` under the hash of its content.
+    """The folder in which a layout lies as files, below ``folder`` under the hash of its content; a copy that may go.
 
     A file that is not what the layout says is written again, once in a process.
 
@@ -55,7 +65,7 @@ def unpacked(layout: Mapping[str, str], folder: Path) -> Path:
         InputError: the folder may not be written.
     """
     digest = hashlib.sha256(json.dumps(layout, sort_keys=True).encode()).hexdigest()
-    return _written(tuple(layout.items()), folder / digest[:32])
+    return _written(tuple(layout.items()), folder / UNPACKED / digest[:32])
 
 
 @lru_cache(maxsize=8)

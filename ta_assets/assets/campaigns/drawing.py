@@ -27,14 +27,13 @@ from ta_resources.campaigns.run import Differs, Judgement, TraceTask, different_
 from ta_resources.campaigns.source import Source
 from ta_resources.storage.artifacts import ARTIFACTS_VARIABLE
 from ta_resources.storage.atomic import sha256_of
+from ta_resources.storage.campaigns import parts_folder
 from ta_resources.storage.files import folder_of
 
 if TYPE_CHECKING:
     from ta_resources.engines.protocol import Engine
     from ta_resources.storage.campaigns import CampaignTable
 
-FOLDER = "parts"
-"""Folder of all rollouts below that of the artifacts; studies and settings share what is drawn alike."""
 PROGRESS_SECONDS = 5.0
 
 
@@ -48,7 +47,7 @@ def source_of(world: World, study: Study, identity: Mapping[str, Any], engine: E
     if folder_of(world.store.base_dir) is None:
         expected = "a folder of this machine: files of rollouts need locks, which an object store does not have"
         raise InputError(f"environment variable {ARTIFACTS_VARIABLE}", "value", world.store.base_dir, expected)
-    parts = Parts(world.store.local_folder / FOLDER)
+    parts = Parts(parts_folder(world.store.local_folder))
     return Source(parts, dict(identity), asked.sampling, engine, asked.budget_tokens if engine else None)
 
 
