@@ -36,7 +36,7 @@ class AnswerRule(Options):
     pattern: str | None = None
     """Regular expression whose first group is the answer, the last match counts; by default the last ``\\boxed``."""
     seconds: float = Field(default=5.0, gt=0, le=3600)
-    """After which a grader that runs in a process of its own is stopped: that answer cannot be judged."""
+    """Of the processor, after which a grader that has a process of its own is stopped: it cannot judge that answer."""
 
     @field_validator("grader", "second")
     @classmethod
