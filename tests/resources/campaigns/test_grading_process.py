@@ -64,7 +64,7 @@ def test_hostile_answers_are_not_waited_for() -> None:
 
 
 def test_a_grader_that_hangs_dies_prints_or_raises_has_no_verdict_and_goes_on() -> None:
-    with GradingProcess(f"{__name__}.never", 0.5) as process:
+    with GradingProcess(f"{__name__}.never", 0.2) as process:
         assert process.verdict("4", "4") is True
         for answer in ("hang", "loop", "die", "raise"):
             assert process.verdict(answer, "4") is None
@@ -74,7 +74,7 @@ def test_a_grader_that_hangs_dies_prints_or_raises_has_no_verdict_and_goes_on() 
 
 
 def test_what_the_first_grader_cannot_judge_the_second_does() -> None:
-    rule = AnswerRule(grader=f"{__name__}.never", second="exact", seconds=0.5)
+    rule = AnswerRule(grader=f"{__name__}.never", second="exact", seconds=0.2)
     with Graders(rule) as graders:
         assert graders.both("raise", "raise") == (None, True)
         assert graders.verdicts(["raise", "4", "", "4"], "4") == {"raise": False, "4": True}
