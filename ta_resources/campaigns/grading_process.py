@@ -1,8 +1,9 @@
 """Grading in a process of its own, which is stopped when it takes too long: an answer may be a formula without end.
 
-``python -m ta_resources.campaigns.grading_process GRADER`` reads one JSON list of answer and gold answer a line and
-writes one verdict a line: true, false, or null for an answer that the grader cannot read. Belongs here: the process and
-its time. Stays out: graders (``core.campaign.grading``).
+``python -m ta_resources.campaigns.grading_process GRADER SECONDS`` reads one JSON list of answer and gold answer a line
+and writes one verdict a line: true, false, or null for an answer that the grader cannot read. Its time is that of the
+processor, so that a verdict does not depend on what else a machine does. Belongs here: the process and its time. Stays
+out: graders (``core.campaign.grading``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import os
 import resource
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +26,8 @@ from ta_assets.core.errors import InputError
 
 START_SECONDS = 120.0
 """For the process to have imported its grader, on a machine that is busy."""
+PATIENCE = 12
+"""Times the processor's seconds that are waited for by the clock: for a grader that sleeps, or a busy machine."""
 MEMORY = 4 * 2**30
 """Bytes of address space that a grader may take."""
 
@@ -36,7 +40,7 @@ class GradingProcess:
 
         Args:
             name: as ``grading.grader`` takes it.
-            seconds: for one answer.
+            seconds: of the processor, for one answer.
         """
         self._name, self._seconds = name, seconds
         self._process: subprocess.Popen[bytes] | None = None
@@ -56,7 +60,7 @@ class GradingProcess:
         except OSError:
             self.close()
             return None
-        line = self._line(self._seconds)
+        line = self._line(PATIENCE * self._seconds)
         if line is None:
             self.close()  # it hangs, or has died of the answer
             return None
@@ -87,7 +91,7 @@ class GradingProcess:
             return self._process
         self.close()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "ta_resources.campaigns.grading_process", self._name],
+            [sys.executable, "-m", "ta_resources.campaigns.grading_process", self._name, str(self._seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -175,22 +179,26 @@ class Graders:
         return process.verdict(answer, gold)
 
 
-def main(name: str) -> None:
+def main(name: str, seconds: float) -> None:
     """Judge what comes in until it ends."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a grader prints is no verdict
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     logging.disable(logging.WARNING)  # a line for each answer that a library cannot read
     judge = grader(name)
+    with suppress(Exception):
+        judge("1", "1")  # what a library only loads when it is used is no answer's fault
     print('"ready"', file=out, flush=True)
     for line in sys.stdin:
         answer, gold = json.loads(line)
+        signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process, whatever it is at
         try:
             verdict: bool | None = bool(judge(answer, gold))
         except Exception:  # whatever a grader raises, it has not judged
             verdict = None
+        signal.setitimer(signal.ITIMER_PROF, 0)
         print(json.dumps(verdict), file=out, flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], float(sys.argv[2]))

@@ -96,7 +96,8 @@ def sharing(figure: str, _: int) -> Record:
         common = [token for token, count in (counts[0] + counts[1]).items() if count >= 10]
         rest = [sum(one.values()) - sum(one[token] for token in common) for one in counts]
         rows = np.array([[*[one[token] for token in common], left] for one, left in zip(counts, rest, strict=True)])
-        p_values.append(float(chi2_contingency(rows[:, rows.sum(axis=0) > 0])[1]))
+        outcome: Any = chi2_contingency(rows[:, rows.sum(axis=0) > 0])
+        p_values.append(float(outcome.pvalue))
     detail = f"chi-squared of the first three tokens, other seeds; p {', '.join(f'{one:.2f}' for one in p_values)}"
     value = min(1.0, min(p_values) * len(p_values))
     return record("same tokens with and without sharing, smallest p (Bonferroni)", value, ">=", 0.01, n, detail)

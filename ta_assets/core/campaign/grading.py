@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from pydantic import Field, field_validator
 
@@ -36,7 +37,7 @@ class AnswerRule(Options):
     pattern: str | None = None
     """Regular expression whose first group is the answer, the last match counts; by default the last ``\\boxed``."""
     seconds: float = Field(default=5.0, gt=0, le=3600)
-    """After which a grader that runs in a process of its own is stopped: that answer cannot be judged."""
+    """Of the processor, after which a grader that has a process of its own is stopped: it cannot judge that answer."""
 
     @field_validator("grader", "second")
     @classmethod
@@ -133,7 +134,7 @@ def grader(name: str) -> Grader:
         return math_verify
     module, _, function = name.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), function)
+        found: Any = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError("grader", "grader", name, f"the dotted path of a function ({error})") from error
     if not callable(found):
@@ -171,7 +172,8 @@ def math_verify(answer: str, gold: str) -> bool:
     from math_verify import parse, verify
 
     said = [one.strip().removesuffix(".") for one in (gold, answer)]
-    read = [parse(f"\\boxed{{{one}}}", parsing_timeout=None, raise_on_error=False) for one in said]
+    # 0 is none: its own limit is a signal's, which the process of the grader has already
+    read = [parse(f"\\boxed{{{one}}}", parsing_timeout=0, raise_on_error=False) for one in said]
     if not all(read):
         raise ValueError("math-verify reads no formula in it")
     kept, found = read

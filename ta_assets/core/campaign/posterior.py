@@ -33,7 +33,8 @@ def posterior_labels(counts: np.ndarray, problems: np.ndarray, threshold: float)
         problems: [n] problem ids.
         threshold: in (0, 1).
     """
-    rows = pd.DataFrame(np.asarray(counts, dtype=np.float64), columns=list(COUNT_COLUMNS)).assign(problem_id=problems)
+    columns = dict(zip(COUNT_COLUMNS, np.asarray(counts, dtype=np.float64).reshape(-1, 4).T, strict=True))
+    rows = pd.DataFrame({**columns, "problem_id": problems})
     mean, chance = np.zeros(len(rows)), np.zeros(len(rows))
     if ((rows["n_different"] > 0) & (rows["n_next"] > 0)).any():
         posterior = Posterior.of(rows)

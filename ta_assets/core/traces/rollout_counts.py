@@ -61,7 +61,7 @@ def _stored(chunks: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """The counts that the entries themselves hold; NaN for an entry without them."""
     table = np.full((len(chunks), len(COUNT_COLUMNS)), np.nan)
     for place, chunk in enumerate(chunks):
-        own = [chunk.get(name) for name in COUNT_COLUMNS]
+        own: list[Any] = [chunk.get(name) for name in COUNT_COLUMNS]
         if own == [None] * len(COUNT_COLUMNS):
             continue
         whole = all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in own)

@@ -45,7 +45,7 @@ def load_causal_model(folder: ModelFolder, device: torch.device, dtype: torch.dt
             raise InputError(folder.source, CONFIG, config.model_type, "a model of text alone, to sample from it")
         try:
             with quiet_transformers():
-                model, report = AutoModelForCausalLM.from_pretrained(
+                loaded: Any = AutoModelForCausalLM.from_pretrained(
                     path,
                     config=config,
                     dtype=dtype,
@@ -59,6 +59,7 @@ def load_causal_model(folder: ModelFolder, device: torch.device, dtype: torch.dt
             if is_out_of_memory(error):
                 raise
             raise InputError(folder.source, CONFIG, in_short(error), KNOWN_DECODER) from error
+    model, report = loaded
     shapes = shapes_of(folder.source, weights)
     blocks = (
         config.num_hidden_layers,

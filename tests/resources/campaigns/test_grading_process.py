@@ -8,16 +8,18 @@ import pytest
 
 from ta_assets.core.campaign.grading import AnswerRule
 from ta_assets.core.errors import InputError
-from ta_resources.campaigns.grading_process import Graders, GradingProcess
+from ta_resources.campaigns.grading_process import PATIENCE, START_SECONDS, Graders, GradingProcess
 from tests.resources.campaigns.pairs import PAIRS
 
-HOSTILE = ["9^{9^{9^{9}}}", "(" * 3000, "x" * 20_000, "\x00�", "1,\n2"]
+HOSTILE = ["9^{9^{9^{9}}}", "x" * 20_000, "1,\n2"]
 
 
 def never(answer: str, gold: str) -> bool:
     """A grader that does not return where it is told to."""
     if answer == "hang":
         time.sleep(60)
+    while answer == "loop":
+        pass
     if answer == "die":
         import os
 
@@ -54,18 +56,17 @@ def test_the_second_grader_is_never_falsely_equal() -> None:
 def test_hostile_answers_are_not_waited_for() -> None:
     with GradingProcess("math_verify", 1.0) as process:
         process.verdict("1", "1")  # the start is not counted
-        begun = time.monotonic()
         for answer in HOSTILE:
+            begun = time.monotonic()
             assert process.verdict(answer, "4") is not True
-        # each may cost its second and a start of the process
-        assert time.monotonic() - begun < len(HOSTILE) * 15
+            assert time.monotonic() - begun < START_SECONDS + PATIENCE + 5
         assert process.verdict("4.0", "4") is True
 
 
 def test_a_grader_that_hangs_dies_prints_or_raises_has_no_verdict_and_goes_on() -> None:
-    with GradingProcess(f"{__name__}.never", 0.5) as process:
+    with GradingProcess(f"{__name__}.never", 0.2) as process:
         assert process.verdict("4", "4") is True
-        for answer in ("hang", "die", "raise"):
+        for answer in ("hang", "loop", "die", "raise"):
             assert process.verdict(answer, "4") is None
             assert process.verdict("5", "4") is False
         assert process.verdict("print", "4") is False
@@ -73,7 +74,7 @@ def test_a_grader_that_hangs_dies_prints_or_raises_has_no_verdict_and_goes_on() 
 
 
 def test_what_the_first_grader_cannot_judge_the_second_does() -> None:
-    rule = AnswerRule(grader=f"{__name__}.never", second="exact", seconds=0.5)
+    rule = AnswerRule(grader=f"{__name__}.never", second="exact", seconds=0.2)
     with Graders(rule) as graders:
         assert graders.both("raise", "raise") == (None, True)
         assert graders.verdicts(["raise", "4", "", "4"], "4") == {"raise": False, "4": True}
