@@ -1,6 +1,6 @@
 """A release through the queue of a Postgres instance, as ``deploy`` describes it: same results, and kills lose nothing.
 
-Takes minutes, so it is part of ``make prove`` only.
+Takes minutes, so it is run by hand: ``python -m pytest -m prove tests/postgres``.
 """
 
 from __future__ import annotations
