@@ -38,6 +38,7 @@ def cells(study: dict[str, Any], kind: str) -> list[str]:
     corpora = {f"{one['model']}_{one['solutions']}" for one in settings.values()}
     return {
         "setting": sorted(settings),
+        "generated corpus": sorted(corpora) if "generation" in study else [],
         "corpus": sorted(corpora),
         "cell": [f"{seed}|{name}" for name in sorted(settings) for seed in SEEDS],
         "study": [study["name"]],

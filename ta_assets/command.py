@@ -1,4 +1,4 @@
-"""Command ``thought-anchors``: ``plan``, ``trace``, ``measure``, ``reproduce`` and ``split`` under one name.
+"""Command ``thought-anchors``: ``plan``, ``trace``, ``export``, ``measure``, ``reproduce``, ``split`` under one name.
 
 Stays out: what they do and what their options are, which their modules say.
 """
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "plan": ("ta_assets.plan", "what a release would make and read; it makes nothing"),
     "trace": ("ta_assets.trace.command", "from a printed number back to data, code and options"),
+    "export": ("ta_assets.export", "a corpus that was made here in the layout of the published dataset"),
     "measure": ("ta_assets.measure", "metrics and deferral plans of a table of scores from elsewhere"),
     "reproduce": ("ta_assets.reproduce", "the predecessor's published tables, from its label tables"),
     "split": ("ta_assets.split", "the sentences of a trace, as the dataset cuts them"),

@@ -23,6 +23,7 @@ from ta_assets.assets import (
     sweeps,
     verdicts,
 )
+from ta_assets.assets.campaigns import base_traces, labels, problem_set, rollouts
 from ta_assets.core.errors import InputError, say_alone
 from ta_assets.jobs import automation, release, sweep
 from ta_assets.ledger.catalog import described
@@ -32,12 +33,16 @@ from ta_assets.ledger.world import world_resource
 from ta_assets.studies.loading import Studies, load_studies
 from ta_assets.studies.study import Study
 from ta_checks import checks
+from ta_resources.engines.resource import EnginesResource
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactStore
 from ta_resources.storage.io_manager import ArtifactIOManager
 
-FAMILIES = (problems, activations, comparison, probes, summaries, deferrals, readme, verdicts, report, sweeps)
+FAMILIES = (
+    *(problem_set, base_traces, rollouts, labels),
+    *(problems, activations, comparison, probes, summaries, deferrals, readme, verdicts, report, sweeps),
+)
 """The modules of assets."""
 
 
@@ -48,7 +53,7 @@ def build_definitions(
 
     Args:
         studies: which studies it holds; by default the shipped ones and the one that ``TA_STUDY`` names.
-        resources: replacements by name (``store``, ``rollouts``, ``language_model``).
+        resources: replacements by name (``store``, ``rollouts``, ``language_model``, ``engines``).
     """
     studies = studies or load_studies()
     store = (resources or {}).get("store")
@@ -57,6 +62,7 @@ def build_definitions(
         "store": store,
         "rollouts": RolloutsResource(),
         "language_model": LanguageModelResource(),
+        "engines": EnginesResource(),
         **(resources or {}),
     }
     partitions = Partitions(studies.offered(partial(was_made, store)))

@@ -15,11 +15,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from statistics import mean
 
 import dagster as dg
 
 from ta_assets.assets.expected import why_left_out, why_made
 from ta_assets.assets.problems import chosen_ids
+from ta_assets.core.campaign.cost import Workload, estimate
+from ta_assets.core.campaign.options import prompt_of
 from ta_assets.core.errors import InputError
 from ta_assets.core.traces.storage_estimate import in_words
 from ta_assets.ledger.ledger import Ledger
@@ -33,6 +36,8 @@ from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactStore
 
 EXIT_BAD_INPUT = 2
+TYPICAL_SHARE, TOKENS_PER_SENTENCE, CHARACTERS_PER_TOKEN = 0.25, 30, 4
+"""Of the published rollouts: a trace has a quarter of the tokens that it might have, 30 of them a sentence."""
 FRESH, MAKE, LEFT_OUT, UNKNOWN = "up to date", "to make", "left out", "not known"
 DESCRIPTION = (
     "Say what a release of the study that TA_STUDY names would make, why, and what it would read; make nothing. Exit "
@@ -70,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     options = parser.parse_args(arguments)
     try:
-        with _world() as world:
+        with offline_world() as world:
             found, read = steps(world), sources(world)
             name = world.studies.selected.name
     except InputError as fault:
@@ -120,9 +125,11 @@ def _step(world: World, asset: str, partition: str, before: Mapping[tuple[str, s
 def sources(world: World) -> list[Source]:
     """Data of every setting and language model of every corpus of the selected study."""
     study = world.studies.selected
-    found = []
+    found = [source for corpus in study.generated for source in _campaign(world, corpus)]
     for name, setting in study.settings.items():
-        source = study.source(setting.corpus)
+        if study.generated:
+            break  # its data are what the release makes
+        source = world.source(setting.corpus)
         place = source.folder or f"dataset {source.repo_id} at {source.revision}"
         found.append(Source("data", name, f"{place}, {source.prefix}", _said(partial(_problems, world, name))))
     for corpus in study.corpora:
@@ -150,8 +157,55 @@ def _said(tell: Callable[[], str]) -> str:
 
 
 def _problems(world: World, setting: str) -> str:
-    ids, available = chosen_ids(world.studies, world.rollouts, setting)
+    ids, available = chosen_ids(world, setting)
     return f"{len(ids)} of {available} problems"
+
+
+def _campaign(world: World, corpus: str) -> list[Source]:
+    """The questions of a corpus that is made here, and what its rollouts would cost."""
+    study = world.studies.by_corpus[corpus]
+    questions = partial(study.questions.read, offline=True)
+    return [
+        Source("questions", corpus, study.questions.place, _said(lambda: f"{len(questions())} questions")),
+        Source("rollouts", corpus, study.campaign.engine.kind, _said(partial(_cost, world, corpus))),
+    ]
+
+
+def _cost(world: World, corpus: str) -> str:
+    """What a campaign costs in all, what is stored of it already included; sizes are measured where there are traces.
+
+    Raises:
+        InputError: the questions cannot be read.
+    """
+    study = world.studies.by_corpus[corpus]
+    asked, questions = study.campaign, study.questions.read(offline=True)
+    prompt_tokens = mean(len(prompt_of(asked.prompt, one.question)) for one in questions) / CHARACTERS_PER_TOKEN
+    if world.store.exists("base_traces", corpus):
+        known = world.store.load("base_traces", corpus).rows
+        traces, prompt_tokens = len(known), float(known["prompt_tokens"].mean())
+        trace_tokens = float((known["thought_end"] - known["prompt_tokens"]).mean())
+        sentences, told = float(known["sentences"].map(lambda text: len(json.loads(text))).mean()), "measured"
+    else:
+        traces, told = len(questions), "assumed"
+        trace_tokens = min(TYPICAL_SHARE * asked.sampling.max_total_tokens, asked.sampling.room(int(prompt_tokens)))
+        sentences = min(trace_tokens / TOKENS_PER_SENTENCE, asked.base.most_sentences)
+    work = Workload(
+        problems=len(questions),
+        traces=traces,
+        base_tries=asked.base.tries,
+        sentences=sentences,
+        all_sentences=sentences,
+        rollouts=asked.rollouts.rollouts,
+        prompt_tokens=prompt_tokens,
+        trace_tokens=trace_tokens,
+    )
+    cost = estimate(work)
+    rate = asked.tokens_per_second
+    hours = f"{cost.hours(rate):.1f} hours at {rate:g} tokens per second" if rate else "hours: set tokens_per_second"
+    sizes = f"{told}: {traces} traces of {trace_tokens:.0f} tokens and {sentences:.0f} sentences"
+    most = "at most " if asked.rollouts.kind == "threshold" else ""
+    said = f"{most}{cost.rollouts} rollouts, {cost.generated_tokens} tokens generated, {in_words(cost.bytes)} stored"
+    return f"{said}, {hours} ({sizes})"
 
 
 def _weights(place: str) -> str:
@@ -165,7 +219,7 @@ def _weights(place: str) -> str:
 
 
 @contextmanager
-def _world() -> Iterator[World]:
+def offline_world() -> Iterator[World]:
     """Everything that a release looks at, offline; with an instance in memory where there is none yet."""
     studies = load_studies()
     from ta_assets.definitions import defs  # reads the studies when imported, whose faults have been named by now

@@ -8,6 +8,14 @@ from __future__ import annotations
 
 from ta_assets.studies.study import Study
 from ta_checks.invariant import Invariant
+from ta_checks.rules.campaigns import (
+    campaign_complete,
+    graders_agree,
+    labels_follow_parts,
+    labels_reliable,
+    prefixes_exact,
+    rollouts_accounted,
+)
 from ta_checks.rules.cells import (
     aggregate_recomputes,
     all_seeds_aggregated,
@@ -68,6 +76,12 @@ from ta_checks.rules.vectors import (
 
 INVARIANTS: tuple[Invariant, ...] = (
     *artifacts_intact.ROWS,
+    campaign_complete.ROW,
+    rollouts_accounted.ROW,
+    prefixes_exact.ROW,
+    labels_follow_parts.ROW,
+    graders_agree.ROW,
+    labels_reliable.ROW,
     problems_as_asked.ROW,
     corpus_not_shrunk.ROW,
     split_is_disjoint.ROW,

@@ -24,7 +24,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ta_assets.assets",),
     ("ta_assets.jobs",),
     ("ta_assets.definitions",),
-    ("ta_assets.trace", "ta_assets.plan", "ta_assets.measure", "ta_assets.reproduce", "ta_assets.split"),
+    (
+        "ta_assets.trace",
+        "ta_assets.plan",
+        "ta_assets.export",
+        "ta_assets.measure",
+        "ta_assets.reproduce",
+        "ta_assets.split",
+    ),
     ("ta_assets.command",),
 )
 """From the lowest to the highest; a module imports from its own layer and those below."""

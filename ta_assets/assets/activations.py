@@ -58,7 +58,7 @@ def activations(
     with world.language_model.open(study.extraction_spec(corpus)) as extractor:
         resolved = resolved_options(record["extraction"], record["language_model"], extractor)
         extraction = CorpusExtraction.of(
-            study.source(corpus),
+            world.source(corpus),
             world.rollouts,
             world.store.files,
             resolved,

@@ -16,11 +16,9 @@ from ta_assets.ledger.fingerprint import output
 from ta_assets.ledger.made_from import shared_corpora
 from ta_assets.ledger.partitions import Partitions
 from ta_assets.ledger.table import made_from
-from ta_assets.ledger.world import WorldResource
+from ta_assets.ledger.world import World, WorldResource
 from ta_assets.pages import plots
-from ta_assets.studies.loading import Studies
 from ta_assets.vectors.probe_data import stored_folds, stored_split
-from ta_resources.rollouts.resource import RolloutsResource
 
 
 class ProblemIdsConfig(dg.Config):
@@ -36,13 +34,19 @@ class ProblemIdsConfig(dg.Config):
 def build(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """The assets ``problem_ids``, ``splits`` and ``sentences``."""
     of_setting = dg.asset(partitions_def=partitions.setting, code_version="1")
+    # its files are read where they lie, as those of any dataset
+    listing = dg.asset(
+        partitions_def=partitions.setting,
+        deps=[dg.AssetDep("labels", partition_mapping=partitions.generated_to_setting)],
+        code_version="1",
+    )
     of_corpus = dg.asset(
         partitions_def=partitions.corpus,
         ins={"problem_ids": dg.AssetIn(partition_mapping=partitions.setting_to_corpus, metadata={"collect": True})},
         dagster_type=SentenceTable,
         code_version="3",
     )
-    return [of_setting(problem_ids), of_setting(splits), of_corpus(sentences)]
+    return [listing(problem_ids), of_setting(splits), of_corpus(sentences)]
 
 
 def problem_ids(
@@ -50,7 +54,7 @@ def problem_ids(
 ) -> dg.Output[list[int]]:
     """Ids of a setting's problems, sorted: all of its corpus, a seeded sample, or those that settings share."""
     name = context.partition_key
-    ids, available = chosen_ids(world.studies, world.rollouts, name, refresh=config.refresh)
+    ids, available = chosen_ids(world, name, refresh=config.refresh)
     facts = {"problems": len(ids), "available": available, "ids": str(ids)}
     return output(ids, made_from(world, "problem_ids", name), facts)
 
@@ -79,7 +83,7 @@ def sentences(
 
     corpus = context.partition_key
     study = world.studies.by_corpus[corpus]
-    problems = world.rollouts.read_problems(study.source(corpus), union(problem_ids))
+    problems = world.rollouts.read_problems(world.source(corpus), union(problem_ids))
     table, skipped = label_usable(problems, study.labels)
     return output(
         table,
@@ -88,9 +92,7 @@ def sentences(
     )
 
 
-def chosen_ids(
-    studies: Studies, rollouts: RolloutsResource, name: str, *, refresh: bool = False
-) -> tuple[list[int], int]:
+def chosen_ids(world: World, name: str, *, refresh: bool = False) -> tuple[list[int], int]:
     """The sorted ids of a setting's problems, and how many there were to choose from; ``refresh`` lists them anew.
 
     Raises:
@@ -98,10 +100,10 @@ def chosen_ids(
     """
     from ta_assets.core.traces.splits import MIN_PROBLEMS_TO_SPLIT, sample_problem_ids, shared_problem_ids
 
-    study = studies.by_setting[name]
-    setting, corpora = study.settings[name], shared_corpora(studies, name)
-    sources = [study.source(corpus) for corpus in corpora or (setting.corpus,)]
-    listed = [rollouts.list_problem_ids(source, refresh=refresh) for source in sources]
+    study = world.studies.by_setting[name]
+    setting, corpora = study.settings[name], shared_corpora(world.studies, name)
+    sources = [world.source(corpus) for corpus in corpora or (setting.corpus,)]
+    listed = [world.rollouts.list_problem_ids(source, refresh=refresh) for source in sources]
     if not set.intersection(*map(set, listed)):
         counts = ", ".join(str(len(ids)) for ids in listed)
         expected = f"problems that {', '.join(corpora)} have in common"

@@ -48,7 +48,7 @@ def sweep_metrics(context: dg.AssetExecutionContext, world: WorldResource) -> dg
     study, corpus = cell.study, cell.study.settings[cell.setting].corpus
     ids = world.store.load("problem_ids", cell.setting)
     activations = SweepVectors(world, also_around(context.log.info)).of(cell, ids)
-    sentences, _ = label_usable(world.rollouts.read_problems(study.source(corpus), ids), study.labels)
+    sentences, _ = label_usable(world.rollouts.read_problems(world.source(corpus), ids), study.labels)
     whole = joined(sentences, activations, ids, world.store.files, study.extraction.pooling)
     scores = cross_validated(whole.under(single_split(ids, study.splits)), study.probe_options, cell.probe)
     value = {
@@ -131,7 +131,7 @@ class SweepVectors:
         return cells
 
     def _extracted(self, study: Study, corpus: str, problem_ids: list[int]) -> Activations:
-        spec, source = study.extraction_spec(corpus), study.source(corpus)
+        spec, source = study.extraction_spec(corpus), self.world.source(corpus)
         options = extraction_options(spec)
         language_model = self.world.language_model.identity(spec)
         decides = {"extraction": options, "language_model": language_model}

@@ -28,7 +28,8 @@ NO_REPORT = Markdown()
 class CorpusSource:
     """Where the traces of one model with one correctness lie, in the layout of ``uzaymacar/math-rollouts``.
 
-    Exactly one of ``repo_id`` (a dataset on the Hub) and ``folder`` (an absolute local path) is set.
+    Exactly one of ``repo_id`` (a dataset on the Hub) and ``folder`` (an absolute local path) is set; neither in a study
+    whose traces are made here, until it is known where artifacts lie.
     A problem's files are ``{prefix}/problem_{id}/{problem,base_solution,chunks_labeled}.json``.
     """
 

@@ -48,10 +48,13 @@ def _new_data(release: Any, study: Study) -> dg.SensorDefinition:
         minimum_interval_seconds=60 * MINUTES,
         default_status=dg.DefaultSensorStatus.STOPPED,
         description=f"Releases study {study.name} when its data are others than at the last look, which is a hash of "
-        "all files of a folder, or the commit of a Hub dataset that was listed.",
+        "all files of a folder, or of the questions, or the commit of a Hub dataset that was listed.",
     )
     def release_on_new_data(context: dg.SensorEvaluationContext, rollouts: RolloutsResource) -> Any:
-        found = fingerprint({corpus: rollouts.identity(study.source(corpus)) for corpus in study.corpora})
+        if study.generation is not None:
+            found = fingerprint(study.questions.identity())
+        else:
+            found = fingerprint({corpus: rollouts.identity(study.source(corpus)) for corpus in study.corpora})
         if found == context.cursor:
             return dg.SkipReason("the data are those of the last look")
         context.update_cursor(found)

@@ -50,7 +50,7 @@ def build(study: Study) -> list[Any]:
     )
     def release() -> None:
         outcomes = start()
-        for asset in LIGHT:
+        for asset in (one for one in LIGHT if partitions_of(one, study)):
             outcomes = _step(asset)(outcomes)
         outcomes = runner(outcomes)
         for asset in ASSETS[len(LIGHT) :]:

@@ -15,6 +15,7 @@ import dagster as dg
 from ta_assets.core.traces.labels import COLUMNS
 
 OWNER = "team:probing"
+GENERATED = "0_rollouts"
 DATA, VECTORS, PROBES, RESULTS, SWEEPS = "1_data", "2_activations", "3_probes", "4_results", "5_sweeps"
 """Groups; their names sort as they are made."""
 WEEK = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=14), warn_window=timedelta(days=7))
@@ -58,6 +59,10 @@ _SCALING = {
     "left_out": ("object", "seeds that were left out, each with its reason"),
 }
 ENTRIES: Mapping[str, Entry] = {
+    "problem_set": Entry(GENERATED, frozenset({"json"})),
+    "base_traces": Entry(GENERATED, frozenset({"parquet", "huggingface"}), needs="gpu"),
+    "rollouts": Entry(GENERATED, frozenset({"parquet", "huggingface"}), needs="gpu"),
+    "labels": Entry(GENERATED, frozenset({"json", "parquet"})),
     "problem_ids": Entry(DATA, frozenset({"json"})),
     "splits": Entry(DATA, frozenset({"json"})),
     "sentences": Entry(

@@ -72,6 +72,46 @@ def extraction_options(spec: ExtractionSpec) -> dict[str, Any]:
     return options
 
 
+def questions_identity(world: World, corpus: str) -> dict[str, Any]:
+    """The file of the questions, and the grader that must be able to read their answers.
+
+    Raises:
+        InputError: the file cannot be had.
+    """
+    study = world.studies.by_corpus[corpus]
+    answers = study.campaign.answers
+    return {
+        "questions": study.questions.identity(offline=world.rollouts.offline),
+        "graders": [answers.grader, answers.second],
+    }
+
+
+def base_identity(world: World, corpus: str) -> dict[str, Any]:
+    """The model that writes, what it is asked, and which of its traces are taken.
+
+    Raises:
+        InputError: the model cannot be identified.
+    """
+    study = world.studies.by_corpus[corpus]
+    said = study.campaign.model_dump(include={"prompt", "sampling", "base", "answers"})
+    return {
+        **said,
+        "engine": study.campaign.engine.kind,
+        "language_model": world.language_model.identity(study.extraction_spec(corpus)),
+        "right": study.solutions_are_right(corpus),
+    }
+
+
+def rollout_options(study: Study) -> dict[str, Any]:
+    """The options that decide ``rollouts``."""
+    return study.campaign.model_dump(include={"rollouts", "reuse", "budget_tokens"})
+
+
+def grading_options(study: Study) -> dict[str, Any]:
+    """The options that decide ``labels``."""
+    return study.campaign.model_dump(include={"answers", "similarity", "reuse"})
+
+
 def problems_identity(world: World, setting: str) -> dict[str, Any]:
     """The data that a setting's problems are chosen from, and how it chooses.
 
@@ -80,7 +120,7 @@ def problems_identity(world: World, setting: str) -> dict[str, Any]:
     """
     study = world.studies.by_setting[setting]
     corpora = {study.settings[setting].corpus, *shared_corpora(world.studies, setting)}
-    sources = {corpus: world.rollouts.identity(study.source(corpus)) for corpus in sorted(corpora)}
+    sources = {corpus: world.rollouts.identity(world.source(corpus)) for corpus in sorted(corpora)}
     return {"sources": sources, "setting": study.settings[setting].model_dump()}
 
 
@@ -92,7 +132,7 @@ def labels_identity(world: World, corpus: str) -> dict[str, Any]:
     """
     study = world.studies.by_corpus[corpus]
     return {
-        "source": world.rollouts.identity(study.source(corpus)),
+        "source": world.rollouts.identity(world.source(corpus)),
         "labels": study.labels.model_dump(exclude={"target"}),
     }
 
@@ -106,7 +146,7 @@ def extraction_identity(world: World, corpus: str) -> dict[str, Any]:
     study = world.studies.by_corpus[corpus]
     spec = study.extraction_spec(corpus)
     return {
-        "source": world.rollouts.identity(study.source(corpus)),
+        "source": world.rollouts.identity(world.source(corpus)),
         "language_model": world.language_model.identity(spec),
         "extraction": extraction_options(spec),
     }
@@ -123,7 +163,7 @@ def combination_identity(world: World, key: str) -> dict[str, Any]:
     spec = study.extraction_spec(corpus)
     return {
         "factors": dict(cell.factors),
-        "source": world.rollouts.identity(study.source(corpus)),
+        "source": world.rollouts.identity(world.source(corpus)),
         "problem_ids": world.store.load("problem_ids", cell.setting),
         "labels": study.labels.model_dump(),
         **split_options(study),
@@ -150,6 +190,16 @@ def shared_corpora(studies: Studies, setting: str) -> tuple[str, ...]:
     if not study.settings[setting].shared_problems:
         return ()
     return tuple(dict.fromkeys(other.corpus for other in study.settings.values() if other.shared_problems))
+
+
+def rollouts_owed(metadata: Mapping[str, Any]) -> str | None:
+    """Why a campaign must go on although nothing that it was made from has changed; None when it need not.
+
+    Args:
+        metadata: of its materialization; ``unfinished`` counts problems at which its tokens were spent.
+    """
+    n_problems = metadata.get("unfinished") or 0
+    return f"the tokens of its last run were spent before {n_problems} problems were done" if n_problems else None
 
 
 def memory_owed(metadata: Mapping[str, Any]) -> str | None:

@@ -49,6 +49,11 @@ class Partitions:
         return dg.StaticPartitionsDefinition(list(self.studies.by_corpus))
 
     @cached_property
+    def generated(self) -> dg.StaticPartitionsDefinition:
+        """A corpus whose rollouts are made here."""
+        return dg.StaticPartitionsDefinition([one for study in self.studies.studies for one in study.generated])
+
+    @cached_property
     def setting(self) -> dg.StaticPartitionsDefinition:
         """A choice of problems of a corpus, and their split."""
         return dg.StaticPartitionsDefinition(list(self.studies.by_setting))
@@ -77,6 +82,17 @@ class Partitions:
         return dg.StaticPartitionMapping(
             {corpus: list(study.settings_of(corpus)) for corpus, study in self.studies.by_corpus.items()}
         )
+
+    @cached_property
+    def generated_to_setting(self) -> dg.StaticPartitionMapping:
+        """A setting lists the problems of its corpus, and of those that it shares them with."""
+        found = {}
+        for study in self.studies.studies:
+            for corpus in study.generated:
+                own = study.settings_of(corpus)
+                sharing = [name for name, one in study.settings.items() if one.shared_problems]
+                found[corpus] = [*own, *(sharing if {*own} & {*sharing} else [])]
+        return dg.StaticPartitionMapping(found)
 
     def corpus_ins(self, *assets: str) -> dict[str, dg.AssetIn]:
         """Inputs of a setting's asset that are of its corpus."""

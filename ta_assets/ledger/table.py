@@ -25,6 +25,8 @@ Node = tuple[str, str]
 class Scope(Enum):
     """What one partition of an asset is about."""
 
+    GENERATED = auto()
+    """A corpus whose rollouts are made here; a study with a dataset has none."""
     CORPUS = auto()
     SETTING = auto()
     CELL = auto()
@@ -45,6 +47,7 @@ class Scope(Enum):
 
 
 _KEYS: Mapping[Scope, Callable[[Study], list[str]]] = {
+    Scope.GENERATED: lambda study: list(study.generated),
     Scope.CORPUS: lambda study: list(study.corpora),
     Scope.SETTING: lambda study: list(study.settings),
     Scope.CELL: lambda study: [cell.key for setting in study.settings for cell in cells_of(setting)],
@@ -52,6 +55,7 @@ _KEYS: Mapping[Scope, Callable[[Study], list[str]]] = {
     Scope.COMBINATION: lambda study: [cell.key for cell in sweep_cells(study)],
 }
 _OWNERS: Mapping[Scope, Callable[[Studies], Mapping[str, Study]]] = {
+    Scope.GENERATED: lambda studies: studies.by_corpus,
     Scope.CORPUS: lambda studies: studies.by_corpus,
     Scope.SETTING: lambda studies: studies.by_setting,
     Scope.CELL: lambda studies: studies.by_setting,
@@ -151,6 +155,10 @@ def _ranked_combinations(_world: World, _partition: str, made_from: Mapping[str,
 
 
 FACTS: Mapping[str, AssetFacts] = {
+    "problem_set": AssetFacts(Scope.GENERATED, identity=how.questions_identity, light=True),
+    "base_traces": AssetFacts(Scope.GENERATED, identity=how.base_identity, owed=how.rollouts_owed, light=True),
+    "rollouts": AssetFacts(Scope.GENERATED, options=how.rollout_options, owed=how.rollouts_owed, light=True),
+    "labels": AssetFacts(Scope.GENERATED, options=how.grading_options, light=True),
     "problem_ids": AssetFacts(Scope.SETTING, identity=how.problems_identity, light=True),
     "splits": AssetFacts(Scope.SETTING, options=how.split_options, light=True),
     "sentences": AssetFacts(

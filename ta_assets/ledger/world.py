@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import dagster as dg
 
 from ta_assets.core.errors import InputError
+from ta_assets.core.values import CorpusSource
 from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.progress import also_around
 from ta_assets.studies.loading import Studies
 from ta_assets.studies.sweep import SweepCell, sweep_cells
+from ta_resources.engines.resource import EnginesResource
 from ta_resources.interrupts import noticed
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.run_owners import own, watched
 from ta_resources.storage.artifacts import ArtifactStore
+from ta_resources.storage.campaigns import unpacked
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,24 @@ class World:
     rollouts: RolloutsResource
     language_model: LanguageModelResource
     ledger: Ledger
+    engines: EnginesResource = field(default_factory=EnginesResource)
 
     def fresh(self) -> World:
         """The same world with an empty ledger: what a ledger has read is out of date once a run made something."""
         return replace(self, ledger=Ledger(self.ledger.dagster, self.ledger.definitions))
+
+    def source(self, corpus: str) -> CorpusSource:
+        """Where the traces of a corpus lie: in its study's dataset, or in a copy of the artifact of its own rollouts.
+
+        Raises:
+            KeyError: no study has the corpus.
+            InputError: its rollouts are to be made here, and its labels were not made yet, or were changed.
+        """
+        source = self.studies.by_corpus[corpus].source(corpus)
+        if source.folder is not None or source.repo_id is not None:
+            return source
+        layout = self.store.load("labels", corpus).layout
+        return replace(source, folder=str(unpacked(layout, self.store.local_folder)))
 
     def combination(self, key: str) -> SweepCell:
         """The combination of a sweep that a partition key stands for.
@@ -67,7 +84,7 @@ def world_resource(studies: Studies, definitions: Callable[[], dg.Definitions]) 
         definitions: the whole graph; a call, since assets and checks exist before the definitions do.
     """
 
-    @dg.resource(required_resource_keys={"store", "rollouts", "language_model"})
+    @dg.resource(required_resource_keys={"store", "rollouts", "language_model", "engines"})
     def world(context: dg.InitResourceContext) -> Iterator[World]:
         if context.instance is None:
             raise ValueError("a world needs an instance: its ledger reads what runs recorded")
@@ -78,6 +95,7 @@ def world_resource(studies: Studies, definitions: Callable[[], dg.Definitions]) 
             resources.rollouts,
             resources.language_model,
             Ledger(context.instance, definitions),
+            resources.engines,
         )
         if context.run is None or context.log is None:
             yield made

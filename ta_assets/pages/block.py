@@ -71,6 +71,7 @@ def current_page(world: World, name: str) -> list[Line]:
             (Span(_label_noise(setting, value), ("probe_comparison", setting), setting),)
             for setting, value in comparisons.items()
         ),
+        *((Span(said, ("probe_comparison", one), one),) for one, said in _offers(study, comparisons)),
         EMPTY,
         *((Span(f"Left out: {setting}: {why}", ("aggregate_metrics", setting), setting),) for setting, why in left_out),
         _said(own, _in_short(study, checks)),
@@ -208,6 +209,24 @@ def _label_noise(setting: str, value: Mapping[str, Any]) -> str:
         f"{support['surviving_anchors']:.0%} survive a false discovery rate of 10 %; noise ceiling "
         f"{ceiling['oracle']:.3f} (true importances), {ceiling['repeat']:.3f} (a second campaign), of {drawn}"
     )
+
+
+def _offers(study: Study, comparisons: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Of each setting whose rollouts are made here and that leaves something open, how to make more problems."""
+    if study.generation is None:
+        return []
+    said = study.generation.questions
+    place = said.file or f"{said.repo_id}/{said.path}"
+    more = f"add questions to `{place}`" if said.first is None else f"raise `generation.questions.first`, {said.first}"
+    return [
+        (
+            setting,
+            f"- {setting}: `TA_STUDY={study.name} dagster job execute -j release` makes more problems; {more} first. "
+            f"What was drawn is kept; it will be look {len(value['looks']) + 1}, at which p must reach less",
+        )
+        for setting, value in comparisons.items()
+        if any("needs" in row["verdict"] for row in value["rows"])
+    ]
 
 
 def _spent(value: Mapping[str, Any]) -> str:

@@ -41,8 +41,8 @@ class Model(Options):
     ``language_model`` is a Hub id, or a local folder when it starts with ``.``, ``/`` or ``~``.
     """
 
-    folder: InnerPath
-    """Its folder in the dataset."""
+    folder: InnerPath | None = None
+    """Its folder in the dataset, which a study with ``dataset`` must name; else the model's own name."""
     language_model: ModelPlace
     """What reads the traces: a Hub id, or a local folder."""
     revision: Revision = "main"

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from ta_assets.core.campaign.corpus.questions import Keys
 from ta_assets.core.option_values import TOKEN_PROBES, VERTICAL_MODELS
 from ta_assets.core.options import (
     SEEDS,
@@ -32,7 +33,9 @@ from ta_assets.core.options import (
 from ta_assets.core.traces.label_recomputation import COUNTERFACTUAL, RESAMPLING
 from ta_assets.core.values import CorpusSource
 from ta_assets.studies.fields import FieldError, InnerPath, Name, SweptValue, is_path
+from ta_assets.studies.generation import Generation
 from ta_assets.studies.sections import Dataset, Model, Setting, Verification
+from ta_resources.campaigns.questions import QuestionsFile
 
 
 class Study(Options):
@@ -40,7 +43,9 @@ class Study(Options):
 
     name: Name
     """A lower-case name, also the folder of its results."""
-    dataset: Dataset
+    dataset: Dataset | None = None
+    """Exactly one of it and ``generation``."""
+    generation: Generation | None = None
     models: dict[Name, Model] = Field(min_length=1)
     labels: LabelRule = LabelRule()
     splits: SplitRule = SplitRule()
@@ -71,6 +76,33 @@ class Study(Options):
     def path(self) -> Path:
         """The file it was read from, against whose folder its paths are resolved."""
         return self._path
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Study:
+        if (self.dataset is None) == (self.generation is None):
+            found = [name for name in ("dataset", "generation") if getattr(self, name) is not None]
+            raise FieldError("dataset, generation", found, "exactly one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _folders_where_there_is_a_dataset(self) -> Study:
+        absent = [f"models.{name}.folder" for name, one in self.models.items() if one.folder is None]
+        if self.dataset is not None and absent:
+            raise FieldError(", ".join(absent), None, "the model's folder in the dataset")
+        return self
+
+    @model_validator(mode="after")
+    def _generated_as_asked(self) -> Study:
+        if self.generation is None:
+            return self
+        twins = {f"settings.{name}.solutions": one.solutions for name, one in self.settings.items()}
+        for field, found in twins.items():
+            if found not in ("correct", "incorrect"):
+                raise FieldError(field, found, "correct or incorrect: answers are not forced where rollouts are made")
+        if self.verifies_labels:
+            expected = "none: of rollouts that are made here, every label is computed again anyway"
+            raise FieldError("verification.problem", self.verification.problem, expected)
+        return self
 
     @model_validator(mode="after")
     def _known_models(self) -> Study:
@@ -141,6 +173,11 @@ class Study(Options):
         return self._place(self.verification.embedding_model)
 
     @property
+    def similarity_model(self) -> str:
+        """The model that tells whether a resampled sentence is another one: a Hub id, or an absolute path."""
+        return self._place(self.campaign.similarity.embedding_model)
+
+    @property
     def corpora(self) -> tuple[str, ...]:
         """Names of its corpora, in the order of its settings, each once."""
         return tuple(dict.fromkeys(setting.corpus for setting in self.settings.values()))
@@ -150,9 +187,15 @@ class Study(Options):
         return tuple(name for name, setting in self.settings.items() if setting.corpus == corpus)
 
     def source(self, corpus: str) -> CorpusSource:
-        """Where the traces of a corpus lie."""
+        """Where the traces of a corpus lie; of one that is made here neither on the Hub nor in a folder yet."""
         setting = self._setting_of(corpus)
-        prefix = f"{self.models[setting.model].folder}/{self.dataset.temperature}/{setting.solutions_folder}"
+        model = self.models[setting.model].folder or setting.model
+        if self.generation is not None:
+            drawn = self.generation.sampling
+            temperature = f"temperature_{drawn.temperature}_top_p_{drawn.top_p}"
+            return CorpusSource(f"{model}/{temperature}/{setting.solutions_folder}")
+        assert self.dataset is not None
+        prefix = f"{model}/{self.dataset.temperature}/{setting.solutions_folder}"
         folder = None if self.dataset.folder is None else str(self._resolve(self.dataset.folder))
         return CorpusSource(prefix, repo_id=self.dataset.repo_id, folder=folder, revision=self.dataset.revision)
 
@@ -162,6 +205,34 @@ class Study(Options):
         return ExtractionSpec(
             language_model=self._place(model.language_model), revision=model.revision, **dict(self.extraction)
         )
+
+    @property
+    def generated(self) -> tuple[str, ...]:
+        """Names of the corpora that are made here."""
+        return () if self.generation is None else self.corpora
+
+    @property
+    def campaign(self) -> Generation:
+        """The section ``generation``.
+
+        Raises:
+            ValueError: the study reads a dataset.
+        """
+        if self.generation is None:
+            raise ValueError(f"study {self.name} makes no rollouts")
+        return self.generation
+
+    @property
+    def questions(self) -> QuestionsFile:
+        """Where the questions lie, of a study that makes its rollouts."""
+        said = self.campaign.questions
+        file = None if said.file is None else self._resolve(said.file)
+        keys = Keys(said.id, said.question, said.answer)
+        return QuestionsFile(file, said.repo_id, said.revision, said.path, keys, said.first)
+
+    def solutions_are_right(self, corpus: str) -> bool:
+        """Whether the traces of a corpus end in right answers."""
+        return self._setting_of(corpus).solutions == "correct"
 
     def _setting_of(self, corpus: str) -> Setting:
         """A setting that uses the corpus; all of them name the same model and solutions."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -119,6 +120,24 @@ def draw_problem(rng: random.Random, n_steps: int) -> ClockProblem:
         sign = _other(sign) if number in turns else sign
         steps.append((sign, rng.choice([n for n in range(1, HOURS) if number not in turns or n != HALF_ROUND])))
     return ClockProblem(rng.randint(1, HOURS), tuple(steps))
+
+
+def draw_questions(count: int, n_steps: Sequence[int], seed: int = 0) -> list[dict[str, str]]:
+    """Problems as a campaign reads them, each with ``id``, ``question`` and ``answer``; none twice.
+
+    The first ones stay what they are when more are drawn.
+    """
+    found: dict[str, str] = {}
+    number = 0
+    while len(found) < count:
+        number += 1
+        rng = random.Random(f"question {seed} {number}")
+        problem = draw_problem(rng, rng.choice(n_steps))
+        found.setdefault(problem.statement, problem.answer)
+    return [
+        {"id": str(place), "question": question, "answer": answer}
+        for place, (question, answer) in enumerate(found.items(), start=1)
+    ]
 
 
 def write_trace(problem: ClockProblem, rng: random.Random, habits: Habits) -> list[str]:

@@ -127,6 +127,10 @@ class TraceTokenizer:
         ids = [self.encode(sentence)[0].tolist() for sentence in sentences]
         return [self._tokenizer.decode(one, skip_special_tokens=False) for one in ids]
 
+    def decode(self, token_ids: Sequence[int], *, special: bool = True) -> str:
+        """The text of token ids, with or without that of special tokens."""
+        return self._tokenizer.decode([int(one) for one in token_ids], skip_special_tokens=not special)
+
     def decode_spans(self, text: str, token_spans: np.ndarray) -> list[str]:
         """The text that each token span decodes to.
 

@@ -154,8 +154,9 @@ def check_text(source: str, field: str, text: Any) -> None:
 
 
 def _is_importance(key: str) -> bool:
-    # A divergence of an empty or one-sided group has no value; where it is the label, the label rule judges it.
-    return "importance" in key and not key.endswith("_kl")
+    # A divergence of an empty or one-sided group has no value; where it is the label, the label rule judges it. An
+    # interval of an importance is none.
+    return "importance" in key and not key.endswith(("_kl", "_interval", "_bounds"))
 
 
 def _is_finite_number(value: Any) -> bool:

@@ -22,6 +22,7 @@ from pydantic import Field
 
 from ta_assets.core.errors import InputError
 from ta_assets.core.values import CellResult, CrossFitted, Markdown, SeedFreeScores
+from ta_resources.storage.campaigns import CampaignTable, LabelledCorpus
 from ta_resources.storage.files import Files, files_at, folder_of
 from ta_resources.storage.manifest import MANIFEST, Manifest, as_json, manifest_of
 from ta_resources.storage.objects import LIBRARIES, StoreFailedError
@@ -66,8 +67,13 @@ class Activations:
         return [Shard(**shard) for of in self.record["shards"].values() for shard in of.values()]
 
 
-RECORDS = {record.__name__: record for record in (Activations, CellResult, CrossFitted, SeedFreeScores)}
+RECORDS = {
+    record.__name__: record
+    for record in (Activations, CampaignTable, CellResult, CrossFitted, LabelledCorpus, SeedFreeScores)
+}
 """Records that may be stored; an artifact cannot name any other class."""
+NAMING_FILES = (Activations, CampaignTable)
+"""Records that name files beside their own, which count as files of the artifact."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +137,7 @@ class ArtifactStore(dg.ConfigurableResource):
         contents, folder = {**encoded, MANIFEST: manifest.encoded()}, self.folder(asset, partition)
         files = self.files
         files.put(folder, encoded, contents[MANIFEST])
-        shards = {one.file: one.sha256 for one in value.files()} if isinstance(value, Activations) else {}
+        shards = {one.file: one.sha256 for one in value.files()} if isinstance(value, NAMING_FILES) else {}
         return Saved(
             {**{f"{folder}/{name}": _sha256(content) for name, content in contents.items()}, **shards},
             sum(map(len, contents.values())) + sum(files.sizes(list(shards)).values()),
@@ -177,7 +183,7 @@ class ArtifactStore(dg.ConfigurableResource):
     def hashes(self, asset: str, partition: str) -> dict[str, str | None]:
         """SHA-256 of every file of an artifact as it lies in the store now, by name; None if absent.
 
-        Shards that the artifact names count as its files.
+        Shards and rollouts that the artifact names count as its files.
 
         Raises:
             StoreFailedError: an object store does not say what it holds.
@@ -188,8 +194,9 @@ class ArtifactStore(dg.ConfigurableResource):
         try:
             manifest = self._manifest(files, asset, partition)
             parts = manifest.files
-            value = self.load(asset, partition) if manifest.kind == Activations.__name__ else None
-            shards = value.files() if isinstance(value, Activations) else []
+            names_files = RECORDS.get(manifest.kind) in NAMING_FILES
+            value = self.load(asset, partition) if names_files else None
+            shards = value.files() if isinstance(value, NAMING_FILES) else []
         except StoreFailedError:
             raise
         except InputError:  # what cannot be read has the hashes that it has

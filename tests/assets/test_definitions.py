@@ -134,7 +134,7 @@ def test_a_command_answers_a_broken_study_with_one_line_per_fault(tmp_path: Path
     assert done.returncode == 1
     first, *others = done.stderr.splitlines()
     assert first.startswith(f"StudyError: {tmp_path}/study.yaml: name: found [1]")
-    absent = [f"{tmp_path}/study.yaml: {key}: found None" for key in ("dataset", "models", "settings")]
+    absent = [f"{tmp_path}/study.yaml: {key}: found None" for key in ("models", "settings")]
     assert [line.partition(",")[0] for line in others] == absent
 
 

@@ -11,6 +11,7 @@ import yaml
 from ta_assets.assets.problems import ProblemIdsConfig, chosen_ids, skip_facts
 from ta_assets.core.values import CorpusSource, Skip
 from ta_assets.definitions import build_definitions
+from ta_assets.ledger.world import World
 from ta_assets.studies.loading import Studies, load_studies, read_study
 
 
@@ -38,10 +39,16 @@ def studies(folder: Path) -> Studies:
     return Studies((read_study(folder / "mine.yaml"),), current="mine")
 
 
+def _world(studies: Studies, listings: Listings) -> World:
+    """A world that knows where problems are listed, and nothing else."""
+    nothing = cast("Any", None)
+    return World(studies, nothing, cast("Any", listings), nothing, nothing)
+
+
 @pytest.mark.parametrize("refresh", [False, True])
 def test_every_listing_that_decides_a_setting_is_asked_for_anew_when_wanted(tmp_path: Path, refresh: bool) -> None:
     listings = Listings()
-    ids, available = chosen_ids(studies(tmp_path), cast("Any", listings), "correct", refresh=refresh)
+    ids, available = chosen_ids(_world(studies(tmp_path), listings), "correct", refresh=refresh)
     assert (ids, available) == ([1, 2, 3, 4], 4)
     assert listings.asked == [("correct_base_solution", refresh), ("incorrect_base_solution", refresh)]
 

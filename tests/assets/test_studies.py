@@ -193,7 +193,7 @@ def test_what_is_no_study_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_missing_study_names_the_known_ones() -> None:
-    with pytest.raises(InputError, match="one of embedded, paper"):
+    with pytest.raises(InputError, match="one of embedded, from_scratch, paper"):
         load_studies("nowhere.yaml")
 
 

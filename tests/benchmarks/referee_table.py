@@ -4,37 +4,17 @@
 and ``looks=400`` with so many data sets. What was measured is kept in ``referee.json`` beside this file, with the hash
 of the code that it was measured on, and the table in ``docs/benchmarks.md`` is written anew.
 
-Belongs here: the list, the record of what was measured. Stays out: measuring (``referee``, ``referee_labels``).
+Belongs here: the list. Stays out: measuring (``referee``, ``referee_labels``), keeping (``kept_table``).
 """
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ta_assets.core.markdown import table
-from ta_assets.ledger.fingerprint import code_sha256
 from tests.benchmarks import referee, referee_labels
-
-MEASURED = Path(__file__).with_name("referee.json")
-DOCUMENT = Path(__file__).parents[2] / "docs/benchmarks.md"
-START, END = "<!-- TA_BENCHMARK_START referee -->", "<!-- TA_BENCHMARK_END referee -->"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One claim."""
-
-    claim: str
-    """In words, where nothing was measured yet."""
-    bar: str
-    sets: int
-    """Data sets that make its Monte-Carlo error small enough."""
-    measure: Callable[[int], referee.Record]
+from tests.benchmarks.kept_table import KeptTable, Row
 
 
 def rows() -> Mapping[str, Row]:
@@ -93,44 +73,5 @@ def _of(measure: Callable[..., referee.Record], *given: Any) -> Callable[[int], 
     return lambda sets: measure(*given, sets)
 
 
-def measure(wanted: Sequence[str]) -> None:
-    """Measure rows and keep what was found after each."""
-    known = rows()
-    for one in wanted:
-        start, _, sets = one.partition("=")
-        for key in [key for key in known if start == "all" or key.startswith(start)]:
-            row = known[key]
-            record = row.measure(int(sets) if sets else row.sets)
-            print(f"{record['value']:10.4g} {row.bar:<8} {record['claim']}; {record['detail']}", flush=True)
-            kept = {**stored(), key: {**record, "code_sha256": code_sha256()}}
-            ordered = {name: kept[name] for name in known if name in kept}
-            MEASURED.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
-    write()
-
-
-def stored() -> dict[str, Any]:
-    """Key -> what was measured."""
-    return json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
-
-
-def render() -> str:
-    """The table of all rows."""
-    found, lines = stored(), []
-    for key, row in rows().items():
-        one = found.get(key)
-        if one is None:
-            lines.append([row.claim, "not run", row.bar, "", f"needs {row.sets} data sets"])
-        else:
-            lines.append([one["claim"], f"{one['value']:.4g}", row.bar, str(one["n"]), one["detail"]])
-    return table(["claim", "measured", "bar", "n", "error"], lines)
-
-
-def write() -> None:
-    """Put the table between its markers in the document."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    start, end = text.index(START) + len(START), text.index(END)
-    DOCUMENT.write_text(f"{text[:start]}\n{render()}{text[end:]}", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    measure(sys.argv[1:])
+    KeptTable("referee", rows()).measure(sys.argv[1:])

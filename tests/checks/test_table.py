@@ -134,7 +134,7 @@ PLAIN = (
 """What a check may know of the product: records, what a study says, and how cells are named and looked up."""
 SHARED = {
     "ta_checks.rules.data.labels_recomputable": {
-        "ta_assets.core.traces.label_recomputation": "no asset computes labels from rollouts: only this check does",
+        "ta_assets.core.traces.label_recomputation": "of datasets; labels made here have a check of its own code",
     },
     "ta_checks.rules.files.readme_is_current": {
         "ta_assets.ledger.fingerprint": "the name under which the event log keeps what a page was made from",

@@ -12,6 +12,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
+from types import UnionType
 from typing import Any
 
 from pydantic import BaseModel
@@ -22,8 +23,9 @@ from ta_assets.studies.study import Study
 
 TITLE = """# Keys of a study file
 
-Written by `make docs` from the classes that read the file; do not edit. A study must have `name`, `dataset`, `models`
-and `settings`. A faulty file is refused with every fault and its path. How the data must lie: [data.md](data.md).
+Written by `make docs` from the classes that read the file; do not edit. A study must have `name`, `models`,
+`settings`, and one of `dataset` and `generation` ([generation.md](generation.md)). A faulty file is refused with every
+fault and its path. How the data must lie: [data.md](data.md).
 
 Most defaults are the predecessor's. Not so: `extraction.dtype` (float16 there), `extraction.storage_dtype` (float32),
 `labels.missing` (an absent importance was read as zero), `statistics.bootstrap` (1000; 2000 in its scaling grid),
@@ -82,8 +84,9 @@ def _keys(
 
 def _section(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
     """The section that a field holds, and whether it holds several by name."""
-    inner = getattr(annotation, "__args__", ())
-    for one, several in ((annotation, False), (inner[-1] if inner else None, True)):
+    inner = [one for one in getattr(annotation, "__args__", ()) if one is not type(None)]
+    optional = isinstance(annotation, UnionType)
+    for one, several in ((inner[0] if optional else annotation, False), (inner[-1] if inner else None, True)):
         if isinstance(one, type) and issubclass(one, BaseModel):
             return one, several
     return None, False

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -14,6 +14,7 @@ from ta_assets.assets.problems import chosen_ids
 from ta_assets.core.options import LabelRule
 from ta_assets.core.traces.labels import label_usable
 from ta_assets.core.values import CorpusSource
+from ta_assets.ledger.world import World
 from ta_assets.studies.loading import Studies, read_study
 from ta_resources.rollouts.resource import RolloutsResource
 from tests.proof.bad_case import N_PROBLEMS, PREFIX, BadInput, Bench, Refused, refused
@@ -159,6 +160,11 @@ def _prefix(prefix: str) -> Callable[[Bench], object]:
     return lambda bench: bench.rollouts.list_problem_ids(CorpusSource(prefix, folder=str(bench.data())))
 
 
+def _world(studies: Studies, bench: Bench) -> World:
+    nothing = cast("Any", None)
+    return World(studies, nothing, bench.rollouts, nothing, nothing)
+
+
 def _both_sources(bench: Bench) -> object:
     return bench.rollouts.list_problem_ids(CorpusSource(PREFIX, repo_id="a/b", folder=str(bench.data())))
 
@@ -166,7 +172,7 @@ def _both_sources(bench: Bench) -> object:
 def _two_problems(bench: Bench) -> object:
     shutil.rmtree(bench.data() / PREFIX / f"problem_{N_PROBLEMS}")
     studies = Studies((read_study(bench.study()),), current="mine")
-    return chosen_ids(studies, bench.rollouts, "small_correct")
+    return chosen_ids(_world(studies, bench), "small_correct")
 
 
 def _nothing_shared(bench: Bench) -> object:
@@ -177,7 +183,7 @@ def _nothing_shared(bench: Bench) -> object:
     shared = {"model": "small", "shared_problems": True}
     settings = {kind: {**shared, "solutions": kind} for kind in ("correct", "incorrect")}
     studies = Studies((read_study(bench.study(settings=settings)),), current="mine")
-    return chosen_ids(studies, bench.rollouts, "correct")
+    return chosen_ids(_world(studies, bench), "correct")
 
 
 FOLDERS = [
@@ -368,7 +374,7 @@ def healthy(bench: Bench) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps([ROLLOUT]), encoding="utf-8")
     studies = Studies((read_study(bench.study()),), current="mine")
-    assert chosen_ids(studies, bench.rollouts, "small_correct")[0] == [1, 2, 3]
+    assert chosen_ids(_world(studies, bench), "small_correct")[0] == [1, 2, 3]
     odd_but_right(bench)
     table = labelled(bench)
     assert isinstance(table, pd.DataFrame)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from ta_checks.report.rows import ADDED
-from ta_checks.table import INVARIANTS
 from tests.proof import __main__ as command
 from tests.proof import document, matrix
 from tests.proof.faults import REFUSED, catalogue
+from tests.proof.matrix import OF_DATASETS
 from tests.proof.world import World
 
 
@@ -22,17 +22,17 @@ def test_the_catalogue_names_every_check_and_each_fault_once() -> None:
     named = {(fault.check, fault.asset) for fault in faults}
     assert len(faults) >= 60
     assert len({fault.name for fault in faults}) == len(faults)
-    assert {(one.name, one.asset) for one in INVARIANTS} <= named
+    assert {(one.name, one.asset) for one in OF_DATASETS} <= named
     assert all(bool(fault.expected) == (fault.check == REFUSED) for fault in faults)
     assert {name for name, _ in named} >= {*(row.name for row in ADDED), REFUSED}
-    warnings = {(one.name, one.asset) for one in INVARIANTS if one.severity == "WARN"}
+    warnings = {(one.name, one.asset) for one in OF_DATASETS if one.severity == "WARN"}
     warnings |= {(one.name, "release_verdict") for one in ADDED if one.severity == "WARN"}
     assert {(fault.check, fault.asset) for fault in faults if fault.status == "warned"} == warnings
 
 
 def rows() -> list[dict[str, Any]]:
     """One fault for every check, all caught."""
-    checks = [f"{one.name}[{one.asset}]" for one in INVARIANTS]
+    checks = [f"{one.name}[{one.asset}]" for one in OF_DATASETS]
     return [
         {
             "part": "matrix",
@@ -103,7 +103,7 @@ def test_the_written_document_is_short_and_has_a_line_for_each_check() -> None:
     assert len(text.encode()) <= 10_000
     for words in (words for _, words, _, _ in document.CLAIMS):
         assert f"| {words} |" in text
-    for invariant in INVARIANTS:
+    for invariant in OF_DATASETS:
         assert f"| {invariant.name}\\[{invariant.asset}\\] |" in text, invariant.name
 
 

@@ -3,7 +3,8 @@
 Belongs here: fractions of one trace -> counts. Stays out: what follows from the counts (``label_noise``).
 
 The dataset keeps accuracies and shares, not counts. Both are fractions of one number of answered rollouts, which is
-therefore the largest number up to the campaign's size of which all three are whole multiples.
+therefore the largest number up to the campaign's size of which all three are whole multiples. A campaign of one's own
+writes the counts beside the fractions, and then nothing is told from anything.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from ta_assets.core.errors import InputError
 
 COUNT_COLUMNS = ("n_different", "k_different", "n_next", "k_next")
 """Answered rollouts with a dissimilar sentence, how many of them are right; the same of the next sentence's."""
@@ -31,8 +34,13 @@ def rollout_counts(chunks: Sequence[Mapping[str, Any]], rollouts: int) -> dict[s
 
     Returns:
         For each of ``COUNT_COLUMNS`` [n_chunks] float64; NaN where the entries do not tell, and for the last sentence.
+
+    Raises:
+        InputError: an entry with counts that cannot be: no whole number, negative, or more right ones than there are.
     """
     n_chunks = len(chunks)
+    if any(name in chunk for chunk in chunks for name in COUNT_COLUMNS):
+        return _stored(chunks)
     counts = {name: np.full(n_chunks, np.nan) for name in COUNT_COLUMNS}
     fractions = fractions_of(chunks)
     answered = [_answered(own, rollouts) for own in fractions]
@@ -47,6 +55,21 @@ def rollout_counts(chunks: Sequence[Mapping[str, Any]], rollouts: int) -> dict[s
         counts["k_next"][index] = round(following_accuracy * following)
         counts["k_different"][index] = round((importance + following_accuracy) * n_different)
     return counts
+
+
+def _stored(chunks: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """The counts that the entries themselves hold; NaN for an entry without them."""
+    table = np.full((len(chunks), len(COUNT_COLUMNS)), np.nan)
+    for place, chunk in enumerate(chunks):
+        own = [chunk.get(name) for name in COUNT_COLUMNS]
+        if own == [None] * len(COUNT_COLUMNS):
+            continue
+        whole = all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in own)
+        if not whole or own[1] > own[0] or own[3] > own[2]:
+            expected = "four counts, of each group no more right answers than answers"
+            raise InputError("chunks_labeled.json", f"[{place}].{COUNT_COLUMNS[0]}", own, expected)
+        table[place] = own
+    return dict(zip(COUNT_COLUMNS, table.T, strict=True))
 
 
 def fractions_of(chunks: Sequence[Mapping[str, Any]]) -> np.ndarray:

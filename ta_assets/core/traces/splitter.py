@@ -33,16 +33,41 @@ def split_trace(text: str) -> list[str]:
     No word is lost, none is added, and none changes its place: sentences joined by spaces differ from the thought in
     whitespace only, so ``spans.character_spans`` finds each of them in it. A text without words has no sentences.
     """
-    _, opened, after = text.partition(OPEN)
-    thought = (after if opened else text).partition(CLOSE)[0]
-    sentences: list[str] = []
-    short: list[str] = []
-    for part in filter(None, (part.strip() for part in _ENDS.split(thought))):
-        short.append(part)
-        if len(" ".join(short)) >= MIN_CHARACTERS:
-            sentences.append(" ".join(short))
-            short = []
-    if short:
-        # the last sentence takes it, or it is the only one
-        sentences[-1:] = [" ".join([*sentences[-1:], *short])]
-    return sentences
+    return [" ".join(filter(None, (part.strip() for part in parts))) for parts in _groups(thought_of(text)[1])]
+
+
+def thought_of(text: str) -> tuple[int, str]:
+    """Where the thought of a trace begins in its text, in characters, and the thought; rule 1 of ``split_trace``."""
+    before, opened, after = text.partition(OPEN)
+    start = len(before) + len(OPEN) if opened else 0
+    return start, (after if opened else text).partition(CLOSE)[0]
+
+
+def sentence_starts(text: str) -> list[int]:
+    """Where each sentence of ``split_trace`` begins, in characters: at its first one that is no whitespace.
+
+    What lies between two of them belongs to the first, with the whitespace behind it, so that no byte is lost.
+    """
+    cursor, thought = thought_of(text)
+    starts = []
+    for parts in _groups(thought):
+        raw = "".join(parts)
+        starts.append(cursor + len(raw) - len(raw.lstrip()))
+        cursor += len(raw)
+    return starts
+
+
+def _groups(thought: str) -> list[list[str]]:
+    """The parts of each sentence with the whitespace around them: joined, they are the whole thought."""
+    groups: list[list[str]] = []
+    current: list[str] = []
+    for part in _ENDS.split(thought):
+        current.append(part)
+        if len(" ".join(filter(None, (one.strip() for one in current)))) >= MIN_CHARACTERS:
+            groups.append(current)
+            current = []
+    if groups:
+        groups[-1] += current  # the last sentence takes what is too short
+    elif "".join(current).strip():
+        groups.append(current)
+    return groups

@@ -14,6 +14,12 @@ function importanceWords(value, error, counts) {
   return parts;
 }
 
+function outcomeWords(outcomes) {
+  if (!outcomes) return null;
+  const said = Object.entries(outcomes).filter(([, n]) => n).map(([name, n]) => `${n} ${name.replace("_", " ")}`);
+  return el("p", { class: "note", text: `Rollouts from before it: ${said.join(", ")}.` });
+}
+
 function replacedWords(trace, at) {
   const found = trace.replaced[at];
   if (!found?.length) return null;
@@ -47,6 +53,7 @@ function sentenceCard(setting, entry, trace, at) {
       closing(() => go("traces", setting, entry.id)))),
     el("blockquote", { text: trace.text[at] }),
     el("h4", { text: `Importance, ${rankText(ranks(size)[at])} of ${trace.text.length} by size` }), importanceWords(trace.importance[at], trace.error[at], trace.counts[at]),
+    outcomeWords(trace.outcomes[at]),
     replacedWords(trace, at),
     el("h4", { text: "Out-of-fold scores" }), scoresTable(setting, trace, at),
     el("p", { class: "note" }, `Tag: ${trace.tag[at]}. From `, link(`origin/sentences[${part(DATA.corpora[setting])}]`, "sentences"), " and ", link(`origin/cv_scores[${part(setting)}]`, "cv_scores"), "."));

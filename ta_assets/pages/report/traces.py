@@ -5,6 +5,7 @@ Belongs here: joining what the artifacts and the data hold of a sentence. Stays 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,8 +40,8 @@ class Traces:
     of one class) and about (how its statement begins)."""
     problems: dict[int, dict[str, Any]]
     """Problem id -> prompt, tail, and lists over sentences: text, before (what stands between it and the sentence in
-    front), importance, anchor, error, counts, tag; scores (name -> list) and replaced (sentence -> list of text, times,
-    right ones)."""
+    front), importance, anchor, error, counts, tag, outcomes; scores (name -> list) and replaced (sentence -> list of
+    text, times, right ones)."""
     scores: list[str]
     """Names of the scores."""
 
@@ -73,7 +74,7 @@ def _texts(
 ) -> dict[int, Problem]:
     found = {}
     try:
-        for problem_id, problem in world.rollouts.read_problems(study.source(corpus), problem_ids):
+        for problem_id, problem in world.rollouts.read_problems(world.source(corpus), problem_ids):
             if isinstance(problem, Problem):
                 found[problem_id] = problem
     except (InputError, HubFailedError) as error:
@@ -108,9 +109,18 @@ def _problem(rows: pd.DataFrame, problem: Problem | None, scores: pd.DataFrame) 
         "error": [rounded(one) for one in standard_errors(rows)],
         "counts": [None if np.isnan(one).any() else [int(count) for count in one] for one in counts],
         "tag": [str(tag) for tag in rows["function_tag"]],
+        "outcomes": _outcomes(problem, len(rows)),
         "scores": {str(name): [rounded(one) for one in scores[name]] for name in scores.columns},
         "replaced": {},
     }
+
+
+def _outcomes(problem: Problem | None, n_rows: int) -> list[dict[str, int] | None]:
+    """Of every sentence how its rollouts ended, by outcome; None where the data does not tell."""
+    if problem is None:
+        return [None] * n_rows
+    told = [problem.chunks[position].get("outcomes") for position in problem.spoken[:n_rows]]
+    return [one if isinstance(one, dict) and all(type(n) is int for n in one.values()) else None for one in told]
 
 
 def _aligned(said: list[str], problem: Problem | None) -> tuple[str, list[str], list[str], str]:
@@ -162,7 +172,13 @@ def _replaced(
 ) -> dict[int, dict[str, list[Any]]]:
     """Problem id -> sentence -> replacement texts, of the first problems whose rollouts are on this machine."""
     found: dict[int, dict[str, list[Any]]] = {}
-    source = study.source(corpus)
+    if corpus in study.generated:
+        rows = world.store.load("labels", corpus).rows
+        for problem_id in list(texts)[:REPLACED_PROBLEMS]:
+            own = rows[rows["problem_id"] == problem_id]["replaced"]
+            found[problem_id] = {str(index): json.loads(of) for index, of in enumerate(own)}
+        return found
+    source = world.source(corpus)
     for problem_id, problem in texts.items():
         folders = [problem.folders[position] for position in problem.spoken]
         try:

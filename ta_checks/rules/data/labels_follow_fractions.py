@@ -34,10 +34,12 @@ thirds of the sentences."""
 def read(evidence: Evidence) -> dict[str, Any]:
     """Labels and fractions of every sentence of every problem of the corpus, as the dataset holds them."""
     study, wanted = evidence.study, evidence.problems_of_corpus()
-    loaded = evidence.world.rollouts.read_problems(study.source(evidence.partition), wanted)
+    loaded = evidence.world.rollouts.read_problems(evidence.world.source(evidence.partition), wanted)
     # another is skipped, which another check says
     problems = [(problem.problem_id, problem.chunks) for _, problem in loaded if isinstance(problem, Problem)]
-    most = study.labels.rollouts or rollouts_shown(chunks for _, chunks in problems)[0] or MOST
+    # where sentences say their counts, they need not have the same number
+    shown = None if study.generation else rollouts_shown(chunks for _, chunks in problems)[0]
+    most = study.labels.rollouts or shown or MOST
     return {"problems": problems, "most_rollouts": most}
 
 

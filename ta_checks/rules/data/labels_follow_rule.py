@@ -38,7 +38,7 @@ def read(evidence: Evidence) -> dict[str, Any]:
     rule, wanted = study.labels, evidence.problems_of_corpus()
 
     def problems() -> Iterator[SourceProblem]:
-        for _, problem in evidence.world.rollouts.read_problems(study.source(evidence.partition), wanted):
+        for _, problem in evidence.world.rollouts.read_problems(evidence.world.source(evidence.partition), wanted):
             if isinstance(problem, InputError):
                 continue  # skipped, which another check says: no row of it may be in the table
             spoken = [problem.chunks[position] for position in problem.spoken]

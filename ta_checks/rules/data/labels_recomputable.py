@@ -54,7 +54,7 @@ class StoredLabels:
 def read(evidence: Evidence) -> dict[str, Any]:
     """What the dataset and the table ``sentences`` hold for one problem against its rollouts."""
     study, table = evidence.study, evidence.value
-    rollouts, source = evidence.world.rollouts, study.source(evidence.partition)
+    rollouts, source = evidence.world.rollouts, evidence.world.source(evidence.partition)
     problem_id = chosen_problem(evidence, sorted(int(one) for one in table["problem_id"].unique()))
     problem = rollouts.load_problem(source, problem_id)
     groups = rollouts.load_rollouts(source, problem_id, problem.folders)
@@ -146,7 +146,7 @@ def chosen_problem(evidence: Evidence, problem_ids: Sequence[int]) -> int:
             known = ", ".join(str(one) for one in problem_ids)
             raise InputError(study.path, "verification.problem", wanted, f"a problem of {evidence.partition}: {known}")
         return int(wanted)
-    source = study.source(evidence.partition)
+    source = evidence.world.source(evidence.partition)
     partly: list[int] = []
     for problem_id in problem_ids:
         folders = evidence.world.rollouts.load_problem(source, problem_id).folders
@@ -165,7 +165,7 @@ def chosen_problem(evidence: Evidence, problem_ids: Sequence[int]) -> int:
 def _are_whole(evidence: Evidence, problem_id: int, folders: Sequence[int]) -> bool:
     """Whether the rollouts of a problem can be read."""
     try:
-        evidence.world.rollouts.load_rollouts(evidence.study.source(evidence.partition), problem_id, folders)
+        evidence.world.rollouts.load_rollouts(evidence.world.source(evidence.partition), problem_id, folders)
     except UnusableProblem:
         return False
     return True

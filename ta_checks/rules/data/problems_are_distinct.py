@@ -27,7 +27,7 @@ STATEMENT = "problem"
 
 def read(evidence: Evidence) -> dict[str, Any]:
     """The question and the trace of every problem of the corpus."""
-    source = evidence.study.source(evidence.partition)
+    source = evidence.world.source(evidence.partition)
     found = evidence.world.rollouts.read_problems(source, evidence.problems_of_corpus())
     problems = [problem for _, problem in found if isinstance(problem, Problem)]  # another check names the others
     return {

@@ -18,7 +18,7 @@ def read(evidence: Evidence) -> dict[str, Any]:
     corpora = {setting.corpus}
     if setting.shared_problems:
         corpora |= {one.corpus for one in study.settings.values() if one.shared_problems}
-    listings = [set(rollouts.list_problem_ids(study.source(corpus))) for corpus in sorted(corpora)]
+    listings = [set(rollouts.list_problem_ids(evidence.world.source(corpus))) for corpus in sorted(corpora)]
     return {
         "found": evidence.value,
         "available": sorted(set.intersection(*listings)),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ ROOM = 0.9
 
 def read(evidence: Evidence) -> dict[str, Any]:
     """The fractions of every problem of the corpus, and the stored counts."""
-    source = evidence.study.source(evidence.partition)
+    source = evidence.world.source(evidence.partition)
     found = evidence.world.rollouts.read_problems(source, evidence.problems_of_corpus())
     return {
         # another is skipped, which another check says
@@ -39,13 +40,20 @@ def read(evidence: Evidence) -> dict[str, Any]:
 def rollouts_counted(traces: Iterable[Sequence[Mapping[str, Any]]], n_next: np.ndarray, said: int | None) -> Verdict:
     """Fail when the study, or the stored counts, say more rollouts than fractions show, or fewer than they need.
 
-    A fraction of 20 is one of 100, too: counted so, each label would seem to rest on five times its evidence.
+    A fraction of 20 is one of 100, too: counted so, each label would seem to rest on five times its evidence. Where
+    sentences say their counts, as those of a campaign that was made here do, each is held against its fractions.
 
     Args:
         traces: entries of ``chunks_labeled.json`` of every problem.
         n_next: [n_sentences] stored number of answered rollouts of the next sentence; NaN where unknown.
         said: rollouts per sentence by the study; None where they are inferred.
     """
+    traces = list(traces)
+    stated = list(_stated(traces))
+    if stated:
+        faults = [fault for fault in stated if fault]
+        message = f"{len(stated)} sentences say how many rollouts they have"
+        return Verdict.no_faults(faults, n=len(stated), unit="contradictions", message=message)
     shown, n, telling = rollouts_shown(traces)
     if shown is None:
         return Verdict.skipped(f"{telling} sentences have fractions that tell a number of rollouts")
@@ -64,6 +72,23 @@ def rollouts_counted(traces: Iterable[Sequence[Mapping[str, Any]]], n_next: np.n
         offenders=offenders,
         message=f"{n} sentences have fractions of up to {shown} rollouts",
     )
+
+
+def _stated(traces: Iterable[Sequence[Mapping[str, Any]]]) -> Iterator[str]:
+    """Of every sentence that says its own counts, what its fractions have against them; empty where nothing."""
+    for chunks in traces:
+        for index, (own, following) in enumerate(pairwise(chunks)):
+            if own.get("n_next") is None:
+                continue
+            next_accuracy = own["k_next"] / own["n_next"] if own["n_next"] else 0.0
+            other = own["k_different"] / own["n_different"] if own["n_different"] else 0.0
+            importance = other - next_accuracy if own["n_next"] and own["n_different"] else 0.0
+            said = (following.get("accuracy"), own.get("counterfactual_importance_accuracy"))
+            close = all(
+                isinstance(one, (int, float)) and abs(one - counted) <= TOLERANCE
+                for one, counted in zip(said, (next_accuracy, importance), strict=True)
+            )
+            yield "" if close else f"sentence {index} of {own.get('chunk', '')!r}: counts and fractions differ"
 
 
 def rollouts_shown(traces: Iterable[Sequence[Mapping[str, Any]]]) -> tuple[int | None, int, int]:

@@ -38,7 +38,7 @@ class Continuation:
 
 def read(evidence: Evidence) -> dict[str, Any]:
     """Every problem of the corpus as it was read, and the rollouts of the first one that has some in a folder."""
-    source, wanted = evidence.study.source(evidence.partition), evidence.problems_of_corpus()
+    source, wanted = evidence.world.source(evidence.partition), evidence.problems_of_corpus()
     solutions = source.prefix.rpartition("/")[2]
     rollouts: dict[int, list[Continuation]] = {}
     if source.folder is not None:

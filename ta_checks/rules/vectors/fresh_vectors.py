@@ -123,7 +123,7 @@ def _fresh(
 ) -> Iterator[tuple[int, list[Compared]]]:
     """Each problem's id with its rows at one block, or with its vertical scores, or with why there are none."""
     activations: Activations = evidence.value
-    source = evidence.study.source(evidence.partition)
+    source = evidence.world.source(evidence.partition)
     shards = {block: activations.shards_of(block) for block in extractor.blocks}
     problems = evidence.world.rollouts.load_problems(source, sorted(wanted))
     texts = ((problem.problem_id, problem.trace_text, problem.sentences) for problem in problems)

@@ -63,7 +63,7 @@ def likelihood(evidence: Evidence) -> Likelihood:
         if not loaded.has_head:
             raise NotPlain("its files hold no head of a language model")
         reader = library_reader(loaded.folder)
-        for problem in evidence.world.rollouts.load_problems(evidence.study.source(evidence.partition), drawn):
+        for problem in evidence.world.rollouts.load_problems(evidence.world.source(evidence.partition), drawn):
             for token, own, expected in _tokens(loaded, reader, problem):
                 tokens[token] += 1
                 nats.append(own)

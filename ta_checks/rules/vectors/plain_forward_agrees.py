@@ -136,7 +136,7 @@ def _rows(evidence: Evidence, loaded: PlainModel, tolerance: float) -> list[Row]
     wanted = _Asked(loaded, spec.pooling, first_tokens(loaded.folder, spec.bos), blocks)
     ids = sorted(map(int, record["shards"]))
     drawn = random.Random(json.dumps(record, sort_keys=True)).sample(ids, min(TRIES, len(ids)))
-    for problem in evidence.world.rollouts.load_problems(evidence.study.source(evidence.partition), drawn):
+    for problem in evidence.world.rollouts.load_problems(evidence.world.source(evidence.partition), drawn):
         files = record["shards"][str(problem.problem_id)]
         shards = {block: read_raw(evidence.world.store.files, files[str(block)]["file"]) for block in blocks}
         found = list(_of_problem(wanted, library_reader(loaded.folder), problem, shards))

@@ -30,7 +30,7 @@ def read(evidence: Evidence) -> dict[str, Any]:
     """Every sentence against the text that its stored token span decodes to."""
     activations: Activations = evidence.value
     files, study = evidence.world.store.files, evidence.study
-    source = study.source(evidence.partition)
+    source = evidence.world.source(evidence.partition)
     tokenizer = evidence.world.language_model.tokenizer(study.extraction_spec(evidence.partition))
     decoded: list[str] = []
     narrower: list[tuple[str, str]] = []

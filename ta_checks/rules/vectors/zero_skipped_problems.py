@@ -19,7 +19,7 @@ def read_labels(evidence: Evidence) -> dict[str, Any]:
     study, rollouts = evidence.study, evidence.world.rollouts
     wanted = set(evidence.problems_of_corpus())
     lacking = sorted(wanted - {int(one) for one in evidence.value["problem_id"].unique()})
-    found = rollouts.read_problems(study.source(evidence.partition), lacking)
+    found = rollouts.read_problems(evidence.world.source(evidence.partition), lacking)
     labelled = (label_or_skip(problem_id, problem, study.labels) for problem_id, problem in found)
     skipped = [one for one in labelled if isinstance(one, Skip)]
     known = {skip.problem_id for skip in skipped}

@@ -69,13 +69,13 @@ def load_base_model(
     """
     weights = weight_files(folder)
     with loadable(folder, weights) as path:
-        config, is_part, is_undone = _configuration(folder.source, path)
+        config, is_part, is_undone = configuration(folder.source, path)
         n_blocks = _count(folder.source, config)
         blocks = resolve_blocks(layer, n_blocks, folder.source)
         cut = is_cut(config)
         if cut:
             config.num_hidden_layers = max(blocks) + 1
-        files = _Files(folder.source, path, weights, _shapes(folder.source, weights))
+        files = _Files(folder.source, path, weights, shapes_of(folder.source, weights))
         model, report = _with_weights(files, config, dtype, is_part)
     n_loaded = config.num_hidden_layers if cut else n_blocks
     extra = getattr(config, "num_nextn_predict_layers", None) or 0
@@ -94,7 +94,7 @@ def load_base_model(
     return model, blocks, n_blocks
 
 
-def _configuration(source: str, path: Path) -> tuple[Any, bool, bool]:
+def configuration(source: str, path: Path) -> tuple[Any, bool, bool]:
     """The configuration of the text model at ``path``; whether it is part of a larger model; whether transformers will
     undo a quantization."""
     from transformers import AutoConfig
@@ -138,7 +138,7 @@ def _count(source: str, config: Any) -> int:
     return count
 
 
-def _shapes(source: str, weights: list[Path]) -> dict[str, tuple[int, ...]]:
+def shapes_of(source: str, weights: list[Path]) -> dict[str, tuple[int, ...]]:
     from safetensors import SafetensorError
 
     try:
@@ -186,7 +186,7 @@ def _read(files: _Files, config: Any, dtype: torch.dtype, names: Mapping[str, st
     from transformers import AutoModel
 
     try:
-        with _quiet_transformers():
+        with quiet_transformers():
             return AutoModel.from_pretrained(
                 files.path,
                 config=config,
@@ -207,7 +207,7 @@ def _read(files: _Files, config: Any, dtype: torch.dtype, names: Mapping[str, st
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """No progress bars (a raw stream of them can freeze Dagster's UI) and no report of the blocks that are left out."""
     from transformers.utils import logging
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ta_assets.ledger.table import ASSETS, partitions_of
+from ta_assets.ledger.table import ASSETS, FACTS, Scope, partitions_of
 from ta_resources.storage.manifest import MANIFEST
 from ta_resources.storage.shards import read_shard
 from tests.proof.faults import REFUSED, Fault
@@ -131,8 +131,10 @@ def _two_markers(world: World) -> None:
     world.readme.write_text(marker + world.readme.read_text(encoding="utf-8"), encoding="utf-8")
 
 
+OF_DATASETS = [one for one in ASSETS if FACTS[one].scope is not Scope.GENERATED]
+"""Assets of a study with a dataset, as that of the world is."""
 FAULTS = (
-    *(Fault(f"a file of {asset} has one byte more", INTACT, asset, _one_byte(asset)) for asset in ASSETS),
+    *(Fault(f"a file of {asset} has one byte more", INTACT, asset, _one_byte(asset)) for asset in OF_DATASETS),
     Fault("a shard is truncated", INTACT, "activations", _truncate_shard),
     Fault("one bit of a shard is flipped", INTACT, "activations", _flip_bit),
     Fault("a shard is missing", INTACT, "activations", _lose_shard),

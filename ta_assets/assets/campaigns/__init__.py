@@ -1,0 +1,1 @@
+"""The assets of studies that make their own rollouts: questions, traces, rollouts, labels."""
