@@ -67,6 +67,13 @@ def close_dead(instance: dg.DagsterInstance, log: Log) -> None:
             _free_finished(instance, run_id, log)
 
 
+def close_lost(instance: dg.DagsterInstance, run: dg.DagsterRun, log: Log) -> None:
+    """Fail a run of another machine that has begun and has long said nothing."""
+    why = _why_lost(instance, run) if run.status in UNFINISHED else None
+    if why is not None:
+        close(instance, run, why, log)
+
+
 def close(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str, log: Log) -> None:
     """Fail a run that nobody drives any more."""
     log(f"run {run.run_id} ({run.job_name}) is closed: {why}")

@@ -15,37 +15,36 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.errors import DagsterRunAlreadyExists
-from dagster._core.events import DagsterEventType
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
-from dagster._core.run_coordinator import QueuedRunCoordinator
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from ta_assets.assets.expected import why_left_out, why_made
+from ta_assets.assets.expected import expected_made_from, why_left_out, why_made
 from ta_assets.core.errors import InputError
 from ta_assets.jobs import runs
+from ta_assets.jobs.batches import (
+    BATCH_JOB,
+    BATCH_OP,
+    BATCH_TAG,
+    NO_DAEMON_SECONDS,
+    POLL_SECONDS,
+    cells_of_run,
+    in_short,
+    is_served,
+    outcomes_of,
+    unfinished,
+)
 from ta_assets.jobs.stage import Outcome, cell_name, owed
 from ta_assets.ledger.table import ASSETS, FACTS, Node, Scope, partitions_of, read_together
 from ta_assets.ledger.world import World
 from ta_resources.hub_client import HubFailedError
 from ta_resources.instance_storage import PARENT_TAG, ROOT_TAG
-from ta_resources.run_owners import close_dead
+from ta_resources.run_owners import close_dead, close_lost
 
-BATCH_JOB, BATCH_OP = "make_cells", "make_batch"
-BATCH_TAG = "thought_anchors/batch"
-"""Tag of runs that make several cells, with the asset of the first; a limit on it limits how many run at once."""
-OUTCOMES = "outcomes"
-"""Name of the metadata with which such a run says what it did with each cell."""
 ATTEMPTS = 3
 """Runs that are begun for a cell when they end without a word of it."""
-DAEMON = "QUEUED_RUN_COORDINATOR"
-"""Dagster's name of what takes runs from the queue."""
-NO_DAEMON_SECONDS = 300.0
-"""How long runs may wait in a queue that nobody serves."""
 _IDS = uuid.UUID("6a0b3b8e-4a2c-4d0e-9d4e-1f6b2f0a7c55")
 
 
@@ -57,53 +56,7 @@ class Queue:
     """Name of the code location that the workers load."""
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Asset -> tags of the runs that make it, such as the device that a launcher gives them."""
-    poll_seconds: float = 2.0
-
-
-def node_of(cell: str) -> Node:
-    """The asset and partition of ``asset[partition]``."""
-    asset, _, partition = cell.partition("[")
-    return asset, partition.removesuffix("]")
-
-
-def unfinished(instance: dg.DagsterInstance, study: str) -> list[dg.DagsterRun]:
-    """Runs that are to make cells of a study, or are at it."""
-    wanted = dg.RunsFilter(job_name=BATCH_JOB, tags={runs.STUDY_TAG: study}, statuses=NOT_FINISHED_STATUSES)
-    return list(instance.get_runs(wanted))
-
-
-def require_queue(instance: dg.DagsterInstance) -> None:
-    """See that runs can be given to the instance's queue.
-
-    Raises:
-        InputError: it has none, or its limit leaves no room beside the release itself, which it counts.
-    """
-    coordinator = instance.run_coordinator
-    if not isinstance(coordinator, QueuedRunCoordinator):
-        raise InputError("dagster.yaml", "run_coordinator", type(coordinator).__name__, "QueuedRunCoordinator")
-    most = instance.get_concurrency_config().run_queue_config
-    if most is not None and most.max_concurrent_runs in (0, 1):
-        expected = f"at least 2, since the release is a run as well, or -1 and a limit on the tag {BATCH_TAG}"
-        raise InputError("dagster.yaml", "concurrency.runs.max_concurrent_runs", most.max_concurrent_runs, expected)
-
-
-def let_others_end(context: dg.OpExecutionContext, study: str) -> None:
-    """What a release that makes cells itself does about runs of one that did not: they leave the queue, or end."""
-    instance = context.instance
-    for run in unfinished(instance, study):
-        if run.status in (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED):
-            context.log.info(f"run {run.run_id} leaves the queue: this release makes its cells itself")
-            instance.report_run_canceled(run)
-        else:
-            context.log.info(f"waiting for run {run.run_id}, which makes {_in_short(cells_of_run(run))}")
-            while any(one.run_id == run.run_id for one in unfinished(instance, study)):
-                time.sleep(Queue.poll_seconds)
-                close_dead(instance, context.log.info)
-
-
-def cells_of_run(run: dg.DagsterRun) -> list[Node]:
-    """What a run was given to make."""
-    return [node_of(cell) for cell in run.run_config["ops"][BATCH_OP]["config"]["cells"]]  # type: ignore[index]
+    poll_seconds: float = POLL_SECONDS
 
 
 class Waiter:
@@ -132,7 +85,7 @@ class Waiter:
             DagsterExecutionInterruptedError: the process was asked to stop meanwhile; the runs are asked as well.
         """
         for run in unfinished(self._context.instance, self._world.studies.selected.name):
-            self._context.log.info(f"run {run.run_id} is taken over: it is to make {_in_short(cells_of_run(run))}")
+            self._context.log.info(f"run {run.run_id} is taken over: it is to make {in_short(cells_of_run(run))}")
             self._take(run)
         try:
             while True:
@@ -180,7 +133,7 @@ class Waiter:
             attempt += 1
         self._tries.update(batch)
         self._take(run or self._created(run_id, batch))
-        self._context.log.info(f"run {run_id} is to make {_in_short(batch)}")
+        self._context.log.info(f"run {run_id} is to make {in_short(batch)}")
 
     def _id_of(self, batch: Sequence[Node], attempt: int) -> str:
         """The same for two that want the same made of the same."""
@@ -227,6 +180,8 @@ class Waiter:
         """See which runs have ended, and that the others can."""
         instance = self._context.instance
         close_dead(instance, self._context.log.info)
+        for run in unfinished(instance, self._world.studies.selected.name):
+            close_lost(instance, run, self._context.log.info)
         found = {run.run_id: run for run in instance.get_runs(dg.RunsFilter(run_ids=list(self._at_work)))}
         for run_id in [one for one in self._at_work if one not in found or found[one].is_finished]:
             self._settle(run_id, found.get(run_id), self._at_work.pop(run_id))
@@ -235,7 +190,7 @@ class Waiter:
         if said and said != self._said:
             self._context.log.info(f"waiting for runs of {BATCH_JOB}: {said}")
         self._said = said
-        if not counts[dg.DagsterRunStatus.QUEUED.value] or _is_served(instance):
+        if not counts[dg.DagsterRunStatus.QUEUED.value] or is_served(instance):
             self._served = time.monotonic()
         elif time.monotonic() - self._served > NO_DAEMON_SECONDS:
             expected = "the instance's daemon at work: start `dagster-daemon run`, then release again"
@@ -243,42 +198,36 @@ class Waiter:
 
     def _settle(self, run_id: str, run: dg.DagsterRun | None, batch: Iterable[Node]) -> None:
         """Take over what a run that has ended says; a cell of which it says nothing is tried again."""
-        told = _outcomes_of(self._context.instance, run_id)
+        told = outcomes_of(self._context.instance, run_id)
         how = "was deleted" if run is None else f"ended as {run.status.value}"
+        stopped = run is not None and run.status is dg.DagsterRunStatus.CANCELED
         for node in batch:
             self._world.ledger.forget(*node)
             outcome = told.get(cell_name(node))
-            stopped = run is not None and run.status is dg.DagsterRunStatus.CANCELED
+            if (
+                self._tries[node] == 0
+            ):  # begun by another release, whose study may have been another one: looked at anew
+                continue
             if outcome is None and (stopped or self._tries[node] >= ATTEMPTS):
                 outcome = Outcome(cell_name(node), "failed", f"run {run_id}, which was to make it, {how}")
             if outcome is not None:
-                self._outcomes[node] = outcome
+                self._outcomes[node] = self._believed(node, outcome)
                 self._settled.add(node)
         if not told:
             self._context.log.warning(f"run {run_id} {how} before it said what it made")
+
+    def _believed(self, node: Node, outcome: Outcome) -> Outcome:
+        """The outcome, or that what was made is not what this release asks for."""
+        if outcome.what != "computed":
+            return outcome
+        reason = self._world.ledger.work(*node, expected_made_from(self._world, *node))
+        if reason is None:
+            return outcome
+        why = f"a worker made it, yet it is to be made, because: {reason}; do workers load the same study and code?"
+        return Outcome(outcome.cell, "failed", why)
 
 
 def _group(node: Node) -> object:
     """Cells of one group may be made by one run: those of a setting; of whole corpora, each alone."""
     asset, partition = node
     return partition.rpartition("|")[2] if FACTS[asset].scope is not Scope.CORPUS else node
-
-
-def _in_short(batch: Sequence[Node]) -> str:
-    more = f" and {len(batch) - 1} more cells" if len(batch) > 1 else ""
-    return f"{cell_name(batch[0])}{more}"
-
-
-def _outcomes_of(instance: dg.DagsterInstance, run_id: str) -> dict[str, Outcome]:
-    """Cell -> outcome, as a run of ``make_cells`` said them; empty where it died before."""
-    for entry in instance.all_logs(run_id, of_type=DagsterEventType.STEP_OUTPUT):
-        event = entry.dagster_event
-        data: Any = event.event_specific_data if event else None
-        if event is not None and event.step_key == BATCH_OP and OUTCOMES in data.metadata:
-            return {one["cell"]: Outcome(**one) for one in data.metadata[OUTCOMES].value}
-    return {}
-
-
-def _is_served(instance: dg.DagsterInstance) -> bool:
-    beat = instance.get_daemon_heartbeats().get(DAEMON)
-    return beat is not None and time.time() - beat.timestamp < NO_DAEMON_SECONDS

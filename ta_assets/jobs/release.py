@@ -17,7 +17,7 @@ from pydantic import Field
 
 from ta_assets.assets.releases.kept_releases import STEP
 from ta_assets.assets.verdicts import RED, RED_ROWS, VERDICT_ASSET, VerdictConfig, read_release
-from ta_assets.jobs import queue, runs
+from ta_assets.jobs import batches, queue, runs
 from ta_assets.jobs.stage import Outcome, Stage, cell_name, cells_of_release, crashed, incidents
 from ta_assets.ledger.table import ASSETS, FACTS, Role, partitions_of, with_role
 from ta_assets.ledger.world import World, WorldResource
@@ -58,7 +58,7 @@ def build(study: Study) -> list[Any]:
         verdict(outcomes)
 
     @dg.job(
-        name=queue.BATCH_JOB,
+        name=batches.BATCH_JOB,
         description="Make several cells, one after the other, each where it needs it. A release whose runner is the "
         "queue begins such runs.",
         tags={runs.STUDY_TAG: study.name},
@@ -101,7 +101,7 @@ class RunnerConfig(dg.Config):
     kind: Runner = Field(
         default=Runner.in_process,
         description="in_process: this process, one cell at a time, without a daemon. queued: runs of the job "
-        f"{queue.BATCH_JOB} that the instance's queue starts, so many at once as it allows.",
+        f"{batches.BATCH_JOB} that the instance's queue starts, so many at once as it allows.",
     )
     location: str = Field(
         default="ta_assets.definitions", description="Name of the code location that the queue's workers load."
@@ -121,9 +121,9 @@ def runner(
     """What happens between the cells that are made in a moment and all others."""
     try:
         if config.kind is Runner.in_process:
-            queue.let_others_end(context, world.studies.selected.name)
+            batches.let_others_end(context, world.studies.selected.name)
             return so_far
-        queue.require_queue(context.instance)
+        batches.require_queue(context.instance)
         return so_far + queue.Waiter(context, world, queue.Queue(config.location, config.tags)).run()
     except Exception as error:  # the verdict must come whatever happens
         context.log.exception("the queue failed")
@@ -139,8 +139,8 @@ class BatchConfig(dg.Config):
 @dg.op(out=dg.Out(io_manager_key=IN_MEMORY), description="Make cells, each in a run of its own inside this one.")
 def make_batch(context: dg.OpExecutionContext, config: BatchConfig, world: WorldResource) -> list[Outcome]:
     """The one step of ``make_cells``."""
-    outcomes = Stage(context, world).run([queue.node_of(cell) for cell in config.cells])
-    context.add_output_metadata({queue.OUTCOMES: [asdict(outcome) for outcome in outcomes]})
+    outcomes = Stage(context, world).run([batches.node_of(cell) for cell in config.cells])
+    context.add_output_metadata({batches.OUTCOMES: [asdict(outcome) for outcome in outcomes]})
     return outcomes
 
 

@@ -69,22 +69,22 @@ def mismatches(stored: Mapping[str, Any], expected: Mapping[str, Any], prefix: s
 def output(value: Any, made_from: Mapping[str, Any], metadata: Mapping[str, Any]) -> dg.Output[Any]:
     """What an asset body returns: the value, its data version (a hash of the content), and what it was made from.
 
+    The facts go to the materialization; with the output, Dagster would store them twice.
+
     The hash of the code is recorded and not compared: not every change of a line makes a result old; ``code_version``
     says which do.
     """
+    facts = {
+        **metadata,
+        MADE_FROM: dg.MetadataValue.json(_plain(made_from)),
+        CODE: code_sha256(),
+        VERSIONS: imported_versions(),
+    }
+    dg.AssetExecutionContext.get().add_asset_metadata(facts)
     with warnings.catch_warnings():
         # data_version is marked as beta in Dagster 1.13
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return dg.Output(
-            value,
-            data_version=dg.DataVersion(fingerprint(value)),
-            metadata={
-                **metadata,
-                MADE_FROM: dg.MetadataValue.json(_plain(made_from)),
-                CODE: code_sha256(),
-                VERSIONS: imported_versions(),
-            },
-        )
+        return dg.Output(value, data_version=dg.DataVersion(fingerprint(value)))
 
 
 def _feed(digest: Any, value: object) -> None:

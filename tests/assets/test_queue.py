@@ -19,9 +19,11 @@ from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from ta_assets.assets.expected import expected_made_from
 from ta_assets.core.errors import InputError
 from ta_assets.definitions import build_definitions
-from ta_assets.jobs import queue
-from ta_assets.jobs.queue import BATCH_TAG, Queue, Waiter, cells_of_run, let_others_end, require_queue, unfinished
+from ta_assets.jobs import batches, queue
+from ta_assets.jobs.batches import BATCH_TAG, cells_of_run, let_others_end, require_queue, unfinished
+from ta_assets.jobs.queue import Queue, Waiter
 from ta_assets.jobs.runs import STUDY_TAG
+from ta_assets.jobs.stage import Outcome, cell_name
 from ta_assets.ledger.fingerprint import MADE_FROM
 from ta_assets.ledger.ledger import Ledger
 from ta_assets.ledger.table import ASSETS, FACTS, partitions_of
@@ -119,7 +121,7 @@ def waiter(world: World, **queued: Any) -> Waiter:
 
 
 def names(batches: list[list[Any]]) -> list[list[str]]:
-    return [[queue.cell_name(node) for node in batch] for batch in batches]
+    return [[cell_name(node) for node in batch] for batch in batches]
 
 
 def runs_of(world: World) -> list[dg.DagsterRun]:
@@ -145,7 +147,7 @@ def test_two_waiters_begin_one_run_for_what_both_want(world: World) -> None:
         for batch in one._batches():
             one._submit(batch)
     first, second = runs_of(world)
-    assert {queue.cell_name(node) for run in (first, second) for node in cells_of_run(run)} == set(CORPORA)
+    assert {cell_name(node) for run in (first, second) for node in cells_of_run(run)} == set(CORPORA)
     assert first.status == dg.DagsterRunStatus.QUEUED
     assert first.tags[BATCH_TAG] == "activations"
     assert first.tags["dagster-ray/config"] == GPU["activations"]["dagster-ray/config"]
@@ -160,6 +162,28 @@ def test_a_waiter_takes_over_what_another_has_begun(world: World) -> None:
         after._take(run)
     assert after._batches() == []
     assert len(runs_of(world)) == 2
+
+
+def test_of_what_another_release_began_nothing_is_believed_unseen(world: World) -> None:
+    killed = waiter(world)
+    for batch in killed._batches():
+        killed._submit(batch)
+    after, instance = waiter(world), world.ledger.dagster
+    for run in runs_of(world):
+        after._take(run)
+        instance.report_run_failed(run, message="planted: killed")
+    after._look()
+    assert after._outcomes == {}
+    assert names(after._batches()) == [[cell] for cell in CORPORA]
+
+
+def test_what_a_worker_made_of_another_study_is_no_success(world: World) -> None:
+    one, node = waiter(world), batches.node_of(CORPORA[0])
+    told = Outcome(CORPORA[0], "computed", "never made")
+    assert one._believed(node, told).what == "failed"
+    report(world, "activations")
+    one._world.ledger.forget(*node)
+    assert one._believed(node, told) == told
 
 
 def test_a_run_that_was_never_put_into_the_queue_is_put_there(world: World) -> None:
@@ -183,7 +207,7 @@ def test_a_cell_whose_runs_die_is_tried_again_and_then_is_lost(world: World) -> 
         one._look()
     assert len(set(tried)) == len(tried) == 2 * queue.ATTEMPTS
     assert one._batches() == []
-    lost = one._outcomes[queue.node_of(CORPORA[0])]
+    lost = one._outcomes[batches.node_of(CORPORA[0])]
     assert (lost.what, lost.why.endswith("ended as FAILURE")) == ("failed", True)
 
 
@@ -236,15 +260,15 @@ def test_the_projects_own_instance_has_a_queue(world: World) -> None:
 
 
 def test_what_a_run_says_of_its_cells_is_taken_over(world: World, definitions: dg.Definitions) -> None:
-    done = definitions.resolve_job_def(queue.BATCH_JOB).execute_in_process(
+    done = definitions.resolve_job_def(batches.BATCH_JOB).execute_in_process(
         instance=world.ledger.dagster,
         run_config={
-            "ops": {queue.BATCH_OP: {"config": {"cells": ["cv_scores[embedded_correct]"]}}},
+            "ops": {batches.BATCH_OP: {"config": {"cells": ["cv_scores[embedded_correct]"]}}},
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         },
         tags={STUDY_TAG: "embedded"},
     )
-    told = queue._outcomes_of(world.ledger.dagster, done.run_id)
+    told = batches.outcomes_of(world.ledger.dagster, done.run_id)
     (outcome,) = told.values()
     assert (outcome.cell, outcome.what) == ("cv_scores[embedded_correct]", "left out")
     assert json.dumps(cast("Any", outcome.why)).startswith('"activations[embedded_correct] was not made')

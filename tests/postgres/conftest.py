@@ -66,7 +66,8 @@ def _as_user() -> list[str]:
     return ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]
@@ -81,7 +82,7 @@ def server() -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
-    made = Server(binaries, folder, _free_port())
+    made = Server(binaries, folder, free_port())
     made.run("initdb", "-A", "trust", "-U", "ta", "-N", "-D", str(folder / "data"))
     made.start()
     yield made
