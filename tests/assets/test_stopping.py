@@ -12,6 +12,7 @@ import pytest
 from ta_assets.jobs import runs
 from ta_assets.ledger.world import WorldResource, world_resource
 from ta_assets.studies.loading import load_studies
+from ta_resources.engines.resource import EnginesResource
 from ta_resources.language_model.resource import LanguageModelResource
 from ta_resources.rollouts.resource import RolloutsResource
 from ta_resources.storage.artifacts import ArtifactStore
@@ -59,6 +60,7 @@ class Job:
             resources={
                 "store": ArtifactStore(),
                 "rollouts": RolloutsResource(),
+                "engines": EnginesResource(),
                 "language_model": LanguageModelResource(),
                 "world": world_resource(load_studies("embedded"), lambda: definitions),
                 "io_manager": dg.mem_io_manager,
