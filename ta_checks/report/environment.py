@@ -10,13 +10,17 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from importlib.metadata import distributions
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ta_assets.ledger.fingerprint import imported_versions
 
 COMMAND_SECONDS = 20
+GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""Of the drivers of NVIDIA's and AMD's GPUs, and of Windows' below Linux; without one there is no GPU."""
 
 
 def snapshot() -> dict[str, Any]:
@@ -62,6 +66,9 @@ def _packages() -> dict[str, str]:
 
 def _device() -> tuple[str | None, str | None, int | None]:
     """What torch would compute on, the version of NVIDIA's driver, and the memory of the GPUs in bytes."""
+    if "torch" not in sys.modules and sys.platform == "linux" and not any(map(os.path.exists, GPU_FILES)):
+        # a release with nothing to do needs no torch, and to import it takes as long as all the rest
+        return ("cpu" if find_spec("torch") else None), None, None
     try:
         import torch
     except ImportError:

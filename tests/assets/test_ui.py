@@ -276,6 +276,7 @@ def test_dialogs_offer_the_selected_study_only_and_the_catalog_is_kept(server: S
         assert {"needs", "stage"} <= {tag["key"] for tag in node["tags"]}
         assert "dagster/code_references" in {one["label"] for one in node["metadataEntries"]}
     assert sorted({node["groupName"] for node in nodes.values()}) == [
+        "0_rollouts",
         "1_data",
         "2_activations",
         "3_probes",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ta_assets.core.markdown import table
-from tests.benchmarks import bootstrap, extraction, inference, inference_speed, release
+from tests.benchmarks import bootstrap, extraction, inference, inference_speed, planning, release
 
 FOLDER = Path("artifacts/benchmarks")
 DOCUMENT = Path("docs/benchmarks.md")
@@ -24,7 +24,7 @@ START, END = "<!-- TA_BENCHMARK_START inference -->", "<!-- TA_BENCHMARK_END inf
 def performance() -> list[dict[str, Any]]:
     """Speed and memory; SmolLM2's folder may be given in ``TA_SMOLLM2``."""
     model = os.environ.get("TA_SMOLLM2")
-    return [*bootstrap.run(), *extraction.run(Path(model) if model else None), *release.run()]
+    return [*bootstrap.run(), *extraction.run(Path(model) if model else None), *release.run(), *planning.run()]
 
 
 def comparison() -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -71,3 +72,10 @@ def test_the_snapshot_holds_nothing_private(monkeypatch: pytest.MonkeyPatch) -> 
     assert str(Path.home()) + os.sep not in shown
     assert os.getcwd() not in shown
     assert platform.node() not in json.dumps({**snapshot(), "packages": {}}) or len(platform.node()) < 4
+
+
+def test_without_a_driver_the_device_is_known_without_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(environment, "GPU_FILES", (str(tmp_path / "none"),))
+    monkeypatch.setattr(environment, "sys", SimpleNamespace(modules={}, platform="linux"))
+    monkeypatch.setattr(environment, "_output", lambda *_: pytest.fail("nobody need be asked"))
+    assert environment._device() == ("cpu", None, None)

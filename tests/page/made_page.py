@@ -40,7 +40,7 @@ Edit = Callable[[Problem], Problem]
 class Store:
     """Values by asset and partition."""
 
-    base: Path
+    local_folder: Path
     values: dict[tuple[str, str], Any]
 
     def load(self, asset: str, partition: str) -> Any:

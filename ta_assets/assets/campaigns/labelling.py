@@ -10,13 +10,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ta_assets.assets.campaigns.drawing import judgement_of, source_of, tasks_of
+from ta_assets.core.campaign.corpus.base_trace import BaseTrace
 from ta_assets.core.campaign.corpus.published import problem_files, replaced_by
+from ta_assets.core.campaign.posterior import posterior_labels
 from ta_assets.core.campaign.records import Outcome
 from ta_assets.core.campaign.reuse import Draw
 from ta_assets.core.errors import InputError
+from ta_assets.core.traces.rollout_counts import COUNT_COLUMNS
 from ta_assets.ledger.world import World
 from ta_resources.campaigns.grading_process import Graders
 from ta_resources.campaigns.run import TraceResult, run_trace
@@ -34,7 +38,8 @@ def labelled_corpus(world: World, corpus: str, base_traces: CampaignTable) -> La
     study = world.studies.by_corpus[corpus]
     tokenizer = world.language_model.tokenizer(study.extraction_spec(corpus))
     source = source_of(world, study, base_traces.record["engine"], None)
-    layout, rows, verdicts, left_out = {}, [], [], []
+    labelled: list[tuple[BaseTrace, list[dict[str, Any]]]] = []
+    rows, verdicts, left_out = [], [], []
     prefix = study.source(corpus).prefix
     with judgement_of(study, tokenizer.decode) as judgement:
         for trace, task in tasks_of(study, base_traces):
@@ -45,13 +50,27 @@ def labelled_corpus(world: World, corpus: str, base_traces: CampaignTable) -> La
                 left_out.append({"problem_id": problem_id, "why": str(missing)})
                 continue
             entries = result.labels()
-            for name, content in problem_files(trace, entries).items():
-                layout[f"{prefix}/{folder_name(problem_id)}/{name}"] = content
+            labelled.append((trace, entries))
             rows += [_row(problem_id, entry, result.draws[entry["chunk_idx"]]) for entry in entries]
             verdicts += _verdicts(problem_id, result, judgement.graders)
-    if not layout:
+    if not labelled:
         raise InputError(study.path, "generation", left_out, "at least one trace with all of its rollouts")
+    _with_posterior(labelled, study.campaign.rollouts.threshold)
+    layout = {
+        f"{prefix}/{folder_name(trace.question.problem_id)}/{name}": content
+        for trace, entries in labelled
+        for name, content in problem_files(trace, entries).items()
+    }
     return LabelledCorpus(pd.DataFrame(rows), {"verdicts": verdicts, "left_out": left_out}, layout)
+
+
+def _with_posterior(labelled: Sequence[tuple[BaseTrace, list[dict[str, Any]]]], threshold: float) -> None:
+    """Add to every entry what the rollouts of the whole corpus say of its importance; 0 for the last sentence."""
+    entries = [(trace.question.problem_id, entry) for trace, of in labelled for entry in of]
+    counts = np.array([[entry.get(name, 0) for name in COUNT_COLUMNS] for _, entry in entries])
+    found = posterior_labels(counts, np.array([problem_id for problem_id, _ in entries]), threshold)
+    for (_, entry), mean, chance in zip(entries, found.mean, found.anchor_chance, strict=True):
+        entry |= {"importance_posterior": float(mean), "anchor_chance": float(chance)}
 
 
 def _row(problem_id: int, entry: dict[str, Any], draws: Sequence[Draw]) -> dict[str, Any]:
