@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from pydantic import Field, field_validator
 
@@ -139,7 +139,7 @@ def grader(name: str) -> Grader:
         raise InputError("grader", "grader", name, f"the dotted path of a function ({error})") from error
     if not callable(found):
         raise InputError("grader", "grader", name, "the dotted path of a function")
-    return found
+    return cast(Grader, found)
 
 
 def exact(answer: str, gold: str) -> bool:
