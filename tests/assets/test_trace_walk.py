@@ -86,7 +86,7 @@ def everything_in(folder: Path) -> dict[str, str]:
 
 def test_every_artifact_is_verified_from_its_name_and_from_each_of_its_files(copied: World) -> None:
     before, base = everything_in(copied.store.local_folder), copied.store.local_folder
-    for asset in FACTS:
+    for asset in (one for one, facts in FACTS.items() if facts.scope is not Scope.GENERATED):  # the data are there
         partitions = [one for one in recorded_partitions(copied, asset) if copied.ledger.materialization(asset, one)]
         assert partitions, asset
         for partition in partitions:
