@@ -12,7 +12,7 @@ import pytest
 
 from ta_assets.core.errors import InputError
 from ta_assets.ledger.ledger import Ledger
-from ta_assets.ledger.table import FACTS, recorded_partitions
+from ta_assets.ledger.table import FACTS, Scope, recorded_partitions
 from ta_assets.ledger.world import World
 from ta_assets.pages.block import current_page
 from ta_assets.pages.spans import NUMBER, from_json, numbers, render, to_json
