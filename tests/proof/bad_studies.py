@@ -207,11 +207,11 @@ SWEEPS = [
 ]  # fmt: skip
 
 VARIABLES = [
-    _variable("a study that does not exist", lambda _: "nowhere.yaml", "'nowhere.yaml'", "one of embedded, paper"),
-    _variable("a folder in place of a study", _directory, "", "one of embedded, paper"),
-    _variable("a path longer than any file's", lambda _: "x" * 5000, "'xxx", "one of embedded, paper"),
+    _variable("a study that does not exist", lambda _: "nowhere.yaml", "'nowhere.yaml'", "one of embedded, from_scratch, paper"),
+    _variable("a folder in place of a study", _directory, "", "one of embedded, from_scratch, paper"),
+    _variable("a path longer than any file's", lambda _: "x" * 5000, "'xxx", "one of embedded, from_scratch, paper"),
     _variable("a study in the home of nobody", lambda _: "~nobody-of-that-name/s.yaml", "'~nobody", "one of embedded"),
-    _variable("a pipe in place of a study", _fifo, "study.yaml", "one of embedded, paper"),
+    _variable("a pipe in place of a study", _fifo, "study.yaml", "one of embedded, from_scratch, paper"),
     BadInput(
         "environment", "the name of a shipped study", _name_of_a_shipped_one, "study.yaml", "name", "'paper'",
         "does not use already",
