@@ -95,8 +95,9 @@ def judged(
         language_model=SimpleNamespace(open=lambda _: nullcontext(extractor)),
         rollouts=SimpleNamespace(load_problems=lambda _, ids: (problems[one] for one in ids)),
         store=SimpleNamespace(files=None),
+        source=lambda _: None,
     )
-    study = SimpleNamespace(extraction_spec=lambda _: None, source=lambda _: None)
+    study = SimpleNamespace(extraction_spec=lambda _: None)
     value = SimpleNamespace(shards_of=lambda _: {one: one for one in problems})
     evidence = cast("Any", SimpleNamespace(value=value, world=world, study=study, partition="corpus"))
 

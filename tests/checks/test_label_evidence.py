@@ -144,15 +144,14 @@ def test_a_problem_that_the_corpus_does_not_have_is_named(shipped: Path) -> None
 
 def test_rollouts_on_the_hub_are_those_that_were_fetched_before_else_of_the_smallest_id() -> None:
     kept: set[int] = set()
-    study = SimpleNamespace(
-        verification=SimpleNamespace(problem="auto"), source=lambda _: CorpusSource("p", repo_id="someone/rollouts")
-    )
+    study = SimpleNamespace(verification=SimpleNamespace(problem="auto"))
     rollouts = SimpleNamespace(
         load_problem=lambda *_: SimpleNamespace(folders=(0,)),
         kept_rollouts=lambda _, problem_id, folders: int(problem_id in kept),
         load_rollouts=lambda *_: [],
     )
-    found = cast("Any", SimpleNamespace(study=study, partition=CORPUS, world=SimpleNamespace(rollouts=rollouts)))
+    world = SimpleNamespace(rollouts=rollouts, source=lambda _: CorpusSource("p", repo_id="someone/rollouts"))
+    found = cast("Any", SimpleNamespace(study=study, partition=CORPUS, world=world))
     assert chosen_problem(found, [3, 5, 8]) == 3
     kept |= {5, 8}
     assert chosen_problem(found, [3, 5, 8]) == 5

@@ -57,9 +57,9 @@ def evidence_of(folder: Path, model: Path = MODEL, **spec: Any) -> Any:
         settings=STUDY.settings,
         settings_of=STUDY.settings_of,
         extraction_spec=lambda _: asked,
-        source=STUDY.source,
     )
-    world = SimpleNamespace(language_model=resource, rollouts=rollouts, store=SimpleNamespace(files=files))
+    store = SimpleNamespace(files=files)
+    world = SimpleNamespace(language_model=resource, rollouts=rollouts, store=store, source=STUDY.source)
     value = SimpleNamespace(record=record)
     return SimpleNamespace(partition=CORPUS, study=study, world=world, value=value)
 
