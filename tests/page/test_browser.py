@@ -104,7 +104,7 @@ def test_keys_walk_through_views_problems_and_sentences(window: Open, page_file:
     page.keyboard.press("End")
     assert int(page.evaluate(hashed).rpartition("/")[2]) > 1
     page.keyboard.press("Escape")
-    assert page.locator(".sentence[aria-selected=true]").count() == 0
+    page.wait_for_selector(".sentence[aria-selected=true]", state="detached")
     before = page.evaluate(hashed)
     page.keyboard.press("ArrowRight")
     assert page.evaluate(hashed) != before

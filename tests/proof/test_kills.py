@@ -39,6 +39,7 @@ TARGETS = (
 EXTRACTION = 4
 
 
+@pytest.mark.prove
 def test_a_release_that_is_killed_again_and_again_ends_as_if_nobody_had(killable: Killable) -> None:
     done = kills.kill_chain(killable.world, killable.starter, killable.expected, random.Random(0), TARGETS)
     assert [kill.faults for kill in done] == [[]] * len(TARGETS)
