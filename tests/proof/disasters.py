@@ -1,4 +1,4 @@
-"""Disasters, hostile input and two releases at once: tests whose outcomes are recorded, for they may also be skipped.
+"""Disasters, hostile input, any two options, signals, a queue and two releases at once: tests whose outcomes are recorded, for they may also be skipped.
 
 Belongs here: running them in a process of their own, and reading what came of each. Stays out: the tests.
 """
@@ -18,7 +18,10 @@ TESTS = (
     "tests/proof/test_disasters.py",
     "tests/proof/test_hostile.py",
     "tests/proof/test_token.py",
-    "tests/proof/test_kills.py::test_two_releases_at_once_create_one_instance_and_make_every_cell_once",
+    "tests/proof/test_kills.py",
+    "tests/assets/test_every_option.py",
+    "tests/assets/test_stopped_command.py",
+    "tests/postgres/test_queued_release.py",
 )
 REPEATS = 10
 """Of two releases at once, the second one a little later each time."""
