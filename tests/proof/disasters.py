@@ -19,6 +19,7 @@ TESTS = (
     "tests/proof/test_hostile.py",
     "tests/proof/test_token.py",
     "tests/proof/test_kills.py",
+    "tests/proof/test_prove_campaign_kills.py",
     "tests/assets/test_every_option.py",
     "tests/assets/test_stopped_command.py",
     "tests/postgres/test_queued_release.py",
