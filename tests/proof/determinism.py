@@ -134,10 +134,11 @@ def one_process_a_cell(world: TinyWorld) -> None:
             raise RuntimeError(f"{asset}[{partition}] was not made:\n{done.stderr}")
 
     for asset in ASSETS:
-        first, *others = partitions_of(asset, studies.selected)
-        make(asset, first)  # alone: the first of all makes the instance
+        partitions = partitions_of(asset, studies.selected)  # none of what a study with a dataset does not make
+        for first in partitions[:1]:  # alone: the first of all makes the instance
+            make(asset, first)
         with ThreadPoolExecutor(PROCESSES) as pool:
-            list(pool.map(lambda partition, asset=asset: make(asset, partition), reversed(others)))
+            list(pool.map(lambda partition, asset=asset: make(asset, partition), reversed(partitions[1:])))
 
 
 @contextmanager
