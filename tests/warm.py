@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -78,6 +79,7 @@ class Warm:
     """A client of such an interpreter, which it starts."""
 
     def __init__(self, module: str, folder: Path, environment: Mapping[str, str]) -> None:
+        self._asking = threading.Lock()  # an answer is for who asked last, and threads ask, too
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
             cwd=folder,
@@ -91,9 +93,10 @@ class Warm:
         """Its answer to one request."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+        with self._asking:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            return json.loads(self._process.stdout.readline())
 
     def close(self) -> None:
         """End it."""
