@@ -1,4 +1,5 @@
-"""Disasters, hostile input, any two options, signals, a queue and two releases at once: tests whose outcomes are recorded, for they may also be skipped.
+"""Disasters, hostile input, any two options, signals, a queue and two releases at once: tests whose outcomes are
+recorded, for they may also be skipped.
 
 Belongs here: running them in a process of their own, and reading what came of each. Stays out: the tests.
 """
