@@ -20,6 +20,7 @@ import tenacity
 
 from ta_assets.core.campaign.records import Completion, FinishReason, Sampling
 from ta_assets.core.errors import InputError, shown
+from ta_resources.engines.of_folder import OfFolder
 from ta_resources.engines.protocol import EngineUnavailableError, checked, require_room
 from ta_resources.hub_client import wait_asked_for
 from ta_resources.language_model.tokenizing import TraceTokenizer
@@ -66,7 +67,7 @@ class _TransientError(Exception):
         super().__init__(reason)
 
 
-class CompletionsServer:
+class CompletionsServer(OfFolder):
     """Samples from a model behind a server; tokens are made and read by the model's own tokenizer."""
 
     def __init__(self, options: ServerOptions, tokenizer: TraceTokenizer, identity: Mapping[str, Any]) -> None:
@@ -86,8 +87,9 @@ class CompletionsServer:
             raise InputError("server", "address", parts.hostname, expected)
         if min(options.concurrency, options.attempts) < 1 or min(options.connect_seconds, options.read_seconds) <= 0:
             raise InputError("server", "options", shown(options), "at least one request, one attempt, and some time")
-        self._options, self._tokenizer = options, tokenizer
-        self._identity = {**identity, "kind": "server", "model": options.model, "extra": dict(options.extra)}
+        said = {**identity, "kind": "server", "model": options.model, "extra": dict(options.extra)}
+        super().__init__(tokenizer, said)
+        self._options = options
         self._requests = ThreadPoolExecutor(options.concurrency)
         self._url = f"{options.address.rstrip('/')}/v1/completions"
 
@@ -95,18 +97,6 @@ class CompletionsServer:
     def batches_at_once(self) -> int:
         """As many as requests: while the last rollouts of a batch are waited for, others are asked for."""
         return self._options.concurrency
-
-    def identity(self) -> Mapping[str, Any]:
-        """What the user says of the model, and what is sent with each request; no address."""
-        return self._identity
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids by the tokenizer's file."""
-        return self._tokenizer.encode(text)[0].tolist()
-
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """Text of the ids, special tokens included."""
-        return self._tokenizer.decode(token_ids)
 
     def close(self) -> None:
         """Send no more requests."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ta_assets.core.campaign.records import Completion, FinishReason, Sampling
 from ta_assets.core.errors import InputError
 from ta_resources.engines.nucleus import Streams, draw
+from ta_resources.engines.of_folder import OfFolder
 from ta_resources.engines.protocol import require_room
 from ta_resources.language_model.checkpoint.causal import load_causal_model
 from ta_resources.language_model.checkpoint.model_folder import HubAccess, open_folder
@@ -51,7 +52,7 @@ class _Trunk:
     """[1, n_vocabulary] behind its last token."""
 
 
-class TransformersEngine:
+class TransformersEngine(OfFolder):
     """Samples from a causal language model of transformers on one device."""
 
     def __init__(self, model: Any, tokenizer: TraceTokenizer, identity: Mapping[str, Any], ends: Sequence[int]) -> None:
@@ -70,8 +71,9 @@ class TransformersEngine:
             expected = "the id of the token that ends a text (eos_token_id in generation_config.json or config.json)"
             raise InputError("language model", "end token", None, expected)
         self._model: Any = model
-        self._tokenizer, self._ends = tokenizer, sorted(set(ends))
-        self._identity = {**identity, "ends": self._ends, "dtype": str(model.dtype).removeprefix("torch.")}
+        self._ends = sorted(set(ends))
+        dtype = str(model.dtype).removeprefix("torch.")
+        super().__init__(tokenizer, {**identity, "ends": self._ends, "dtype": dtype})
         self._trunk: _Trunk | None = None
         self.rows = 64
         """Rollouts that are sampled at once; halved where memory does not do."""
@@ -96,23 +98,6 @@ class TransformersEngine:
         tokenizer = TraceTokenizer.from_folder(folder, bos)
         model, ends = load_causal_model(folder, where, resolve_dtype(dtype, where))
         return cls(model, tokenizer, {"kind": "transformers", "model": folder.identity(), "bos": bos}, ends)
-
-    @property
-    def batches_at_once(self) -> int:
-        """One: it computes by itself."""
-        return 1
-
-    def identity(self) -> Mapping[str, Any]:
-        """Model, tokenizer, end tokens and dtype; no path and no device."""
-        return self._identity
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids as the tokenizer's file gives them."""
-        return self._tokenizer.encode(text)[0].tolist()
-
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """Text of the ids, special tokens included."""
-        return self._tokenizer.decode(token_ids)
 
     def close(self) -> None:
         """Forget the model and free its memory."""

@@ -10,17 +10,19 @@ from typing import Any
 
 from ta_assets.core.campaign.records import Completion, FinishReason, Sampling
 from ta_assets.core.errors import InputError
+from ta_resources.engines.of_folder import OfFolder
 from ta_resources.engines.protocol import require_room
 from ta_resources.language_model.checkpoint.causal import end_tokens
 from ta_resources.language_model.checkpoint.model_folder import HubAccess, all_files, open_folder
 from ta_resources.language_model.tokenizing import TraceTokenizer
 
 
-class VllmOffline:
+class VllmOffline(OfFolder):
     """Samples from a model that vLLM has loaded."""
 
     def __init__(self, model: Any, tokenizer: TraceTokenizer, identity: Mapping[str, Any]) -> None:
-        self._model, self._tokenizer, self._identity = model, tokenizer, identity
+        super().__init__(tokenizer, identity)
+        self._model = model
 
     @classmethod
     def open(
@@ -63,23 +65,6 @@ class VllmOffline:
             "options": dict(options or {}),
         }
         return cls(model, tokenizer, identity)
-
-    @property
-    def batches_at_once(self) -> int:
-        """One: it computes by itself."""
-        return 1
-
-    def identity(self) -> Mapping[str, Any]:
-        """Model, tokenizer, end tokens and options of vLLM."""
-        return self._identity
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids by the tokenizer's file."""
-        return self._tokenizer.encode(text)[0].tolist()
-
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """Text of the ids, special tokens included."""
-        return self._tokenizer.decode(token_ids)
 
     def sample(self, prefix_token_ids: Sequence[int], seeds: Sequence[int], sampling: Sampling) -> list[Completion]:
         """One completion per seed; see ``Engine.sample``."""
