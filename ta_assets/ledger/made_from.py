@@ -103,13 +103,13 @@ def base_identity(world: World, corpus: str) -> dict[str, Any]:
 
 
 def rollout_options(study: Study) -> dict[str, Any]:
-    """The options that decide ``rollouts``."""
-    return study.campaign.model_dump(include={"rollouts", "reuse", "budget_tokens"})
+    """The options that decide ``rollouts``: outcomes are graded, and a stopping rule looks at replacements."""
+    return study.campaign.model_dump(include={"rollouts", "reuse", "budget_tokens", "answers", "similarity"})
 
 
 def grading_options(study: Study) -> dict[str, Any]:
-    """The options that decide ``labels``."""
-    return study.campaign.model_dump(include={"answers", "similarity", "reuse"})
+    """The options that decide ``labels``: intervals depend on the stopping rule, chances on its threshold."""
+    return study.campaign.model_dump(include={"answers", "similarity", "reuse", "rollouts"})
 
 
 def problems_identity(world: World, setting: str) -> dict[str, Any]:

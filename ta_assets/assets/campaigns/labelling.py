@@ -75,7 +75,7 @@ def _with_posterior(labelled: Sequence[tuple[BaseTrace, list[dict[str, Any]]]], 
 
 def _row(problem_id: int, entry: dict[str, Any], draws: Sequence[Draw]) -> dict[str, Any]:
     """What stands behind the label of one sentence."""
-    low, high = entry.get("importance_interval", (float("nan"), float("nan")))
+    low, high = entry.get("interval", (float("nan"), float("nan")))
     return {
         "problem_id": problem_id,
         "chunk_idx": entry["chunk_idx"],
