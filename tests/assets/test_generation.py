@@ -11,6 +11,7 @@ import yaml
 
 from ta_assets.core.campaign.corpus.questions import Keys, questions_of
 from ta_assets.core.errors import InputError
+from ta_assets.ledger.made_from import grading_options, rollout_options
 from ta_assets.studies.loading import load_studies, read_study
 from ta_assets.studies.study import Study
 from ta_resources.campaigns.questions import QuestionsFile
@@ -165,3 +166,15 @@ def test_the_shipped_questions_are_those_that_the_task_draws_and_none_of_the_cor
 def test_half_a_surrogate_pair_is_no_question() -> None:
     with pytest.raises(InputError, match="surrogates"):
         questions_of([{**QUESTIONS[0], "question": "what is \ud800?"}], Keys(), "here")
+
+
+def test_another_threshold_makes_labels_anew_and_another_grader_rollouts() -> None:
+    study = load_studies("from_scratch").selected
+    assert study.campaign.rollouts.threshold != 0.05
+    others = {"rollouts": {"threshold": 0.05}, "answers": {"grader": "math_verify"}}
+    for section, change in others.items():
+        part = getattr(study.campaign, section).model_copy(update=change)
+        generation = study.campaign.model_copy(update={section: part})
+        other = study.model_copy(update={"generation": generation})
+        for options in (rollout_options, grading_options):
+            assert options(other) != options(study), (section, options.__name__)
