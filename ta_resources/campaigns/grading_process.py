@@ -49,22 +49,27 @@ class GradingProcess:
     def verdict(self, answer: str, gold: str) -> bool | None:
         """Whether the grader calls two answers the same; None where it cannot read one, or does not return in time.
 
+        Where a process dies or stalls, another one is asked: it may have been no fault of the answer, and a verdict
+        must not depend on what else the machine is at.
+
         Raises:
             InputError: the grader cannot be started.
         """
+        line = self._asked(answer, gold) or self._asked(answer, gold)
+        return None if line is None else json.loads(line)
+
+    def _asked(self, answer: str, gold: str) -> bytes | None:
+        """What the process says; None, and no process, where it hangs or has died."""
         process = self._started()
         assert process.stdin is not None
-        try:
+        line = None
+        with suppress(OSError):
             process.stdin.write(json.dumps([answer, gold]).encode() + b"\n")
             process.stdin.flush()
-        except OSError:
-            self.close()
-            return None
-        line = self._line(PATIENCE * self._seconds)
+            line = self._line(PATIENCE * self._seconds)
         if line is None:
-            self.close()  # it hangs, or has died of the answer
-            return None
-        return json.loads(line)
+            self.close()
+        return line
 
     def close(self) -> None:
         """Stop the process."""
@@ -186,8 +191,12 @@ def main(name: str, seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     logging.disable(logging.WARNING)  # a line for each answer that a library cannot read
     judge = grader(name)
-    with suppress(Exception):
+    try:
         judge("1", "1")  # what a library only loads when it is used is no answer's fault
+    except ImportError:
+        raise  # without its library a grader would call every answer unreadable
+    except Exception:
+        pass  # of a user's own function, which need not know this answer
     print('"ready"', file=out, flush=True)
     for line in sys.stdin:
         answer, gold = json.loads(line)

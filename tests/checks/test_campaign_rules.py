@@ -144,6 +144,7 @@ COMPLETE: dict[str, Any] = {
     "left_out": {2: "right in 30 of 30 draws, above 0.9"},
     "sentences": {1: 2},
     "drawn": {(1, 0): 10, (1, 1): 10},
+    "failed": {(1, 0): 0, (1, 1): 1},
     "unclear": set(),
     "asked": Asked("uniform", 10, 5),
 }
@@ -166,10 +167,12 @@ def test_a_campaign_that_has_what_was_asked_for_passes() -> None:
         {"drawn": {**COMPLETE["drawn"], (1, 2): 10}},
         {"asked": Asked("threshold", 20, 15)},
         {"asked": Asked("threshold", 20, 10), "unclear": {(1, 1)}},
+        {"failed": {(1, 0): 0, (1, 1): 2}},
     ],
     ids=[
         "a question without a reason", "a trace and a reason", "a trace of no question", "one rollout too few",
         "a sentence without rollouts", "rollouts of no sentence", "fewer than the first look", "the budget ran out",
+        "the engine failed at more than a tenth",
     ],
 )  # fmt: skip
 def test_what_a_campaign_lacks_is_found(planted: dict[str, Any]) -> None:

@@ -33,7 +33,8 @@ class AnswerRule(Options):
     """``math_verify``, ``normal_form``, ``exact``, ``multiple_choice``, or the dotted path of a function of answer and
     gold answer."""
     second: str | None = "normal_form"
-    """Another grader, whose disagreement with the first is reported; it changes no outcome. None for none."""
+    """Another grader, whose disagreement with the first is reported; it decides only what that cannot judge. None for
+    none."""
     pattern: str | None = None
     """Regular expression whose first group is the answer, the last match counts; by default the last ``\\boxed``."""
     seconds: float = Field(default=5.0, gt=0, le=3600)

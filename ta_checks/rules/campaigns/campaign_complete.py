@@ -11,6 +11,10 @@ from ta_checks.invariant import Invariant
 from ta_checks.rules.campaigns.own_rollouts import lists_of
 from ta_checks.verdict import Verdict
 
+MOST_FAILED = 0.1
+"""Share of a prefix's rollouts that an engine may have failed at: their answers are not known, and they are not drawn
+again."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -38,6 +42,12 @@ def read(evidence: Evidence) -> dict[str, Any]:
             int(row["problem_id"]): len(lists_of(row, "boundaries")[0]) for row in base.rows.to_dict("records")
         },
         "drawn": drawn,
+        "failed": {
+            (int(problem), int(sentence)): int(number)
+            for problem, sentence, number in zip(
+                rows["problem_id"], rows["sentence"], rows["engine_error"], strict=True
+            )
+        },
         "unclear": {(int(problem), int(sentence)) for problem, sentence in evidence.value.record["unclear"]},
         "asked": Asked(rule.kind, rule.rollouts, rule.first),
     }
@@ -48,6 +58,7 @@ def campaign_complete(
     left_out: Mapping[int, str],
     sentences: Mapping[int, int],
     drawn: Mapping[tuple[int, int], int],
+    failed: Mapping[tuple[int, int], int],
     unclear: Collection[tuple[int, int]],
     asked: Asked,
 ) -> Verdict:
@@ -58,6 +69,7 @@ def campaign_complete(
         left_out: problem id -> why it has no trace.
         sentences: problem id -> sentences of its trace.
         drawn: (problem id, sentence) -> rollouts that were sampled.
+        failed: (problem id, sentence) -> those of them that the engine failed at.
         unclear: (problem id, sentence) where a stopping rule had not decided when the campaign ended.
         asked: by the study.
     """
@@ -70,6 +82,10 @@ def campaign_complete(
         found = drawn.get((problem, place), 0)
         if found < least:
             faults.append(f"problem {problem}, sentence {place}: {found} rollouts, at least {least} asked for")
+        elif failed.get((problem, place), 0) > MOST_FAILED * found:
+            faults.append(
+                f"problem {problem}, sentence {place}: the engine failed at {failed[problem, place]} of {found}"
+            )
         elif (problem, place) in unclear:
             faults.append(f"problem {problem}, sentence {place}: the tokens were used up before it was clear")
     faults += [f"problem {a}, sentence {b}: rollouts of no sentence" for a, b in sorted({*drawn} - wanted)]
@@ -84,6 +100,7 @@ ROW = Invariant(
     campaign_complete,
     "The campaign has fewer rollouts than its study asks for: an engine failed, or generation.budget_tokens was used "
     "up. Labels of such sentences rest on less than is said. Release again, which draws what is missing, or raise the "
-    "budget, or ask for less.",
+    "budget, or ask for less. Rollouts that the engine failed at stay failed: they are not drawn again under these "
+    "options.",
     parameters=lambda study: {"rollouts": study.generation.rollouts.model_dump() if study.generation else None},
 )

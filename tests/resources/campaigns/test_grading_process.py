@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -21,8 +24,6 @@ def never(answer: str, gold: str) -> bool:
     while answer == "loop":
         pass
     if answer == "die":
-        import os
-
         os._exit(1)
     if answer == "print":
         print("true")
@@ -73,6 +74,20 @@ def test_a_grader_that_hangs_dies_prints_or_raises_has_no_verdict_and_goes_on() 
         assert process.verdict("4", "4") is True
 
 
+def once(answer: str, gold: str) -> bool:
+    """Dies the first time that it is asked about a file, as one that the system ends for want of memory."""
+    marker = Path(answer)
+    if answer != "1" and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return True
+
+
+def test_a_verdict_does_not_depend_on_a_process_that_was_killed_once(tmp_path: Path) -> None:
+    with GradingProcess(f"{__name__}.once", 5.0) as process:
+        assert process.verdict(str(tmp_path / "asked"), "4") is True
+
+
 def test_what_the_first_grader_cannot_judge_the_second_does() -> None:
     rule = AnswerRule(grader=f"{__name__}.never", second="exact", seconds=0.2)
     with Graders(rule) as graders:
@@ -94,3 +109,23 @@ def test_a_grader_that_cannot_be_started_is_an_input_fault() -> None:
     rule = AnswerRule(grader="no_such_module.function", second=None)
     with Graders(rule) as graders, pytest.raises(InputError, match="can be started"):
         graders.both("4", "4")
+
+
+def lacking(answer: str, gold: str) -> bool:
+    raise ImportError("planted: a library that is not installed")
+
+
+def test_a_grader_without_its_library_is_refused_and_calls_no_answer_unreadable() -> None:
+    with GradingProcess(f"{__name__}.lacking", 5.0) as process, pytest.raises(InputError, match="can be started"):
+        process.verdict("4", "4")
+
+
+def particular(answer: str, gold: str) -> bool:
+    if answer == "1":
+        raise ValueError("planted: knows no 1")
+    return True
+
+
+def test_a_grader_that_does_not_know_every_answer_can_be_started() -> None:
+    with GradingProcess(f"{__name__}.particular", 5.0) as process:
+        assert (process.verdict("4", "4"), process.verdict("1", "4")) == (True, None)
