@@ -23,7 +23,7 @@ import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.consolidated_sqlite_event_log import SQLITE_EVENT_LOG_FILENAME
-from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.runs import SqliteRunStorage, SqlRunStorage
 from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
 from dagster._serdes import ConfigurableClassData
@@ -80,7 +80,22 @@ def with_owner(run: dg.DagsterRun) -> dg.DagsterRun:
     return run
 
 
-class RunStorage(SqliteRunStorage):
+class OwnedRuns(SqlRunStorage):
+    """Runs, each tagged from its first row with the process that drives it, in whichever database."""
+
+    def add_run(self, dagster_run: dg.DagsterRun) -> dg.DagsterRun:
+        """Store a run, with its owner."""
+        return super().add_run(with_owner(dagster_run))
+
+    def handle_run_event(self, run_id: str, event: DagsterEvent, update_timestamp: datetime | None = None) -> None:
+        """Note an event of a run; its start comes from the process that executes it, and from no other."""
+        if event.event_type == DagsterEventType.RUN_START and self.has_run(run_id):
+            # before the run counts as started: a process that dies in between must not leave a run of nobody
+            self.add_run_tags(run_id, owner_tags())
+        super().handle_run_event(run_id, event, update_timestamp)
+
+
+class RunStorage(OwnedRuns, SqliteRunStorage):
     """Runs, each tagged with the process that drives it."""
 
     @classmethod
@@ -94,17 +109,6 @@ class RunStorage(SqliteRunStorage):
         """
         heed()
         return created_whole(config_value, lambda base_dir: cls.from_local(base_dir, inst_data))
-
-    def add_run(self, dagster_run: dg.DagsterRun) -> dg.DagsterRun:
-        """Store a run, with its owner."""
-        return super().add_run(with_owner(dagster_run))
-
-    def handle_run_event(self, run_id: str, event: DagsterEvent, update_timestamp: datetime | None = None) -> None:
-        """Note an event of a run; its start comes from the process that executes it, and from no other."""
-        if event.event_type == DagsterEventType.RUN_START and self.has_run(run_id):
-            # before the run counts as started: a process that dies in between must not leave a run of nobody
-            self.add_run_tags(run_id, owner_tags())
-        super().handle_run_event(run_id, event, update_timestamp)
 
     @contextmanager
     def connect(self) -> Iterator[Any]:

@@ -14,12 +14,9 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 
-import dagster as dg
 import psycopg2
-from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
@@ -29,9 +26,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from ta_assets.core.errors import InputError, say_alone
-from ta_resources.instance_storage import with_owner
+from ta_resources.instance_storage import OwnedRuns
 from ta_resources.interrupts import heed
-from ta_resources.run_owners import owner_tags
 
 TABLES = frozenset({"runs", "event_logs", "asset_check_executions"})
 """Some of those that an instance has."""
@@ -129,22 +125,12 @@ def url_of(config: Mapping[str, Any]) -> str:
     return with_driver(pg_url_from_config(config))
 
 
-class RunStorage(PostgresRunStorage):
+class RunStorage(OwnedRuns, PostgresRunStorage):
     """Runs, each tagged with the process that drives it."""
 
     def __init__(self, postgres_url: str, should_autocreate_tables: bool = True) -> None:
         super().__init__(postgres_url, should_autocreate_tables)
         self._engine = kept(postgres_url)
-
-    def add_run(self, dagster_run: dg.DagsterRun) -> dg.DagsterRun:
-        """Store a run, with its owner."""
-        return super().add_run(with_owner(dagster_run))
-
-    def handle_run_event(self, run_id: str, event: DagsterEvent, update_timestamp: datetime | None = None) -> None:
-        """Note an event of a run; its start comes from the process that executes it, and from no other."""
-        if event.event_type == DagsterEventType.RUN_START and self.has_run(run_id):
-            self.add_run_tags(run_id, owner_tags())
-        super().handle_run_event(run_id, event, update_timestamp)
 
     @contextmanager
     def connect(self) -> Iterator[Any]:
